@@ -25,12 +25,15 @@ export interface Znode {
   readonly stat: Stat;
 }
 
-/** `version` -1 or left out: any. */
+/**
+ * `version` -1 or left out: any. A `check` by `czxid` names one creation of the znode: a broker that bounced has registered
+ * again with the same version but another czxid (row 10).
+ */
 export type WriteOperation =
   | { readonly kind: 'create'; readonly path: string; readonly data: Uint8Array; readonly ephemeral?: boolean; readonly sequential?: boolean }
   | { readonly kind: 'delete'; readonly path: string; readonly version?: number }
   | { readonly kind: 'set-data'; readonly path: string; readonly data: Uint8Array; readonly version?: number }
-  | { readonly kind: 'check'; readonly path: string; readonly version?: number };
+  | { readonly kind: 'check'; readonly path: string; readonly version?: number; readonly czxid?: Zxid };
 
 export interface WriteResult {
   readonly zxid: Zxid;

@@ -112,8 +112,10 @@ export interface SetData {
 
 export interface CheckVersion {
   path: string;
-  /** -1: it only has to exist. */
+  /** -1: any. */
   version: number;
+  /** The creation that is meant; 0: any. A znode that was deleted and created again has the old version but a new czxid. */
+  czxid: number;
 }
 
 export interface Multi {
@@ -944,7 +946,7 @@ export const SetData: MessageFns<SetData> = {
 };
 
 function createBaseCheckVersion(): CheckVersion {
-  return { path: "", version: 0 };
+  return { path: "", version: 0, czxid: 0 };
 }
 
 export const CheckVersion: MessageFns<CheckVersion> = {
@@ -954,6 +956,9 @@ export const CheckVersion: MessageFns<CheckVersion> = {
     }
     if (message.version !== 0) {
       writer.uint32(16).int32(message.version);
+    }
+    if (message.czxid !== 0) {
+      writer.uint32(24).int64(message.czxid);
     }
     return writer;
   },
@@ -985,6 +990,14 @@ export const CheckVersion: MessageFns<CheckVersion> = {
             }
 
             message.version = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.czxid = longToNumber(reader.int64());
             continue;
           }
         }

@@ -1,0 +1,41 @@
+/**
+ * The state of a partition as the coordinator holds it, in `/brokers/topics/T/partitions/P/state`. Two parties write it, its leader (ISR
+ * changes) and the controller (elections); both compare-and-set on the znode's version.
+ *
+ * A member of the ISR is an *incarnation* of a broker: its id with its broker epoch, the czxid of its registration. A broker
+ * that bounced is another incarnation and therefore in no ISR, whatever anyone has noticed yet (row 10, KIP-380, KIP-903):
+ *   1. broker 2 is killed without its unsynced tail and starts again before anyone saw it gone;
+ *   2. it registers: a new czxid, a new epoch;
+ *   3. every ISR that lists it lists the old epoch: it is not a member, does not lead, and is not counted,
+ *      until its leader re-admits the new incarnation by a compare-and-set that also checks the registration's czxid.
+ */
+export interface PartitionState {
+  /** -1: none can be elected. */
+  readonly leader: number;
+  /** Grows with every change of leadership. */
+  readonly leaderEpoch: number;
+  readonly isr: readonly Member[];
+  /**
+   * Eligible leader replicas (KIP-966): left the ISR when it was already at `min.insync.replicas` or below, so the high watermark has not moved
+   * since and they hold everything that was acknowledged.
+   */
+  readonly elr: readonly Member[];
+  /** Epoch of the controller that wrote it last. */
+  readonly controllerEpoch: number;
+}
+
+/** One incarnation of a broker. */
+export interface Member {
+  readonly brokerId: number;
+  readonly brokerEpoch: number;
+}
+
+export const noLeader = -1;
+
+export function sameMember(a: Member, b: Member): boolean {
+  return a.brokerId === b.brokerId && a.brokerEpoch === b.brokerEpoch;
+}
+
+export function includesMember(members: readonly Member[], member: Member): boolean {
+  return members.some((m) => sameMember(m, member));
+}
