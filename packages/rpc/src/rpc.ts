@@ -12,6 +12,11 @@ export interface Rpc {
   connect(address: Address, options?: ConnectOptions): Promise<RpcChannel>;
 }
 
+export interface RpcOptions {
+  /** A handler threw something that is not an `RpcError`: a bug or an operating failure, for the log. */
+  readonly onError?: (error: unknown, path: string) => void;
+}
+
 export interface ConnectOptions {
   /** Milliseconds until the attempt fails with `unavailable`; default 3000. */
   readonly timeoutMs?: number;
