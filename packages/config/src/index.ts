@@ -1,1 +1,4 @@
-export {};
+export * from './config.ts';
+export * from './definition.ts';
+export * from './properties.ts';
+export * from './suggestion.ts';
