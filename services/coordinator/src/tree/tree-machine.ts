@@ -1,0 +1,61 @@
+import { crc32 } from 'node:zlib';
+import { assert } from '@naru/runtime';
+import type { CommittedCommand, StateMachine } from '../quorum/state-machine.ts';
+import type { Outcome } from './command.ts';
+import { decodeCommand } from './command-codec.ts';
+import { History, type HistoryBounds } from './history.ts';
+import { decodeSnapshot, encodeSnapshot, stateHash } from './snapshot.ts';
+import { Tree } from './tree.ts';
+import { WatchIndex } from './watch-index.ts';
+
+/**
+ * What the quorum replicates: applies each committed command to the tree, remembers what it changed, and tells the watchers.
+ * The order inside `apply` is the promise of watches: the events of a change are on their way before the answer to whoever
+ * made it, and before any read can see it (Z10).
+ */
+export class TreeMachine implements StateMachine {
+  readonly watches = new WatchIndex();
+  readonly history: History;
+  #tree = new Tree();
+  /** CRC-32 over every command since the first (Z4): two nodes with the same index and chain applied the same log. */
+  #commandChain = 0;
+
+  constructor(bounds?: HistoryBounds) {
+    this.history = new History(bounds);
+  }
+
+  /** Do not keep it: a restored snapshot replaces it. */
+  get tree(): Tree {
+    return this.#tree;
+  }
+
+  get commandChain(): number {
+    return this.#commandChain;
+  }
+
+  apply({ index, term, data }: CommittedCommand): Outcome {
+    const { outcome, changes } = this.#tree.apply({ zxid: index, term }, decodeCommand(data));
+    this.#commandChain = crc32(data, this.#commandChain);
+    if (changes.length > 0) {
+      this.history.push(index, changes);
+      this.watches.dispatch(index, changes);
+    }
+    return outcome;
+  }
+
+  snapshot(): readonly Uint8Array[] {
+    return [encodeSnapshot(this.#tree, this.#commandChain)];
+  }
+
+  restore(bytes: Uint8Array, index: number): void {
+    const { tree, commandChain } = decodeSnapshot(bytes);
+    assert(tree.zxid <= index, `a snapshot of index ${index} holds zxid ${tree.zxid}`);
+    this.#tree = tree;
+    this.#commandChain = commandChain;
+    this.history.restartAt(index);
+  }
+
+  stateHash(): string {
+    return stateHash(this.#tree, this.#commandChain);
+  }
+}
