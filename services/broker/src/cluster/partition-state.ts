@@ -39,3 +39,28 @@ export function sameMember(a: Member, b: Member): boolean {
 export function includesMember(members: readonly Member[], member: Member): boolean {
   return members.some((m) => sameMember(m, member));
 }
+
+/** How many members the ISR needs before the high watermark moves: a topic with fewer replicas than `min.insync.replicas` needs them all. */
+export function effectiveMinIsr(minInsyncReplicas: number, replicationFactor: number): number {
+  return Math.max(1, Math.min(minInsyncReplicas, replicationFactor));
+}
+
+/**
+ * The ELR that belongs to a change of the ISR (KIP-966), for both writers of a partition's state.
+ *
+ * With enough members the ELR is empty: acknowledged records will be missing on those that left. Below that the high watermark stands still, so
+ * whoever left the ISR or was in the ELR keeps everything that was acknowledged. A leader therefore must not move its high watermark while
+ * the committed ELR is not empty, whatever it believes `min.insync.replicas` to be (R3).
+ */
+export function nextElr(before: PartitionState, isr: readonly Member[], minIsr: number): readonly Member[] {
+  if (isr.length >= minIsr) return [];
+  const inIsr = new Set(isr.map((member) => member.brokerId));
+  const elr = before.elr.filter((member) => !inIsr.has(member.brokerId));
+  const inElr = new Set(elr.map((member) => member.brokerId));
+  const left = before.isr.filter((member) => !inIsr.has(member.brokerId) && !inElr.has(member.brokerId));
+  return [...elr, ...left];
+}
+
+export function sameMembers(a: readonly Member[], b: readonly Member[]): boolean {
+  return a.length === b.length && a.every((member, index) => sameMember(member, b[index] as Member));
+}

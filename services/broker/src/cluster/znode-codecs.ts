@@ -1,0 +1,183 @@
+import { encodeJson, ZnodeDecodeError, ZnodeFields } from './znode-fields.ts';
+
+/** `/brokers/ids/N`: what a broker says about itself while it lives. */
+export interface BrokerRegistration {
+  readonly host: string;
+  readonly port: number;
+  /** Where other brokers reach it. */
+  readonly internalHost: string;
+  readonly internalPort: number;
+  readonly rack: string | undefined;
+  /** Names the data directory, not the machine: an emptied disk gets a new one. */
+  readonly directoryId: string;
+  /** Replicas on this broker that are known to be incomplete, as `replicaKey`; none of them may be elected (row 57). */
+  readonly damaged: readonly string[];
+}
+
+const brokerVersion = 5;
+const portMax = 65_535;
+
+/** How a replica is named in `damaged`. */
+export function replicaKey(topicId: string, partition: number): string {
+  return `${topicId}:${partition}`;
+}
+
+export function encodeBroker(broker: BrokerRegistration): Uint8Array {
+  return encodeJson({
+    version: brokerVersion,
+    host: broker.host,
+    port: broker.port,
+    internal_host: broker.internalHost,
+    internal_port: broker.internalPort,
+    rack: broker.rack ?? null,
+    directory_id: broker.directoryId,
+    damaged: broker.damaged,
+  });
+}
+
+export function decodeBroker(path: string, data: Uint8Array): BrokerRegistration {
+  const fields = ZnodeFields.parse(path, data);
+  fields.version(brokerVersion);
+  return {
+    host: fields.text('host'),
+    port: fields.integer('port', 0, portMax),
+    internalHost: fields.text('internal_host'),
+    internalPort: fields.integer('internal_port', 0, portMax),
+    rack: fields.optionalText('rack'),
+    directoryId: fields.text('directory_id'),
+    damaged: fields.texts('damaged'),
+  };
+}
+
+export function encodeDirectory(directoryId: string): Uint8Array {
+  return encodeJson({ version: 1, directory_id: directoryId });
+}
+
+export function decodeDirectory(path: string, data: Uint8Array): string {
+  return ZnodeFields.parse(path, data).text('directory_id');
+}
+
+/** `/brokers/topics/T`: identity and assignment. */
+export interface TopicAssignment {
+  readonly topicId: string;
+  /** Replicas by partition number; the first of each is the preferred leader. */
+  readonly replicas: readonly (readonly number[])[];
+  /** Of a reassignment under way, by partition. */
+  readonly adding: ReadonlyMap<number, readonly number[]>;
+  readonly removing: ReadonlyMap<number, readonly number[]>;
+}
+
+const topicVersion = 3;
+
+export function encodeTopic(topic: TopicAssignment): Uint8Array {
+  return encodeJson({
+    version: topicVersion,
+    topic_id: topic.topicId,
+    partitions: Object.fromEntries(topic.replicas.entries()),
+    adding_replicas: Object.fromEntries(topic.adding),
+    removing_replicas: Object.fromEntries(topic.removing),
+  });
+}
+
+export function decodeTopic(path: string, data: Uint8Array): TopicAssignment {
+  const fields = ZnodeFields.parse(path, data);
+  fields.version(topicVersion);
+  const topicId = fields.text('topic_id');
+  if (!/^[A-Za-z0-9_-]{22}$/.test(topicId)) fields.fail('topic_id is not 22 characters of base64url');
+  const partitions = fields.object('partitions');
+  const count = partitions.names().length;
+  if (count === 0) fields.fail('there are no partitions');
+  const replicas: (readonly number[])[] = [];
+  for (let partition = 0; partition < count; partition++) {
+    const list = partitions.integers(String(partition));
+    if (list.length === 0 || new Set(list).size !== list.length) {
+      fields.fail(`partition ${partition} has no replicas or one twice`);
+    }
+    replicas.push(list);
+  }
+  return {
+    topicId,
+    replicas,
+    adding: replicasByPartition(fields, 'adding_replicas', count),
+    removing: replicasByPartition(fields, 'removing_replicas', count),
+  };
+}
+
+function replicasByPartition(
+  fields: ZnodeFields,
+  name: string,
+  partitionCount: number,
+): ReadonlyMap<number, readonly number[]> {
+  const result = new Map<number, readonly number[]>();
+  if (!fields.has(name)) return result;
+  const object = fields.object(name);
+  for (const key of object.names()) {
+    const partition = Number(key);
+    if (String(partition) !== key || !Number.isInteger(partition) || partition < 0 || partition >= partitionCount) {
+      fields.fail(`${name} names partition ${key}, which there is not`);
+    }
+    result.set(partition, object.integers(key));
+  }
+  return result;
+}
+
+/** `/config/topics/T` and `/config/brokers/N`: overrides by name, values as Kafka spells them. */
+export function encodeConfig(config: ReadonlyMap<string, string>): Uint8Array {
+  return encodeJson({ version: 1, config: Object.fromEntries(config) });
+}
+
+export function decodeConfig(path: string, data: Uint8Array): ReadonlyMap<string, string> {
+  const fields = ZnodeFields.parse(path, data);
+  fields.version(1);
+  const config = fields.object('config');
+  return new Map(config.names().map((name) => [name, config.text(name)]));
+}
+
+/** `/controller`: who holds the office. */
+export function encodeController(brokerId: number, sinceMs: number): Uint8Array {
+  return encodeJson({ version: 2, brokerid: brokerId, timestamp: String(Math.floor(sinceMs)) });
+}
+
+export function decodeController(path: string, data: Uint8Array): number {
+  return ZnodeFields.parse(path, data).integer('brokerid');
+}
+
+export function encodeControllerEpoch(epoch: number): Uint8Array {
+  return Buffer.from(String(epoch), 'utf8');
+}
+
+export function decodeControllerEpoch(path: string, data: Uint8Array): number {
+  const text = Buffer.from(data).toString('latin1');
+  const epoch = Number(text);
+  if (!/^[0-9]{1,10}$/.test(text) || epoch > 0x7fff_ffff) throw new ZnodeDecodeError(path, 'not a decimal epoch');
+  return epoch;
+}
+
+export function encodeClusterId(id: string): Uint8Array {
+  return encodeJson({ version: 1, id });
+}
+
+export function decodeClusterId(path: string, data: Uint8Array): string {
+  const fields = ZnodeFields.parse(path, data);
+  fields.version(1);
+  const id = fields.text('id');
+  return id === '' ? fields.fail('id is empty') : id;
+}
+
+/** `/admin/delete_topics/T`: names the incarnation of the topic that shall go, so that a new topic of the same name is not meant (row 18). */
+export function encodeDeleteTopic(topicId: string): Uint8Array {
+  return encodeJson({ version: 1, topic_id: topicId });
+}
+
+export function decodeDeleteTopic(path: string, data: Uint8Array): string {
+  return ZnodeFields.parse(path, data).text('topic_id');
+}
+
+/** `/admin/deleted_topics/ID`: the proof, committed together with the deletion, without which no broker deletes a log (row 58). */
+export function encodeDeletedTopic(name: string): Uint8Array {
+  return encodeJson({ version: 1, name });
+}
+
+export function decodeDeletedTopic(path: string, data: Uint8Array): string {
+  return ZnodeFields.parse(path, data).text('name');
+}
