@@ -1,5 +1,8 @@
-import type { Zxid } from '@naru/coordinator-client';
+import type { CoordinatorError, CoordinatorSession, WriteOperation, Zxid } from '@naru/coordinator-client';
+import { isCoordinatorError } from './coordinator-errors.ts';
 import type { Member, PartitionState } from './partition-state.ts';
+import { encodePartitionState } from './partition-state-codec.ts';
+import { paths } from './znode-paths.ts';
 
 export interface IsrChange {
   readonly topic: string;
@@ -28,4 +31,89 @@ export type IsrChangeResult =
 /** What `replication/` asks of the cluster; `PartitionStateWriter` fulfils it. */
 export interface IsrWriter {
   changeIsr(change: IsrChange): Promise<IsrChangeResult>;
+}
+
+/**
+ * Writes ISR changes as compare-and-set on the state's version. A lost connection leaves the outcome open, and reading would not settle it, for the write may still
+ * be under way to the same coordinator; trying the same compare-and-set again does: either it succeeds, and then the first attempt never will,
+ * or the version has moved, and the state that is there now tells whose write it was.
+ */
+export class PartitionStateWriter implements IsrWriter {
+  readonly #session: () => CoordinatorSession | undefined;
+
+  /** `session` gives the current session, undefined while there is none. */
+  constructor(session: () => CoordinatorSession | undefined) {
+    this.#session = session;
+  }
+
+  async changeIsr(change: IsrChange): Promise<IsrChangeResult> {
+    const session = this.#session();
+    if (session === undefined) return { ok: false, reason: 'not-registered' };
+    const operations = operationsOf(change);
+    let wasLost = false;
+    for (;;) {
+      try {
+        const { zxid } = await session.write(operations);
+        return { ok: true, version: change.expectedVersion + 1, zxid };
+      } catch (error) {
+        if (!isCoordinatorError(error)) throw error;
+        if (error.code !== 'connection-loss') return this.#refused(session, change, operations, error, wasLost);
+        wasLost = true;
+      }
+    }
+  }
+
+  async #refused(
+    session: CoordinatorSession,
+    change: IsrChange,
+    operations: readonly WriteOperation[],
+    error: CoordinatorError,
+    wasLost: boolean,
+  ): Promise<IsrChangeResult> {
+    if (error.code === 'session-expired') {
+      return { ok: false, reason: wasLost ? 'unknown-outcome' : 'not-registered' };
+    }
+    if (error.code !== 'bad-version' && error.code !== 'no-node') throw error;
+    if (wasLost) {
+      const earlier = await this.#earlierAttempt(session, change);
+      if (earlier !== undefined) return earlier;
+    }
+    if (error.failedIndex === 0) return { ok: false, reason: 'not-registered' };
+    if (error.failedIndex < operations.length - 1) {
+      const member = change.added[error.failedIndex - 1] as Member;
+      return { ok: false, reason: 'added-member-gone', member };
+    }
+    return { ok: false, reason: error.code === 'no-node' ? 'topic-gone' : 'conflict' };
+  }
+
+  /** What came of an attempt whose answer was lost, once a later attempt was refused: nothing of ours is under way any more. */
+  async #earlierAttempt(session: CoordinatorSession, change: IsrChange): Promise<IsrChangeResult | undefined> {
+    try {
+      const node = await session.getData(paths.partitionState(change.topic, change.partition));
+      if (node === undefined || node.stat.version === change.expectedVersion) return undefined;
+      const ours = Buffer.compare(node.data, encodePartitionState(change.state)) === 0;
+      if (node.stat.version === change.expectedVersion + 1 && ours) {
+        return { ok: true, version: node.stat.version, zxid: node.stat.mzxid };
+      }
+      // Later versions may stand upon ours: the watch delivers them all, and the leader decides by what it then sees.
+      return { ok: false, reason: 'conflict' };
+    } catch (error) {
+      if (isCoordinatorError(error, 'session-expired')) return { ok: false, reason: 'unknown-outcome' };
+      throw error;
+    }
+  }
+}
+
+function operationsOf(change: IsrChange): readonly WriteOperation[] {
+  return [
+    ...[change.self, ...change.added].map(
+      (member): WriteOperation => ({ kind: 'check', path: paths.broker(member.brokerId), czxid: member.brokerEpoch }),
+    ),
+    {
+      kind: 'set-data',
+      path: paths.partitionState(change.topic, change.partition),
+      data: encodePartitionState(change.state),
+      version: change.expectedVersion,
+    },
+  ];
 }
