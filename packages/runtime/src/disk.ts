@@ -12,6 +12,8 @@
 export interface Disk {
   /** Opens for reading and writing. Fails with `not-found` when the file is missing and `create` is not set. */
   open(path: string, options?: { readonly create?: boolean }): Promise<DiskFile>;
+  /** The same without waiting: a log that starts its next segment in the middle of an append must not let another one in. */
+  openNow(path: string, options?: { readonly create?: boolean }): DiskFile;
   /** Creates the directory and its missing parents, and makes the new names durable. */
   makeDirectory(path: string): Promise<void>;
   /** Names in a directory, sorted, without `.` and `..`. */
