@@ -1,0 +1,112 @@
+import { assert } from '@naru/runtime';
+import type { LogIndex } from './types.ts';
+
+/**
+ * What the leader knows of one follower's log.
+ *
+ * - `probe`: where the logs agree is not known; one append at a time.
+ * - `replicate`: they agree up to `match`; appends are pipelined, `next` runs ahead of the answers.
+ * - `snapshot`: the entries it needs are compacted away; nothing is sent until the snapshot arrived or failed.
+ */
+export type ProgressState = 'probe' | 'replicate' | 'snapshot';
+
+export class Progress {
+  state: ProgressState = 'probe';
+  /** Durable on the follower and equal to the leader's log up to here. */
+  match: LogIndex = 0;
+  /** The next entry to send. `next > match`. */
+  next: LogIndex;
+  /** A probe is under way: no other append until an answer or a heartbeat's answer came. */
+  probeSent = false;
+  /** The index of the snapshot that was sent, in state `snapshot`. */
+  pendingSnapshot: LogIndex = 0;
+  /** Something came from it since the last check of the quorum. */
+  recentlyActive = false;
+  /** Last indexes of appends that are not answered, ascending; bounded by `inflightAppendsMax`. */
+  #inflight: LogIndex[] = [];
+  readonly #inflightMax: number;
+
+  constructor(next: LogIndex, inflightMax: number) {
+    this.next = next;
+    this.#inflightMax = inflightMax;
+  }
+
+  get inflight(): number {
+    return this.#inflight.length;
+  }
+
+  get paused(): boolean {
+    switch (this.state) {
+      case 'probe':
+        return this.probeSent;
+      case 'replicate':
+        return this.#inflight.length >= this.#inflightMax;
+      case 'snapshot':
+        return true;
+    }
+  }
+
+  /** An append that ends with `last` was sent; optimistic in `replicate`. */
+  sent(last: LogIndex): void {
+    if (this.state === 'replicate') {
+      this.next = last + 1;
+      this.#inflight.push(last);
+    } else {
+      assert(this.state === 'probe', 'nothing is sent during a snapshot');
+      this.probeSent = true;
+    }
+  }
+
+  /** The follower has everything up to `index`. False: known already, or an answer that was overtaken. */
+  acknowledged(index: LogIndex): boolean {
+    if (index <= this.match) return false;
+    this.match = index;
+    this.next = Math.max(this.next, index + 1);
+    this.probeSent = false;
+    return true;
+  }
+
+  releaseInflight(upTo: LogIndex): void {
+    let count = 0;
+    while (count < this.#inflight.length && (this.#inflight[count] as LogIndex) <= upTo) count += 1;
+    if (count > 0) this.#inflight.splice(0, count);
+  }
+
+  /** The oldest answer is overdue: lets one append through, so that a lost one is found out. */
+  releaseOldest(): void {
+    this.#inflight.shift();
+  }
+
+  /** The follower refused an append after `rejected`; it may agree at `hint`. A stale refusal changes nothing. */
+  rejected(rejected: LogIndex, hint: LogIndex): void {
+    if (this.state === 'replicate') {
+      if (rejected > this.match) this.becomeProbe();
+    } else if (this.state === 'probe' && this.next - 1 === rejected) {
+      this.next = Math.max(Math.min(rejected, hint + 1), this.match + 1);
+      this.probeSent = false;
+    }
+  }
+
+  becomeProbe(): void {
+    const next = this.state === 'snapshot' ? Math.max(this.match, this.pendingSnapshot) + 1 : this.match + 1;
+    this.#become('probe');
+    this.next = next;
+  }
+
+  becomeReplicate(): void {
+    this.#become('replicate');
+    this.next = this.match + 1;
+  }
+
+  becomeSnapshot(index: LogIndex): void {
+    this.#become('snapshot');
+    this.pendingSnapshot = index;
+  }
+
+  #become(state: ProgressState): void {
+    this.state = state;
+    this.probeSent = false;
+    this.pendingSnapshot = 0;
+    this.#inflight = [];
+  }
+}
