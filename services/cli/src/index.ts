@@ -1,1 +1,2 @@
-export {};
+export { bootstrapServers, type ClusterLayout, coordinatorAddresses, nodesOf } from './cluster/layout.ts';
+export { Supervisor } from './cluster/supervisor.ts';

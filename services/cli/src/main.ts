@@ -1,0 +1,92 @@
+import { closest } from '@naru/config';
+import { type Command, CommandError } from './command.ts';
+import { formatHelp, UsageError } from './flags.ts';
+
+/** Every sub-command, loaded only when it is called: `naru topics` should not wait for the perf tests to be parsed. */
+const commands: Readonly<Record<string, { summary: string; load: () => Promise<{ command: Command }> }>> = {
+  cluster: {
+    summary: 'start, stop and look at a cluster on this machine',
+    load: () => import('./commands/cluster.ts'),
+  },
+  topics: { summary: 'create, delete, describe, list or alter topics', load: () => import('./commands/topics.ts') },
+  'console-producer': {
+    summary: 'send lines of standard input to a topic',
+    load: () => import('./commands/console-producer.ts'),
+  },
+  'console-consumer': { summary: 'print the records of a topic', load: () => import('./commands/console-consumer.ts') },
+  'get-offsets': { summary: 'print the offsets of partitions', load: () => import('./commands/get-offsets.ts') },
+  'producer-perf-test': { summary: 'measure producing', load: () => import('./commands/producer-perf-test.ts') },
+  'consumer-perf-test': { summary: 'measure consuming', load: () => import('./commands/consumer-perf-test.ts') },
+  broker: {
+    summary: 'run one broker',
+    load: () => import('./commands/node.ts').then((m) => ({ command: m.brokerCommand })),
+  },
+  coordinator: {
+    summary: 'run one coordinator',
+    load: () => import('./commands/node.ts').then((m) => ({ command: m.coordinatorCommand })),
+  },
+};
+
+const version = '0.1.0';
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined) {
+    process.stderr.write(overview());
+    return 1;
+  }
+  if (name === '--help' || name === 'help') {
+    process.stdout.write(overview());
+    return 0;
+  }
+  if (name === '--version') {
+    process.stdout.write(`${version}\n`);
+    return 0;
+  }
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (entry === undefined) {
+    const suggestion = closest(name, Object.keys(commands));
+    return fail(
+      `unknown command '${name}'${suggestion === undefined ? '' : `; did you mean '${suggestion}'?`} (naru --help lists them)`,
+    );
+  }
+  const { command } = await entry.load();
+  if (rest.includes('--help')) {
+    process.stdout.write(formatHelp(command.usage, command.summary, command.flags));
+    return 0;
+  }
+  if (rest.includes('--version')) {
+    process.stdout.write(`${version}\n`);
+    return 0;
+  }
+  try {
+    return await command.run(rest);
+  } catch (error) {
+    if (error instanceof UsageError) return fail(`${error.message} (naru ${name} --help shows the flags)`);
+    return fail(oneLine(error));
+  }
+}
+
+function overview(): string {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length)) + 2;
+  const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}${summary}`);
+  return `Naru: a replicated commit log with Kafka's semantics.\n\nUsage: naru <command> [flags]\n\n${rows.join('\n')}\n\nnaru <command> --help shows the flags of a command.\n`;
+}
+
+/** The message of an expected failure; a bug keeps its stack when NARU_DEBUG is set. */
+function oneLine(error: unknown): string {
+  if (process.env['NARU_DEBUG'] !== undefined && error instanceof Error) return error.stack ?? error.message;
+  if (error instanceof CommandError) return error.message;
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split('\n')[0] as string;
+}
+
+function fail(message: string): number {
+  process.stderr.write(`${message}\n`);
+  return 1;
+}
+
+// `naru console-consumer | head` closes the pipe: that is an end, not a failure.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+
+process.exitCode = await main(process.argv.slice(2));
