@@ -23,6 +23,8 @@ export interface ConnectOptions {
   readonly limits?: Partial<RpcLimits>;
 }
 
+export const connectTimeoutMsDefault = 3_000;
+
 /** A limit on everything (style: 12). */
 export interface RpcLimits {
   /** Bytes of one message; a larger one ends its stream with `resource-exhausted` before it is buffered. */

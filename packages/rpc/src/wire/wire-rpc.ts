@@ -1,28 +1,83 @@
-import type { Address, Runtime } from '@naru/runtime';
-import type {
-  ConnectOptions,
-  Rpc,
-  RpcChannel,
-  RpcHost,
-  RpcLimits,
-  RpcOptions,
-  RpcServer,
-  ServiceBinding,
+import { createServer, type Server, type Socket } from 'node:net';
+import { type Address, type Connection, formatAddress, NetworkError, type Runtime } from '@naru/runtime';
+import { bindingsByPath } from '../binding.ts';
+import {
+  type ConnectOptions,
+  connectTimeoutMsDefault,
+  defaultRpcLimits,
+  type Rpc,
+  type RpcChannel,
+  type RpcHost,
+  type RpcLimits,
+  type RpcOptions,
+  type RpcServer,
+  type ServiceBinding,
 } from '../rpc.ts';
-import { RpcError } from '../status.ts';
+import { connectWire } from './wire-channel.ts';
+import { WireHost } from './wire-host.ts';
 
+/** gRPC over HTTP/2, without TLS, on sockets. */
 export class WireRpc implements Rpc {
-  constructor(_runtime: Runtime, _options: RpcOptions) {}
+  readonly #runtime: Runtime;
+  readonly #onError: (error: unknown, path: string) => void;
 
-  serve(_address: Address, _services: readonly ServiceBinding[], _limits?: Partial<RpcLimits>): Promise<RpcServer> {
-    throw new RpcError('unimplemented', 'not here yet');
+  constructor(runtime: Runtime, options: RpcOptions) {
+    this.#runtime = runtime;
+    this.#onError = options.onError ?? (() => {});
   }
 
-  host(_services: readonly ServiceBinding[], _limits?: Partial<RpcLimits>): RpcHost {
-    throw new RpcError('unimplemented', 'not here yet');
+  async serve(address: Address, services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): Promise<RpcServer> {
+    const host = this.#host(services, limits);
+    const server = createServer({ noDelay: true }, (socket) => host.accept(socket));
+    const port = await listen(server, address);
+    return {
+      address: { host: address.host, port },
+      close: async () => {
+        const stopped = new Promise<void>((resolve) => {
+          server.close(() => resolve());
+        });
+        await host.close();
+        await stopped;
+      },
+    };
   }
 
-  connect(_address: Address, _options?: ConnectOptions): Promise<RpcChannel> {
-    throw new RpcError('unimplemented', 'not here yet');
+  host(services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): RpcHost {
+    const host = this.#host(services, limits);
+    return {
+      accept: (connection, head) => host.accept(socketOf(connection), head),
+      close: () => host.close(),
+    };
   }
+
+  connect(address: Address, options: ConnectOptions = {}): Promise<RpcChannel> {
+    const limits = { ...defaultRpcLimits, ...options.limits };
+    return connectWire(address, limits, options.timeoutMs ?? connectTimeoutMsDefault, this.#runtime.timers);
+  }
+
+  #host(services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): WireHost {
+    const options = { timers: this.#runtime.timers, onError: this.#onError };
+    return new WireHost(bindingsByPath(services), { ...defaultRpcLimits, ...limits }, options);
+  }
+}
+
+/** The runtime's connections on a real network are sockets, which HTTP/2 takes over whole. */
+function socketOf(connection: Connection): Socket {
+  const { socket } = connection as Connection & { readonly socket?: Socket };
+  if (socket === undefined) throw new TypeError('not a connection of a real network');
+  return socket;
+}
+
+function listen(server: Server, address: Address): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const code = error.code === 'EADDRINUSE' ? 'address-in-use' : 'not-permitted';
+      const why = code === 'address-in-use' ? 'the address is in use' : error.message;
+      reject(new NetworkError(code, `cannot listen on ${formatAddress(address)}: ${why}`, { cause: error }));
+    });
+    server.listen(address.port, address.host, () => {
+      const bound = server.address();
+      resolve(typeof bound === 'object' && bound !== null ? bound.port : address.port);
+    });
+  });
 }

@@ -1,0 +1,81 @@
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import type { Timer } from '@naru/runtime';
+import type { RpcError } from '../status.ts';
+import { RpcError as Failure } from '../status.ts';
+import type { StreamCodecs } from '../stream/message-stream.ts';
+import { statusHeaders } from './status-headers.ts';
+import { resetQuietly, type WireConnection, WireStream } from './wire-stream.ts';
+
+export const grpcContentType = 'application/grpc+proto';
+
+/** How long a failed stream may take to deliver its status behind data that the client does not read. */
+const statusLingerMs = 2_000;
+
+/** The server's end: headers, messages, and the status in the trailers. */
+export class ServerWireStream extends WireStream<unknown, unknown> {
+  readonly #http: ServerHttp2Stream;
+  #status: RpcError | undefined;
+  #linger: Timer | undefined;
+
+  constructor(
+    http: ServerHttp2Stream,
+    codecs: StreamCodecs<unknown, unknown>,
+    connection: WireConnection,
+    onHandlerError: (error: unknown) => void,
+  ) {
+    super(http, codecs, connection, onHandlerError);
+    this.#http = http;
+    http.on('wantTrailers', () => this.#sendTrailers());
+  }
+
+  /** Sends the headers; clients take it as a sign that the stream is being served. */
+  open(): void {
+    this.beforeWrite();
+  }
+
+  protected beforeWrite(): void {
+    if (this.#http.headersSent || this.#http.destroyed) return;
+    this.#http.respond({ ':status': 200, 'content-type': grpcContentType }, { waitForTrailers: true });
+  }
+
+  protected transmitFailure(error: RpcError): void {
+    this.#status = error;
+    this.dropPending();
+    const http = this.#http;
+    if (http.destroyed || http.closed) return;
+    if (!http.headersSent) {
+      respondStatus(http, error);
+      return;
+    }
+    // The status goes behind what HTTP/2 has already taken over.
+    http.resume();
+    if (!http.writableEnded) http.end();
+    this.#linger = this.connection.timers.after(statusLingerMs, () => resetQuietly(http));
+  }
+
+  protected onHttpEnd(whole: boolean): void {
+    if (whole) this.receivedEnd();
+    else this.fail(this.truncated());
+  }
+
+  protected onHttpClose(): void {
+    this.#linger?.cancel();
+    if (this.connection.isGone()) this.receivedFailure(this.lostConnection());
+    else if (this.ended && this.#http.rstCode === constants.NGHTTP2_NO_ERROR) this.finished();
+    else this.receivedFailure(new Failure('cancelled', 'the caller cancelled'));
+  }
+
+  #sendTrailers(): void {
+    this.#http.sendTrailers(statusHeaders(this.#status));
+    // What the client still sends is of no interest; this waits until the trailers have left.
+    if (!this.#http.readableEnded) resetQuietly(this.#http, constants.NGHTTP2_NO_ERROR);
+  }
+}
+
+/** "Trailers-Only": an answer that is nothing but a status. */
+export function respondStatus(http: ServerHttp2Stream, error: RpcError): void {
+  if (http.destroyed || http.closed || http.headersSent) return;
+  http.respond({ ':status': 200, 'content-type': grpcContentType, ...statusHeaders(error) }, { endStream: true });
+  http.resume();
+  if (!http.readableEnded) resetQuietly(http, constants.NGHTTP2_NO_ERROR);
+}
