@@ -167,15 +167,12 @@ export class Transaction {
   #remove(node: Znode): void {
     const name = nameOf(node.path);
     const parent = this.#znodes.get(parentOf(node.path));
-    assert(
-      parent?.children !== undefined && parent.children.has(name),
-      `${node.path} is not among the children of its parent`,
-    );
+    assert(parent, `${node.path} has no parent`);
     const { pzxid, cversion } = parent;
     const owner = this.#ownerOf(node);
     const cost = ephemeralCost(node.path, node.data);
     this.#znodes.delete(node.path);
-    parent.children.delete(name);
+    assert(parent.children?.delete(name), `${node.path} is not among the children of its parent`);
     parent.pzxid = this.#zxid;
     parent.cversion = nextVersion(cversion);
     owner?.ephemerals.delete(node.path);

@@ -52,7 +52,8 @@ export class TreeMachine implements StateMachine {
     assert(tree.zxid <= index, `a snapshot of index ${index} holds zxid ${tree.zxid}`);
     this.#tree = tree;
     this.#commandChain = commandChain;
-    this.history.restartAt(index);
+    // Not at `index`: the entries between the last command and the snapshot changed nothing.
+    this.history.restartAt(tree.zxid);
   }
 
   stateHash(): string {
