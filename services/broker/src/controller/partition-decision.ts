@@ -1,0 +1,257 @@
+import {
+  isAlive,
+  type MetadataImage,
+  memberOf,
+  type PartitionImage,
+  type TopicImage,
+} from '../cluster/metadata-image.ts';
+import {
+  effectiveMinIsr,
+  type Member,
+  nextElr,
+  noLeader,
+  type PartitionState,
+  sameMembers,
+} from '../cluster/partition-state.ts';
+import { replicaKey } from '../cluster/znode-codecs.ts';
+
+/** What the controller decides by: one image, and what it knows beyond it. */
+export interface ClusterView {
+  readonly image: MetadataImage;
+  /** Written into every state that this controller decides. */
+  readonly controllerEpoch: number;
+  /** Brokers in a controlled shutdown: alive, but not to be given anything. */
+  readonly stopping: ReadonlySet<number>;
+  readonly settingsOf: (topic: TopicImage) => PartitionSettings;
+}
+
+export interface PartitionSettings {
+  readonly minInsyncReplicas: number;
+  readonly uncleanLeaderElection: boolean;
+}
+
+/**
+ * - `initial`: a new partition's first state.
+ * - `elected`, `elected-eligible`, `elected-returned`, `elected-unclean`, `preferred`: another leader; by which right, see `electLeader`.
+ * - `offline`: nobody may lead.
+ * - `shrunk`: the leader stays, members that are gone left the ISR, or the ELR is out of date.
+ */
+export type DecisionReason =
+  | 'initial'
+  | 'elected'
+  | 'elected-eligible'
+  | 'elected-returned'
+  | 'elected-unclean'
+  | 'preferred'
+  | 'offline'
+  | 'shrunk';
+
+export interface Decision {
+  readonly state: PartitionState;
+  readonly reason: DecisionReason;
+}
+
+/** One partition as the decision sees it. */
+interface Candidate {
+  readonly view: ClusterView;
+  readonly topic: TopicImage;
+  readonly partition: number;
+  readonly replicas: readonly number[];
+  readonly minIsr: number;
+  readonly unclean: boolean;
+}
+
+/**
+ * The state that a partition should have, or undefined when it has it already. It depends on nothing but the view, whatever happened to lead there: a controller that
+ * has just taken office and one that saw every step decide alike, and deciding twice changes nothing.
+ */
+export function decidePartition(view: ClusterView, topic: TopicImage, partition: number): Decision | undefined {
+  const image = topic.partitions[partition] as PartitionImage;
+  const candidate = candidateOf(view, topic, partition, image);
+  const { state } = image;
+  if (state === undefined) return initialState(candidate);
+  const leader = state.isr.find((member) => member.brokerId === state.leader);
+  if (leader === undefined || !isUsable(candidate, leader)) return electLeader(candidate, state);
+  if (view.stopping.has(leader.brokerId)) {
+    const moved = moveLeadership(candidate, state);
+    if (moved !== undefined) return moved;
+  }
+  return shrink(candidate, state, leader);
+}
+
+/** Gives the leadership back to the first replica, if it is in sync; undefined when there is nothing to do. */
+export function decidePreferred(view: ClusterView, topic: TopicImage, partition: number): Decision | undefined {
+  const image = topic.partitions[partition] as PartitionImage;
+  const { state } = image;
+  if (state === undefined || state.leader === image.replicas[0]) return undefined;
+  const candidate = candidateOf(view, topic, partition, image);
+  const preferred = state.isr.find((member) => member.brokerId === image.replicas[0]);
+  if (preferred === undefined || !isUsable(candidate, preferred) || view.stopping.has(preferred.brokerId))
+    return undefined;
+  return elected(candidate, state, preferred, remainingIsr(candidate, state, preferred), 'preferred');
+}
+
+function candidateOf(view: ClusterView, topic: TopicImage, partition: number, image: PartitionImage): Candidate {
+  const settings = view.settingsOf(topic);
+  return {
+    view,
+    topic,
+    partition,
+    replicas: image.replicas,
+    minIsr: effectiveMinIsr(settings.minInsyncReplicas, image.replicas.length),
+    unclean: settings.uncleanLeaderElection,
+  };
+}
+
+/** Alive as this very incarnation, and its replica is whole. */
+function isUsable(candidate: Candidate, member: Member): boolean {
+  return isAlive(candidate.view.image, member) && !isDamaged(candidate, member.brokerId);
+}
+
+function isDamaged({ view, topic, partition }: Candidate, brokerId: number): boolean {
+  return view.image.brokers.get(brokerId)?.damaged.includes(replicaKey(topic.id, partition)) ?? false;
+}
+
+/** All logs are still empty, so every live replica is in sync. Without a live one the partition waits. */
+function initialState(candidate: Candidate): Decision | undefined {
+  const { view, replicas } = candidate;
+  const isr = replicas.flatMap((brokerId) => {
+    const member = memberOf(view.image, brokerId);
+    return member !== undefined && isUsable(candidate, member) ? [member] : [];
+  });
+  const leader = isr.find((member) => !view.stopping.has(member.brokerId)) ?? isr[0];
+  if (leader === undefined) return undefined;
+  const state = { leader: leader.brokerId, leaderEpoch: 0, isr, elr: [], controllerEpoch: view.controllerEpoch };
+  return { state, reason: 'initial' };
+}
+
+/**
+ * The order of election, first found first:
+ * 1. ISR members, alive as the incarnation that the ISR names, in replica order: they hold everything below the high watermark.
+ * 2. ELR members, likewise: they left when the high watermark could not move any more, so they hold everything, too (KIP-966).
+ * 3. A later incarnation of an ISR or ELR member: what was acknowledged is on its disk, provided that the data directory is the one on which the membership
+ *    was fulfilled and the replica was not found damaged (R7). Only now, because an incarnation that never died also has what was not yet synced.
+ * 4. With `unclean.leader.election.enable`, any live replica; acknowledged records may be lost.
+ */
+function electLeader(candidate: Candidate, state: PartitionState): Decision | undefined {
+  const usable = (members: readonly Member[]): readonly Member[] =>
+    inReplicaOrder(
+      candidate,
+      members.filter((member) => isUsable(candidate, member)),
+    );
+  const inSync = preferNotStopping(candidate, usable(state.isr));
+  if (inSync !== undefined) {
+    return elected(candidate, state, inSync, remainingIsr(candidate, state, inSync), 'elected');
+  }
+  const eligible = preferNotStopping(candidate, usable(state.elr));
+  if (eligible !== undefined) return elected(candidate, state, eligible, [eligible], 'elected-eligible');
+  const returned = preferNotStopping(candidate, returnedMembers(candidate, state));
+  if (returned !== undefined) return elected(candidate, state, returned, [returned], 'elected-returned');
+  const unclean = candidate.unclean ? preferNotStopping(candidate, liveReplicas(candidate)) : undefined;
+  if (unclean !== undefined) return uncleanLeader(candidate, state, unclean);
+  return offline(candidate, state);
+}
+
+function returnedMembers(candidate: Candidate, state: PartitionState): readonly Member[] {
+  const back = (members: readonly Member[]): readonly Member[] =>
+    inReplicaOrder(candidate, members).flatMap((member) => {
+      const { image } = candidate.view;
+      const now = memberOf(image, member.brokerId);
+      const directory = image.directories.get(member.brokerId);
+      if (now === undefined || now.brokerEpoch <= member.brokerEpoch || isDamaged(candidate, member.brokerId))
+        return [];
+      const sameDisk =
+        directory !== undefined &&
+        directory.since <= member.brokerEpoch &&
+        directory.directoryId === image.brokers.get(member.brokerId)?.directoryId;
+      return sameDisk ? [now] : [];
+    });
+  return [...back(state.isr), ...back(state.elr)];
+}
+
+function liveReplicas(candidate: Candidate): readonly Member[] {
+  const { image } = candidate.view;
+  const live = candidate.replicas.flatMap((brokerId) => memberOf(image, brokerId) ?? []);
+  const whole = live.filter((member) => !isDamaged(candidate, member.brokerId));
+  return whole.length > 0 ? whole : live;
+}
+
+/** A broker that is shutting down leads only when nobody else can. */
+function preferNotStopping(candidate: Candidate, members: readonly Member[]): Member | undefined {
+  return members.find((member) => !candidate.view.stopping.has(member.brokerId)) ?? members[0];
+}
+
+/** Who of the ISR stays beside `leader`. */
+function remainingIsr(candidate: Candidate, state: PartitionState, leader: Member): readonly Member[] {
+  return state.isr.filter((member) => {
+    if (member.brokerId === leader.brokerId) return true;
+    return isUsable(candidate, member) && !candidate.view.stopping.has(member.brokerId);
+  });
+}
+
+function elected(
+  candidate: Candidate,
+  before: PartitionState,
+  leader: Member,
+  isr: readonly Member[],
+  reason: DecisionReason,
+): Decision {
+  const state: PartitionState = {
+    leader: leader.brokerId,
+    leaderEpoch: before.leaderEpoch + 1,
+    isr,
+    elr: elrBeside(candidate, before, isr),
+    controllerEpoch: candidate.view.controllerEpoch,
+  };
+  return { state, reason };
+}
+
+/** A damaged replica is not complete, however it left the ISR. */
+function elrBeside(candidate: Candidate, before: PartitionState, isr: readonly Member[]): readonly Member[] {
+  return nextElr(before, isr, candidate.minIsr).filter((member) => !isDamaged(candidate, member.brokerId));
+}
+
+/** Nobody else is known to be complete any more: the others' logs will be cut to the new leader's. */
+function uncleanLeader(candidate: Candidate, before: PartitionState, leader: Member): Decision {
+  const decision = elected(candidate, before, leader, [leader], 'elected-unclean');
+  return { ...decision, state: { ...decision.state, elr: [] } };
+}
+
+/** The ISR stays as it was: nothing can be acknowledged without a leader, so all of its members remain complete. */
+function offline(candidate: Candidate, before: PartitionState): Decision | undefined {
+  if (before.leader === noLeader) return undefined;
+  const state = {
+    ...before,
+    leader: noLeader,
+    leaderEpoch: before.leaderEpoch + 1,
+    controllerEpoch: candidate.view.controllerEpoch,
+  };
+  return { state, reason: 'offline' };
+}
+
+/** The leader is shutting down and somebody in sync can take over. */
+function moveLeadership(candidate: Candidate, state: PartitionState): Decision | undefined {
+  const others = inReplicaOrder(candidate, state.isr).filter((member) => {
+    return !candidate.view.stopping.has(member.brokerId) && isUsable(candidate, member);
+  });
+  const next = others[0];
+  return next === undefined ? undefined : elected(candidate, state, next, others, 'elected');
+}
+
+/**
+ * The leader stays, and with it the leader epoch: until the leader learns of it, it counts a larger ISR than there is, which delays an
+ * acknowledgement but cannot make a false one.
+ */
+function shrink(candidate: Candidate, before: PartitionState, leader: Member): Decision | undefined {
+  const isr = remainingIsr(candidate, before, leader);
+  const elr = elrBeside(candidate, before, isr);
+  if (sameMembers(isr, before.isr) && sameMembers(elr, before.elr)) return undefined;
+  return { state: { ...before, isr, elr, controllerEpoch: candidate.view.controllerEpoch }, reason: 'shrunk' };
+}
+
+function inReplicaOrder(candidate: Candidate, members: readonly Member[]): readonly Member[] {
+  const order = candidate.replicas;
+  const rank = (member: Member): number =>
+    order.includes(member.brokerId) ? order.indexOf(member.brokerId) : order.length;
+  return [...members].sort((a, b) => rank(a) - rank(b));
+}

@@ -1,0 +1,195 @@
+import type { WriteOperation } from '@naru/coordinator-client';
+import { unreachable } from '@naru/runtime';
+import type { MetadataDelta } from '../cluster/metadata-delta.ts';
+import type { PartitionImage, TopicImage } from '../cluster/metadata-image.ts';
+import type { PartitionState } from '../cluster/partition-state.ts';
+import { encodePartitionState } from '../cluster/partition-state-codec.ts';
+import { paths } from '../cluster/znode-paths.ts';
+import {
+  type ClusterView,
+  type Decision,
+  type DecisionReason,
+  decidePartition,
+  decidePreferred,
+} from './partition-decision.ts';
+
+export type PlannerEvent =
+  /** Nothing is known about what the predecessor finished: look at everything. */
+  | { readonly kind: 'took-office' }
+  | { readonly kind: 'metadata-changed'; readonly delta: MetadataDelta }
+  /** What a conflict or a lost connection left undone. */
+  | { readonly kind: 'retry'; readonly partitions: readonly PartitionKey[] }
+  | { readonly kind: 'preferred-leaders' }
+  /** A broker asked for its shutdown; `ClusterView.stopping` names it. */
+  | { readonly kind: 'broker-stopping'; readonly brokerId: number };
+
+export interface PartitionKey {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** A decided change of one partition's state, with the version that it was decided on. */
+export interface PartitionWrite extends PartitionKey {
+  readonly topicId: string;
+  /** Undefined: the state is created. */
+  readonly before: PartitionState | undefined;
+  readonly expectedVersion: number;
+  readonly after: PartitionState;
+  readonly reason: DecisionReason;
+}
+
+/** Controller writes are refused once another controller has taken office (row 23). */
+export interface ControllerGuard {
+  readonly controllerEpochVersion: number;
+}
+
+/** One multi. */
+export interface WriteGroup {
+  readonly operations: readonly WriteOperation[];
+  readonly writes: readonly PartitionWrite[];
+  /** Whose operation it is, by index; undefined for a check that all of them share. */
+  readonly owners: readonly (PartitionWrite | undefined)[];
+}
+
+/** Partitions decided in one multi: large enough that a broker with thousands is done in a few commits, small enough that a conflict costs little. */
+export const partitionsPerWriteMax = 500;
+
+/** What shall be written because of an event; partitions without a leader first. Pure: the same view and event give the same plan. */
+export function plan(view: ClusterView, event: PlannerEvent): readonly PartitionWrite[] {
+  const writes: PartitionWrite[] = [];
+  const decide = event.kind === 'preferred-leaders' ? decidePreferred : decidePartition;
+  for (const [topic, partition] of scopeOf(view, event)) {
+    if (topic.markedForDeletion) continue;
+    const decision = decide(view, topic, partition);
+    if (decision !== undefined) writes.push(writeOf(topic, partition, decision));
+  }
+  return writes.sort((a, b) => urgency(a) - urgency(b));
+}
+
+function scopeOf(view: ClusterView, event: PlannerEvent): Iterable<readonly [TopicImage, number]> {
+  switch (event.kind) {
+    case 'took-office':
+    case 'preferred-leaders':
+      return everyPartition(view);
+    case 'broker-stopping':
+      return partitionsOf(view, event.brokerId);
+    case 'retry':
+      return namedPartitions(view, event.partitions);
+    case 'metadata-changed':
+      return changedPartitions(view, event.delta);
+    default:
+      return unreachable(event);
+  }
+}
+
+function* everyPartition(view: ClusterView): Iterable<readonly [TopicImage, number]> {
+  for (const topic of view.image.topics.values()) {
+    for (let partition = 0; partition < topic.partitions.length; partition++) yield [topic, partition];
+  }
+}
+
+function* partitionsOf(view: ClusterView, brokerId: number): Iterable<readonly [TopicImage, number]> {
+  for (const [topic, partition] of everyPartition(view)) {
+    if ((topic.partitions[partition] as PartitionImage).replicas.includes(brokerId)) yield [topic, partition];
+  }
+}
+
+function* namedPartitions(view: ClusterView, keys: readonly PartitionKey[]): Iterable<readonly [TopicImage, number]> {
+  for (const { topic: name, partition } of keys) {
+    const topic = view.image.topics.get(name);
+    if (topic?.partitions[partition] !== undefined) yield [topic, partition];
+  }
+}
+
+/** A change of liveness or of a config may concern any partition; a change of a partition only itself. */
+function* changedPartitions(view: ClusterView, delta: MetadataDelta): Iterable<readonly [TopicImage, number]> {
+  const anyBroker =
+    delta.brokersAppeared.length + delta.brokersGone.length + delta.brokersReborn.length + delta.brokersChanged.length >
+    0;
+  if (anyBroker || delta.brokerConfigsChanged.length > 0) {
+    yield* everyPartition(view);
+    return;
+  }
+  yield* namedPartitions(
+    view,
+    delta.partitionsChanged.map(({ topic, partition }) => ({ topic: topic.name, partition })),
+  );
+  const configured = delta.topicConfigsChanged.map((topic) => topic.name);
+  for (const name of configured) {
+    const topic = view.image.topics.get(name);
+    for (const partition of topic?.partitions.keys() ?? []) yield [topic as TopicImage, partition];
+  }
+}
+
+function writeOf(topic: TopicImage, partition: number, { state, reason }: Decision): PartitionWrite {
+  const image = topic.partitions[partition] as PartitionImage;
+  return {
+    topic: topic.name,
+    topicId: topic.id,
+    partition,
+    before: image.state,
+    expectedVersion: image.stateVersion,
+    after: state,
+    reason,
+  };
+}
+
+/** Writers wait for a leader; that a follower is gone only delays them. */
+function urgency(write: PartitionWrite): number {
+  return write.reason === 'shrunk' || write.reason === 'preferred' ? 1 : 0;
+}
+
+/**
+ * Packs decisions into multis. Each begins with the check of the controller epoch and of the registration of every leader that it elects, by czxid: a
+ * leader that died after the decision is not elected.
+ */
+export function groupWrites(
+  writes: readonly PartitionWrite[],
+  guard: ControllerGuard,
+  perWriteMax = partitionsPerWriteMax,
+): readonly WriteGroup[] {
+  const groups: WriteGroup[] = [];
+  for (let start = 0; start < writes.length; start += perWriteMax) {
+    groups.push(groupOf(writes.slice(start, start + perWriteMax), guard));
+  }
+  return groups;
+}
+
+function groupOf(writes: readonly PartitionWrite[], guard: ControllerGuard): WriteGroup {
+  const operations: WriteOperation[] = [controllerCheck(guard)];
+  const leaders = new Map<number, number>();
+  for (const { before, after } of writes) {
+    if (before?.leaderEpoch === after.leaderEpoch) continue;
+    const leader = after.isr.find((member) => member.brokerId === after.leader);
+    if (leader !== undefined) leaders.set(leader.brokerId, leader.brokerEpoch);
+  }
+  for (const [brokerId, czxid] of leaders) operations.push({ kind: 'check', path: paths.broker(brokerId), czxid });
+  const owners: (PartitionWrite | undefined)[] = operations.map(() => undefined);
+  for (const write of writes) {
+    for (const operation of stateOperations(write)) {
+      operations.push(operation);
+      owners.push(write);
+    }
+  }
+  return { operations, writes, owners };
+}
+
+export function controllerCheck(guard: ControllerGuard): WriteOperation {
+  return { kind: 'check', path: paths.controllerEpoch, version: guard.controllerEpochVersion };
+}
+
+function stateOperations({
+  topic,
+  partition,
+  before,
+  expectedVersion,
+  after,
+}: PartitionWrite): readonly WriteOperation[] {
+  const path = paths.partitionState(topic, partition);
+  const data = encodePartitionState(after);
+  if (before !== undefined) return [{ kind: 'set-data', path, data, version: expectedVersion }];
+  return [
+    { kind: 'create', path: paths.partition(topic, partition), data: new Uint8Array() },
+    { kind: 'create', path, data },
+  ];
+}
