@@ -69,7 +69,8 @@ export interface ReplicaPartitionFetched {
   diverging: boolean;
   divergingEpoch: number;
   divergingEndOffset: number;
-  records: Uint8Array;
+  /** Whole batches; one after the other they continue the follower's log. */
+  records: Uint8Array[];
 }
 
 export interface ControlledShutdownRequest {
@@ -410,7 +411,7 @@ function createBaseReplicaPartitionFetched(): ReplicaPartitionFetched {
     diverging: false,
     divergingEpoch: 0,
     divergingEndOffset: 0,
-    records: new Uint8Array(0),
+    records: [],
   };
 }
 
@@ -443,8 +444,8 @@ export const ReplicaPartitionFetched: MessageFns<ReplicaPartitionFetched> = {
     if (message.divergingEndOffset !== 0) {
       writer.uint32(72).int64(message.divergingEndOffset);
     }
-    if (message.records.length !== 0) {
-      writer.uint32(82).bytes(message.records);
+    for (const v of message.records) {
+      writer.uint32(82).bytes(v!);
     }
     return writer;
   },
@@ -539,7 +540,7 @@ export const ReplicaPartitionFetched: MessageFns<ReplicaPartitionFetched> = {
               break;
             }
 
-            message.records = reader.bytes();
+            message.records.push(reader.bytes());
             continue;
           }
         }
@@ -733,7 +734,8 @@ export const ReplicationDefinition = {
   methods: {
     /**
      * A follower's fetch stream, one per pair of follower and leader broker. Requests with want_data are answered once, in
-     * order; the others only report what the follower has made durable and get no answer.
+     * order; the others only report what the follower has made durable and get no answer. A request with want_data that comes while an
+     * earlier one waits for data ends that wait: a follower that has another partition to fetch need not sit it out.
      */
     fetch: {
       name: "Fetch",
