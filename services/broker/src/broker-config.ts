@@ -1,0 +1,231 @@
+import { ConfigError, type ConfigInput, type ConfigValues, defineConfig } from '@naru/config';
+import { type LogConfig, logConfigDefinition } from './log/log-config.ts';
+
+const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
+const portMax = 65_535;
+
+/**
+ * A broker's own settings, by Kafka's names where Kafka has them and with Kafka 4's defaults. What a topic may override stands in
+ * `log/log-config.ts`; `topicDefaultsOf` joins both.
+ */
+export const brokerConfigDefinition = defineConfig({
+  // Identity and addresses.
+  'broker.id': { type: 'int', min: 0, doc: 'Number of this broker, unique in its cluster.' },
+  'node.id': { type: 'int', min: 0, doc: 'Another name of broker.id.' },
+  'broker.rack': {
+    type: 'string',
+    doc: 'Rack (or zone) of this broker; replicas of a partition are spread over racks.',
+  },
+  'listen.host': { type: 'string', default: '127.0.0.1', doc: 'Address that the listeners bind.' },
+  port: { type: 'int', default: 9092, min: 0, max: portMax, doc: 'Port for clients; 0 takes a free one.' },
+  'internal.port': {
+    type: 'int',
+    default: 9093,
+    min: 0,
+    max: portMax,
+    doc: 'Port for other brokers; 0 takes a free one.',
+  },
+  'metrics.port': { type: 'int', default: -1, min: -1, max: portMax, doc: 'Port for /metrics and /readyz; -1: none.' },
+  'advertised.host': { type: 'string', doc: 'Host that clients and brokers are told; default: listen.host.' },
+  'advertised.port': { type: 'int', min: 1, max: portMax, doc: 'Port that clients are told; default: port.' },
+
+  // The coordinators.
+  'coordinator.connect': {
+    type: 'list',
+    default: ['127.0.0.1:2181'],
+    doc: "host:port of the coordinators' client ports, separated by commas.",
+  },
+  'session.timeout.ms': {
+    type: 'int',
+    default: 6_000,
+    min: 500,
+    doc: 'After so long a silence the coordinators declare this broker dead, milliseconds.',
+  },
+
+  // Storage.
+  'log.dirs': { type: 'string', default: 'data', doc: 'Data directory.' },
+  'log.retention.check.interval.ms': {
+    type: 'long',
+    default: 300_000,
+    min: 1,
+    doc: 'How often old segments are looked for, milliseconds.',
+  },
+  'replica.high.watermark.checkpoint.interval.ms': {
+    type: 'long',
+    default: 5_000,
+    min: 1,
+    doc: 'How often the high watermarks are written to disk, milliseconds.',
+  },
+
+  // Topics that nobody gave other values.
+  'num.partitions': { type: 'int', default: 1, min: 1, doc: 'Partitions of a new topic.' },
+  'default.replication.factor': { type: 'int', default: 1, min: 1, max: 32_767, doc: 'Replicas of a new topic.' },
+  'min.insync.replicas': {
+    type: 'int',
+    default: 1,
+    min: 1,
+    doc: 'Topic default: fewest in-sync replicas for acks=all.',
+  },
+  'flush.before.ack': { type: 'boolean', default: true, doc: 'Topic default: acks=all waits for the disks.' },
+  'message.max.bytes': {
+    type: 'int',
+    default: mebibyte + 12,
+    min: 0,
+    doc: 'Topic default: largest record batch, bytes.',
+  },
+  'unclean.leader.election.enable': {
+    type: 'boolean',
+    default: false,
+    doc: 'Topic default: whether a replica outside the ISR may lead when nobody else is left.',
+  },
+  'log.segment.bytes': { type: 'int', default: 1024 * mebibyte, min: mebibyte, doc: 'Topic default: segment.bytes.' },
+  'log.roll.ms': { type: 'long', min: 1, doc: 'Topic default: segment.ms.' },
+  'log.roll.hours': { type: 'int', default: 168, min: 1, doc: 'Topic default: segment.ms, in hours.' },
+  'log.retention.ms': { type: 'long', min: -1, doc: 'Topic default: retention.ms.' },
+  'log.retention.minutes': { type: 'int', min: -1, doc: 'Topic default: retention.ms, in minutes.' },
+  'log.retention.hours': { type: 'int', default: 168, min: -1, doc: 'Topic default: retention.ms, in hours.' },
+  'log.retention.bytes': { type: 'long', default: -1, min: -1, doc: 'Topic default: retention.bytes.' },
+  'log.index.interval.bytes': { type: 'int', default: 4_096, min: 0, doc: 'Topic default: index.interval.bytes.' },
+  'log.index.size.max.bytes': {
+    type: 'int',
+    default: 10 * mebibyte,
+    min: 4,
+    doc: 'Topic default: segment.index.bytes.',
+  },
+  'log.segment.delete.delay.ms': { type: 'long', default: 60_000, min: 0, doc: 'Topic default: file.delete.delay.ms.' },
+  'log.message.timestamp.type': {
+    type: 'string',
+    default: 'CreateTime',
+    oneOf: ['CreateTime', 'LogAppendTime'],
+    doc: 'Topic default: message.timestamp.type.',
+  },
+  'auto.create.topics.enable': {
+    type: 'boolean',
+    default: false,
+    doc: 'Whether asking for a topic that does not exist creates it.',
+  },
+  'delete.topic.enable': { type: 'boolean', default: true, doc: 'Whether topics may be deleted.' },
+
+  // Replication.
+  'replica.lag.time.max.ms': {
+    type: 'long',
+    default: 30_000,
+    min: 1,
+    doc: 'A follower that has not caught up for so long leaves the ISR, milliseconds.',
+  },
+  'replica.fetch.max.bytes': {
+    type: 'int',
+    default: mebibyte,
+    min: 0,
+    doc: 'Bytes of one partition in a replica fetch.',
+  },
+  'replica.fetch.response.max.bytes': {
+    type: 'int',
+    default: 10 * mebibyte,
+    min: 0,
+    doc: 'Bytes of one replica fetch.',
+  },
+  'replica.fetch.wait.max.ms': {
+    type: 'int',
+    default: 500,
+    min: 1,
+    doc: 'How long a leader may hold an empty replica fetch.',
+  },
+  'replica.fetch.backoff.ms': {
+    type: 'int',
+    default: 1_000,
+    min: 1,
+    doc: 'Longest pause after a failed replica fetch.',
+  },
+
+  // Requests.
+  'queued.max.request.bytes': {
+    type: 'long',
+    default: 256 * mebibyte,
+    min: mebibyte,
+    doc: 'Bytes of produce requests that may wait for their acks before the broker stops reading more.',
+  },
+  'fetch.max.bytes': { type: 'int', default: 55 * mebibyte, min: 1_024, doc: 'Largest fetch answer, bytes.' },
+  'socket.request.max.bytes': { type: 'int', default: 100 * mebibyte, min: 1, doc: 'Largest request, bytes.' },
+  'max.connections': { type: 'int', default: 10_000, min: 1, doc: 'Client connections at once.' },
+
+  // Shutdown.
+  'controlled.shutdown.enable': {
+    type: 'boolean',
+    default: true,
+    doc: 'Whether leaderships are moved to other brokers before this one stops.',
+  },
+  'controlled.shutdown.timeout.ms': {
+    type: 'int',
+    default: 15_000,
+    min: 0,
+    doc: 'How long a stopping broker waits for its leaderships to move, milliseconds.',
+  },
+  'log.level': {
+    type: 'string',
+    default: 'info',
+    oneOf: ['debug', 'info', 'warn', 'error', 'silent'],
+    doc: 'Least severe lines that are logged.',
+  },
+});
+
+type Parsed = ConfigValues<typeof brokerConfigDefinition.settings>;
+
+/** Parsed settings, the id resolved, and the topic defaults that follow from them. */
+export type BrokerConfig = Omit<Parsed, 'broker.id' | 'node.id' | 'advertised.host'> & {
+  readonly 'broker.id': number;
+  readonly 'advertised.host': string;
+  readonly topicDefaults: LogConfig;
+};
+
+/** Throws `ConfigError` with one line that says what is wrong. */
+export function parseBrokerConfig(input: ConfigInput): BrokerConfig {
+  const parsed = brokerConfigDefinition.parse(input);
+  const { 'broker.id': brokerId, 'node.id': nodeId } = parsed;
+  if (brokerId !== undefined && nodeId !== undefined && brokerId !== nodeId) {
+    throw new ConfigError('node.id', `node.id ${nodeId} and broker.id ${brokerId} are two names of one setting`);
+  }
+  const id = brokerId ?? nodeId;
+  if (id === undefined) throw new ConfigError('broker.id', "configuration 'broker.id' is missing");
+  if (parsed['log.dirs'].includes(',')) throw new ConfigError('log.dirs', "'log.dirs' must name one directory");
+  return {
+    ...parsed,
+    'broker.id': id,
+    'advertised.host': parsed['advertised.host'] ?? reachable(parsed['listen.host']),
+    topicDefaults: topicDefaultsOf(parsed),
+  };
+}
+
+/** A wildcard binds every address and is none. */
+function reachable(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+}
+
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
+
+/** The finer unit wins, as in Kafka: ms before minutes before hours. */
+function topicDefaultsOf(parsed: Parsed): LogConfig {
+  const hours = parsed['log.retention.hours'];
+  const minutes = parsed['log.retention.minutes'];
+  const retentionMs = minutes === undefined ? scaled(hours, hourMs) : scaled(minutes, minuteMs);
+  return logConfigDefinition.parse({
+    'segment.bytes': parsed['log.segment.bytes'],
+    'segment.ms': parsed['log.roll.ms'] ?? parsed['log.roll.hours'] * hourMs,
+    'segment.index.bytes': parsed['log.index.size.max.bytes'],
+    'index.interval.bytes': parsed['log.index.interval.bytes'],
+    'retention.ms': parsed['log.retention.ms'] ?? retentionMs,
+    'retention.bytes': parsed['log.retention.bytes'],
+    'max.message.bytes': parsed['message.max.bytes'],
+    'flush.before.ack': parsed['flush.before.ack'],
+    'message.timestamp.type': parsed['log.message.timestamp.type'],
+    'file.delete.delay.ms': parsed['log.segment.delete.delay.ms'],
+    'min.insync.replicas': parsed['min.insync.replicas'],
+    'unclean.leader.election.enable': parsed['unclean.leader.election.enable'],
+  });
+}
+
+function scaled(value: number, unitMs: number): number {
+  return value < 0 ? value : value * unitMs;
+}
