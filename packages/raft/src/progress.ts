@@ -10,6 +10,9 @@ import type { LogIndex } from './types.ts';
  */
 export type ProgressState = 'probe' | 'replicate' | 'snapshot';
 
+/** Election timeouts that a snapshot may take before its follower is asked again. */
+const snapshotChecksMax = 10;
+
 export class Progress {
   state: ProgressState = 'probe';
   /** Durable on the follower and equal to the leader's log up to here. */
@@ -22,6 +25,7 @@ export class Progress {
   pendingSnapshot: LogIndex = 0;
   /** Something came from it since the last check of the quorum. */
   recentlyActive = false;
+  #snapshotChecks = 0;
   /** Last indexes of appends that are not answered, ascending; bounded by `inflightAppendsMax`. */
   #inflight: LogIndex[] = [];
   readonly #inflightMax: number;
@@ -36,14 +40,8 @@ export class Progress {
   }
 
   get paused(): boolean {
-    switch (this.state) {
-      case 'probe':
-        return this.probeSent;
-      case 'replicate':
-        return this.#inflight.length >= this.#inflightMax;
-      case 'snapshot':
-        return true;
-    }
+    if (this.state === 'probe') return this.probeSent;
+    return this.state === 'snapshot' || this.#inflight.length >= this.#inflightMax;
   }
 
   /** An append that ends with `last` was sent; optimistic in `replicate`. */
@@ -87,6 +85,18 @@ export class Progress {
     }
   }
 
+  /**
+   * Called once in an election timeout. A snapshot that was delivered and then lost in the follower's crash is never answered, so the
+   * leader asks again some time; a follower that is still receiving refuses the probe, which costs nothing.
+   */
+  tireOfSnapshot(): void {
+    if (this.state !== 'snapshot') return;
+    this.#snapshotChecks += 1;
+    if (this.#snapshotChecks < snapshotChecksMax) return;
+    this.pendingSnapshot = 0;
+    this.becomeProbe();
+  }
+
   becomeProbe(): void {
     const next = this.state === 'snapshot' ? Math.max(this.match, this.pendingSnapshot) + 1 : this.match + 1;
     this.#become('probe');
@@ -107,6 +117,7 @@ export class Progress {
     this.state = state;
     this.probeSent = false;
     this.pendingSnapshot = 0;
+    this.#snapshotChecks = 0;
     this.#inflight = [];
   }
 }

@@ -15,9 +15,9 @@ function decide(configuration: Configuration, one: (voters: readonly NodeId[]) =
  * The largest value that a quorum has reached: with match indexes the index that may be committed, with read acknowledgements
  * the reads that are confirmed.
  */
-export function quorumValue(configuration: Configuration, valueOf: (node: NodeId) => LogIndex): LogIndex {
+export function quorumValue(configuration: Configuration, valueAt: (node: NodeId) => LogIndex): LogIndex {
   return decide(configuration, (voters) => {
-    const values = voters.map(valueOf).sort((left, right) => right - left);
+    const values = voters.map(valueAt).sort((left, right) => right - left);
     return values[majority(voters.length) - 1] ?? 0;
   });
 }

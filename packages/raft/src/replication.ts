@@ -191,7 +191,10 @@ function checkQuorum(core: RaftCore): void {
     core.becomeFollower(core.term, 0);
     return;
   }
-  for (const progress of core.progress.values()) progress.recentlyActive = false;
+  for (const progress of core.progress.values()) {
+    progress.recentlyActive = false;
+    progress.tireOfSnapshot();
+  }
 }
 
 /** Leadership transfer (thesis §3.10): once the target has everything, it may campaign at once. */
