@@ -31,6 +31,16 @@ export interface Disk {
   /** Removes a file or a whole directory. Nothing happens when it is missing. */
   remove(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
+  /**
+   * Guards an existing directory against a second process (or a second owner in this one). Fails with `locked` while
+   * somebody holds it. The lock ends with the process, however that ends: no stale lock has to be cleared by hand.
+   */
+  lock(directory: string): Promise<DiskLock>;
+}
+
+/** Held until `release` or the end of the process. */
+export interface DiskLock {
+  release(): Promise<void>;
 }
 
 export interface DiskStat {
@@ -64,9 +74,9 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
-export type DiskErrorCode = 'not-found' | 'already-exists' | 'full' | 'not-permitted' | 'io' | 'closed';
+export type DiskErrorCode = 'not-found' | 'already-exists' | 'full' | 'not-permitted' | 'io' | 'locked' | 'closed';
 
-/** An operating failure of the disk. `cause` holds the system's error. */
+/** An operating failure of the disk. The message is one line and names the path; `cause` holds the system's error. */
 export class DiskError extends Error {
   override readonly name = 'DiskError';
   readonly code: DiskErrorCode;

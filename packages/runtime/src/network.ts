@@ -7,7 +7,7 @@ export interface Network {
   readonly kind: 'node' | 'simulated';
   /** Fails with `NetworkError` `address-in-use` or `not-permitted`. Port 0 takes a free one. */
   listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
-  /** Fails with `NetworkError` `refused`, `unreachable` or `timeout`. */
+  /** Fails with `NetworkError` `refused`, `unreachable` or `timeout` (after `timeoutMs`, default 10 s). */
   connect(address: Address, options?: { readonly timeoutMs?: number }): Promise<Connection>;
 }
 
@@ -23,11 +23,21 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+export const connectTimeoutMsDefault = 10_000;
+
 /**
- * One end of a connection. Events come after `handle` was called; what arrived before waits. After `onClose` nothing comes.
+ * Bytes that may wait at one end, beyond what the system's own buffers hold, before `write` says stop. Large enough that
+ * a sender which fills it once per turn of the event loop keeps a loopback connection busy.
+ */
+export const connectionHighWaterMarkBytes = 262_144;
+
+/**
+ * One end of a connection. Events come after `handle` was called and never inside that call; what arrived before waits.
+ * After `onClose` nothing comes.
  */
 export interface Connection {
   readonly remote: Address;
+  /** May be called again: events then go to the new handler (a port that two protocols share sniffs, then hands over). */
   handle(handler: ConnectionHandler): void;
   /**
    * Sends the chunks in order without copying them; the caller must not change them afterwards. False when more than
@@ -36,16 +46,19 @@ export interface Connection {
   write(chunks: readonly Uint8Array[]): boolean;
   /** Bytes accepted by `write` that have not left yet. */
   readonly pendingBytes: number;
-  /** Sends what is waiting, then closes. */
+  /** Stops `onData`; the other side is held back once the buffers between are full. */
+  pause(): void;
+  resume(): void;
+  /** Sends what is waiting, then closes. When the other side ends first, this end flushes and closes by itself. */
   end(): void;
-  /** Closes at once; what is waiting is lost, the other side sees a reset. */
+  /** Closes at once; what is waiting may be lost, the other side sees a reset. Nothing happens when it is closed already. */
   destroy(): void;
 }
 
 export interface ConnectionHandler {
   onData(bytes: Uint8Array): void;
   onDrain?(): void;
-  /** Called exactly once. `error` is undefined after an orderly end by either side. */
+  /** Called exactly once. `error` is undefined after an orderly end by either side, `closed` after an own `destroy`. */
   onClose(error: NetworkError | undefined): void;
 }
 

@@ -6,12 +6,17 @@ export interface StoreFactory {
 
 export interface Store {
   get(key: string): Promise<Uint8Array | undefined>;
-  /** Applies all operations or none. With `sync` it resolves after they are durable; a sync failure is final. */
+  /**
+   * Applies all operations or none; batches apply in the order of the calls. With `sync` it resolves after they, and all
+   * batches before, are durable. After a failure every later batch fails, too: what the disk holds is unknown.
+   */
   batch(operations: readonly StoreOperation[], options: { readonly sync: boolean }): Promise<void>;
-  /** Entries with `from` <= key < `to`, in key order (keys compare as UTF-8 bytes). */
-  entries(range: { readonly from: string; readonly to: string; readonly limit?: number }): AsyncIterable<
-    readonly [key: string, value: Uint8Array]
-  >;
+  /** Entries with `from` <= key < `to`, in key order (keys compare as UTF-8 bytes), as they were when the iteration began. */
+  entries(range: {
+    readonly from: string;
+    readonly to: string;
+    readonly limit?: number;
+  }): AsyncIterable<readonly [key: string, value: Uint8Array]>;
   close(): Promise<void>;
 }
 
@@ -19,11 +24,14 @@ export type StoreOperation =
   | { readonly kind: 'put'; readonly key: string; readonly value: Uint8Array }
   | { readonly kind: 'delete'; readonly key: string };
 
+export type StoreErrorCode = 'locked' | 'corrupt' | 'io' | 'closed';
+
+/** An operating failure of a store. The message is one line and names the path. */
 export class StoreError extends Error {
   override readonly name = 'StoreError';
-  readonly code: 'locked' | 'corrupt' | 'io' | 'closed';
+  readonly code: StoreErrorCode;
 
-  constructor(code: 'locked' | 'corrupt' | 'io' | 'closed', message: string, options?: ErrorOptions) {
+  constructor(code: StoreErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }

@@ -1,0 +1,24 @@
+import { join } from 'node:path';
+import { Level } from 'level';
+import { DiskError, type DiskLock } from '../disk.ts';
+import { toDiskError } from './disk-error.ts';
+
+/** Kafka's name for the file that guards a log directory; here a directory. */
+const lockName = '.lock';
+
+/**
+ * The lock is LevelDB's: an `fcntl` lock of the kernel on `.lock/LOCK`. Node has no file locks of its own, and a file that
+ * names a process id can be stale, belong to another process that got the same number, or to one in another container.
+ * The kernel's lock goes with the process that held it.
+ */
+export async function lockDirectory(directory: string): Promise<DiskLock> {
+  const store = new Level(join(directory, lockName), { writeBufferSize: 65_536, cacheSize: 0 });
+  try {
+    await store.open();
+  } catch (error) {
+    const cause = (error as Error).cause as { readonly code?: string } | undefined;
+    if (cause?.code !== 'LEVEL_LOCKED') throw toDiskError(cause ?? error, 'lock', directory);
+    throw new DiskError('locked', directory, `cannot lock ${directory}: another process uses it`, { cause: error });
+  }
+  return { release: () => store.close() };
+}

@@ -1,0 +1,89 @@
+import { constants, open as openCallback, openSync } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { type Disk, type DiskFile, isDiskError } from '../disk.ts';
+import { lockDirectory } from './directory-lock.ts';
+import { toDiskError } from './disk-error.ts';
+import { NodeDiskFile } from './disk-file.ts';
+
+const openDescriptor = promisify(openCallback);
+
+/** Neither truncates nor appends: positions are the caller's. */
+function openFlags(options: { readonly create?: boolean } | undefined): number {
+  return options?.create ? constants.O_RDWR | constants.O_CREAT : constants.O_RDWR;
+}
+
+/** Runs a system call and turns its error into ours. */
+async function attempt<T>(action: string, path: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw toDiskError(error, action, path);
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await attempt('sync', path, async () => {
+    const directory = await open(path, 'r');
+    try {
+      await directory.sync();
+    } finally {
+      await directory.close();
+    }
+  });
+}
+
+async function writeAndSync(path: string, content: Uint8Array): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+export const nodeDisk: Disk = {
+  open: (path, options): Promise<DiskFile> =>
+    attempt(
+      path,
+      async () => new NodeDiskFile(path, await openDescriptor(path, options?.create ? openOrCreate : 'r+')),
+    ),
+
+  makeDirectory: (path) =>
+    attempt('create', path, async () => {
+      const first = await mkdir(path, { recursive: true });
+      if (first === undefined) return;
+      for (let made = resolve(path); made.length >= first.length; made = dirname(made))
+        await syncDirectory(dirname(made));
+    }),
+
+  list: (path) => attempt('list', path, async () => (await readdir(path)).sort()),
+
+  stat: async (path) => {
+    try {
+      const found = await attempt('look at', path, () => stat(path));
+      const directory = found.isDirectory();
+      return { kind: directory ? 'directory' : 'file', size: directory ? 0 : found.size, modifiedMs: found.mtimeMs };
+    } catch (error) {
+      if (isDiskError(error, 'not-found')) return undefined;
+      throw error;
+    }
+  },
+
+  readFile: (path) => attempt('read', path, async () => new Uint8Array(await readFile(path))),
+
+  replaceFile: (path, content) =>
+    attempt('replace', path, async () => {
+      const temporary = `${path}.tmp`;
+      await writeAndSync(temporary, content);
+      await rename(temporary, path);
+      await syncDirectory(dirname(path));
+    }),
+
+  rename: (from, to) => attempt('rename', from, () => rename(from, to)),
+  remove: (path) => attempt('remove', path, () => rm(path, { recursive: true, force: true })),
+  syncDirectory,
+  lock: lockDirectory,
+};
