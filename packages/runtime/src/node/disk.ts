@@ -1,6 +1,6 @@
 import { constants, open as openCallback, openSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { type Disk, type DiskFile, isDiskError } from '../disk.ts';
 import { lockDirectory } from './directory-lock.ts';
@@ -46,10 +46,15 @@ async function writeAndSync(path: string, content: Uint8Array): Promise<void> {
 
 export const nodeDisk: Disk = {
   open: (path, options): Promise<DiskFile> =>
-    attempt(
-      path,
-      async () => new NodeDiskFile(path, await openDescriptor(path, options?.create ? openOrCreate : 'r+')),
-    ),
+    attempt('open', path, async () => new NodeDiskFile(path, await openDescriptor(path, openFlags(options)))),
+
+  openNow: (path, options): DiskFile => {
+    try {
+      return new NodeDiskFile(path, openSync(path, openFlags(options)));
+    } catch (error) {
+      throw toDiskError(error, 'open', path);
+    }
+  },
 
   makeDirectory: (path) =>
     attempt('create', path, async () => {
