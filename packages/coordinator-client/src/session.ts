@@ -30,7 +30,13 @@ export interface Znode {
  * again with the same version but another czxid (row 10).
  */
 export type WriteOperation =
-  | { readonly kind: 'create'; readonly path: string; readonly data: Uint8Array; readonly ephemeral?: boolean; readonly sequential?: boolean }
+  | {
+      readonly kind: 'create';
+      readonly path: string;
+      readonly data: Uint8Array;
+      readonly ephemeral?: boolean;
+      readonly sequential?: boolean;
+    }
   | { readonly kind: 'delete'; readonly path: string; readonly version?: number }
   | { readonly kind: 'set-data'; readonly path: string; readonly data: Uint8Array; readonly version?: number }
   | { readonly kind: 'check'; readonly path: string; readonly version?: number; readonly czxid?: Zxid };
@@ -54,6 +60,8 @@ export interface WatchListener {
   onSnapshot(nodes: readonly Znode[], zxid: Zxid): void;
   /** All changes of one zxid that the watch covers. */
   onChanges(changes: readonly WatchChange[], zxid: Zxid): void;
+  /** The coordinator refused the watch: an invalid path or a limit. Nothing comes any more. */
+  onFailed?(error: CoordinatorError): void;
 }
 
 /**

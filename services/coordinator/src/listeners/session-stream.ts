@@ -125,8 +125,7 @@ export class SessionStream implements SessionHolder {
   // Connecting
 
   async #connect(request: wire.Connect): Promise<void> {
-    const { log, director } = this.#services;
-    const status = log.status();
+    const status = this.#services.log.status();
     if (!status.serving) {
       this.#refuse('not-leader', status.leader === status.nodeId ? '' : status.leaderAddress);
       return;
