@@ -1,28 +1,54 @@
 import type { Address, Runtime } from '@naru/runtime';
-import type {
-  ConnectOptions,
-  Rpc,
-  RpcChannel,
-  RpcHost,
-  RpcLimits,
-  RpcOptions,
-  RpcServer,
-  ServiceBinding,
+import { bindingsByPath } from '../binding.ts';
+import {
+  type ConnectOptions,
+  connectTimeoutMsDefault,
+  defaultRpcLimits,
+  type Rpc,
+  type RpcChannel,
+  type RpcHost,
+  type RpcLimits,
+  type RpcOptions,
+  type RpcServer,
+  type ServiceBinding,
 } from '../rpc.ts';
-import { RpcError } from '../status.ts';
+import { connectSimulated } from './simulated-channel.ts';
+import { SimulatedHost } from './simulated-host.ts';
 
+/** The same calls and streams over the simulated network: deterministic, without a socket. */
 export class SimulatedRpc implements Rpc {
-  constructor(_runtime: Runtime, _options: RpcOptions) {}
+  readonly #runtime: Runtime;
+  readonly #onError: (error: unknown, path: string) => void;
 
-  serve(_address: Address, _services: readonly ServiceBinding[], _limits?: Partial<RpcLimits>): Promise<RpcServer> {
-    throw new RpcError('unimplemented', 'not here yet');
+  constructor(runtime: Runtime, options: RpcOptions) {
+    this.#runtime = runtime;
+    this.#onError = options.onError ?? (() => {});
   }
 
-  host(_services: readonly ServiceBinding[], _limits?: Partial<RpcLimits>): RpcHost {
-    throw new RpcError('unimplemented', 'not here yet');
+  async serve(address: Address, services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): Promise<RpcServer> {
+    const host = this.#host(services, limits);
+    const listener = await this.#runtime.network.listen(address, (connection) => host.accept(connection, []));
+    return {
+      address: listener.address,
+      close: async () => {
+        await listener.close();
+        await host.close();
+      },
+    };
   }
 
-  connect(_address: Address, _options?: ConnectOptions): Promise<RpcChannel> {
-    throw new RpcError('unimplemented', 'not here yet');
+  host(services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): RpcHost {
+    return this.#host(services, limits);
+  }
+
+  connect(address: Address, options: ConnectOptions = {}): Promise<RpcChannel> {
+    const { network, timers } = this.#runtime;
+    const limits = { ...defaultRpcLimits, ...options.limits };
+    return connectSimulated(network, timers, address, limits, options.timeoutMs ?? connectTimeoutMsDefault);
+  }
+
+  #host(services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): SimulatedHost {
+    const options = { timers: this.#runtime.timers, onError: this.#onError };
+    return new SimulatedHost(bindingsByPath(services), { ...defaultRpcLimits, ...limits }, options);
   }
 }
