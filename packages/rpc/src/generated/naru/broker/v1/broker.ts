@@ -186,6 +186,8 @@ export interface NewTopic {
   /** Instead of the two above: replicas by partition, the first is preferred. */
   assignments: ReplicaAssignment[];
   configs: { [key: string]: string };
+  /** Chosen by the broker that forwards the request to the controller, so that forwarding it twice creates it once; a client leaves it empty. */
+  topicId: string;
 }
 
 export interface NewTopic_ConfigsEntry {
@@ -2007,7 +2009,7 @@ export const CreateTopicsRequest: MessageFns<CreateTopicsRequest> = {
 };
 
 function createBaseNewTopic(): NewTopic {
-  return { name: "", numPartitions: 0, replicationFactor: 0, assignments: [], configs: {} };
+  return { name: "", numPartitions: 0, replicationFactor: 0, assignments: [], configs: {}, topicId: "" };
 }
 
 export const NewTopic: MessageFns<NewTopic> = {
@@ -2027,6 +2029,9 @@ export const NewTopic: MessageFns<NewTopic> = {
     globalThis.Object.entries(message.configs).forEach(([key, value]: [string, string]) => {
       NewTopic_ConfigsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
     });
+    if (message.topicId !== "") {
+      writer.uint32(50).string(message.topicId);
+    }
     return writer;
   },
 
@@ -2084,6 +2089,14 @@ export const NewTopic: MessageFns<NewTopic> = {
             if (entry5.value !== undefined) {
               message.configs[entry5.key] = entry5.value;
             }
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.topicId = reader.string();
             continue;
           }
         }

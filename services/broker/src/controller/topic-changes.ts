@@ -1,0 +1,400 @@
+import { type ConfigDefinition, ConfigError, type Settings } from '@naru/config';
+import type { WriteOperation } from '@naru/coordinator-client';
+import type { KafkaErrorName } from '@naru/kafka-protocol';
+import type { Random } from '@naru/runtime';
+import { assignmentOf } from '../cluster/metadata-builder.ts';
+import type { ConfigOverrides, TopicImage } from '../cluster/metadata-image.ts';
+import { encodePartitionState } from '../cluster/partition-state-codec.ts';
+import { encodeConfig, encodeDeletedTopic, encodeDeleteTopic, encodeTopic } from '../cluster/znode-codecs.ts';
+import { paths } from '../cluster/znode-paths.ts';
+import { type AssignableBroker, assignReplicas } from './assignment.ts';
+import { type ClusterView, decidePartition } from './partition-decision.ts';
+import { type ControllerGuard, controllerCheck } from './planner.ts';
+import { collidingTopic, topicNameFault } from './topic-name.ts';
+
+/** Partitions of one topic; the topic's znode must stay below 1 MiB. */
+export const partitionsPerTopicMax = 20_000;
+
+/** Partitions that are created or deleted in one multi. A topic with more appears with all its partitions, and their states follow. */
+export const partitionsPerMultiMax = 2_000;
+
+/** Proofs of deletion that are kept; the oldest go first. A broker that was away for longer keeps those logs aside. */
+export const deletedTopicsMax = 10_000;
+
+/** What may not be done, and what the user is told. */
+export interface Refusal {
+  readonly ok: false;
+  readonly error: KafkaErrorName;
+  readonly message: string;
+}
+
+/** What will be written: one multi after the other, each guarded by the controller epoch. */
+export interface TopicChange {
+  readonly ok: true;
+  readonly topicId: string;
+  readonly replicas: readonly (readonly number[])[];
+  readonly multis: readonly (readonly WriteOperation[])[];
+}
+
+export interface TopicRules {
+  readonly guard: ControllerGuard;
+  readonly random: Random;
+  /** Topic-level settings; a key that is not in it is refused. */
+  readonly topicConfig: ConfigDefinition<Settings>;
+  readonly numPartitions: number;
+  readonly defaultReplicationFactor: number;
+}
+
+export interface TopicSpec {
+  readonly name: string;
+  /** Of the topic to be created. */
+  readonly topicId: string;
+  /** -1: the default. */
+  readonly numPartitions: number;
+  readonly replicationFactor: number;
+  /** Replicas by partition; empty: to be assigned. */
+  readonly assignments: readonly (readonly number[])[];
+  readonly configs: ConfigOverrides;
+}
+
+export function refuse(error: KafkaErrorName, message: string): Refusal {
+  return { ok: false, error, message };
+}
+
+/** Everything of a new topic in one multi, as far as it fits: it is there with its config and its leaders, or not at all. */
+export function planCreateTopic(view: ClusterView, spec: TopicSpec, rules: TopicRules): TopicChange | Refusal {
+  const { image } = view;
+  const fault = topicNameFault(spec.name);
+  if (fault !== undefined) return refuse('INVALID_TOPIC_EXCEPTION', fault);
+  if (image.topics.has(spec.name)) return refuse('TOPIC_ALREADY_EXISTS', `Topic '${spec.name}' already exists.`);
+  const collision = collidingTopic(spec.name, image.topics.keys());
+  if (collision !== undefined) {
+    return refuse('INVALID_TOPIC_EXCEPTION', `Topic '${spec.name}' collides with existing topic: ${collision}`);
+  }
+  const configFault = configFaultOf(rules.topicConfig, spec.configs);
+  if (configFault !== undefined) return refuse('INVALID_CONFIG', configFault);
+  const assigned = replicasOf(view, spec, rules);
+  if (!assigned.ok) return assigned;
+  const { replicas } = assigned;
+  const topic = newTopicImage(spec, replicas);
+  const unplaced = image.unplaced.get(spec.name);
+  const first: WriteOperation[] = [
+    { kind: 'create', path: paths.topic(spec.name), data: encodeTopic(assignmentOf(topic)) },
+    { kind: 'create', path: paths.partitions(spec.name), data: new Uint8Array() },
+    ...configWrites(spec.name, spec.configs, unplaced?.configVersion ?? -1),
+  ];
+  const multis = partitionMultis(view, topic, 0, first, rules.guard);
+  return { ok: true, topicId: spec.topicId, replicas, multis };
+}
+
+/** A config that outlived an earlier topic of this name must not fall upon the new one. */
+function configWrites(topic: string, configs: ConfigOverrides, existingVersion: number): readonly WriteOperation[] {
+  const path = paths.topicConfig(topic);
+  const data = encodeConfig(configs);
+  if (existingVersion >= 0) return [{ kind: 'set-data', path, data, version: existingVersion }];
+  return configs.size === 0 ? [] : [{ kind: 'create', path, data }];
+}
+
+function newTopicImage(spec: TopicSpec, replicas: readonly (readonly number[])[]): TopicImage {
+  return {
+    name: spec.name,
+    id: spec.topicId,
+    version: 0,
+    config: spec.configs,
+    configVersion: -1,
+    deletionMark: undefined,
+    markedForDeletion: false,
+    partitions: replicas.map((list) => newPartition(list)),
+  };
+}
+
+function newPartition(replicas: readonly number[]): TopicImage['partitions'][number] {
+  return { replicas, adding: [], removing: [], state: undefined, stateVersion: -1, stateZxid: 0 };
+}
+
+/** First states for the partitions from `firstPartition` on; `first` are the operations that must come before them. */
+function partitionMultis(
+  view: ClusterView,
+  topic: TopicImage,
+  firstPartition: number,
+  first: readonly WriteOperation[],
+  guard: ControllerGuard,
+): readonly (readonly WriteOperation[])[] {
+  const multis: WriteOperation[][] = [];
+  let current = [controllerCheck(guard), ...first];
+  for (let partition = firstPartition; partition < topic.partitions.length; partition++) {
+    const decision = decidePartition(view, topic, partition);
+    if (decision === undefined) continue;
+    const inCurrent = partition - firstPartition - multis.length * partitionsPerMultiMax;
+    if (inCurrent >= partitionsPerMultiMax) {
+      multis.push(current);
+      current = [controllerCheck(guard)];
+    }
+    current.push(
+      { kind: 'create', path: paths.partition(topic.name, partition), data: new Uint8Array() },
+      { kind: 'create', path: paths.partitionState(topic.name, partition), data: encodePartitionState(decision.state) },
+    );
+  }
+  return [...multis, current];
+}
+
+type Replicas = { readonly ok: true; readonly replicas: readonly (readonly number[])[] };
+
+function replicasOf(view: ClusterView, spec: TopicSpec, rules: TopicRules): Replicas | Refusal {
+  if (spec.assignments.length > 0) {
+    if (spec.numPartitions > 0 || spec.replicationFactor > 0) {
+      return refuse(
+        'INVALID_REQUEST',
+        'Both a replica assignment and a number of partitions or a replication factor were given; give one of them.',
+      );
+    }
+    return checkAssignment(view, spec.assignments, 0);
+  }
+  const partitions = spec.numPartitions === -1 ? rules.numPartitions : spec.numPartitions;
+  const replicationFactor = spec.replicationFactor === -1 ? rules.defaultReplicationFactor : spec.replicationFactor;
+  if (partitions <= 0) {
+    return refuse('INVALID_PARTITIONS', `Number of partitions must be larger than 0, not ${partitions}.`);
+  }
+  if (partitions > partitionsPerTopicMax) {
+    return refuse(
+      'INVALID_PARTITIONS',
+      `Number of partitions must be at most ${partitionsPerTopicMax}, not ${partitions}.`,
+    );
+  }
+  if (replicationFactor <= 0) {
+    return refuse('INVALID_REPLICATION_FACTOR', `Replication factor must be larger than 0, not ${replicationFactor}.`);
+  }
+  return assign(view, { partitions, replicationFactor }, rules.random);
+}
+
+function assign(
+  view: ClusterView,
+  wanted: {
+    readonly partitions: number;
+    readonly replicationFactor: number;
+    readonly firstPartition?: number;
+    readonly startBroker?: number | undefined;
+  },
+  random: Random,
+): Replicas | Refusal {
+  const assigned = assignReplicas({ brokers: assignableBrokers(view, wanted.replicationFactor), ...wanted }, random);
+  if (assigned.ok) return assigned;
+  const { replicationFactor } = wanted;
+  return refuse(
+    'INVALID_REPLICATION_FACTOR',
+    `Unable to replicate the partition ${replicationFactor} time(s): the target replication factor of ${replicationFactor} ` +
+      `cannot be reached because only ${assigned.registered} broker(s) are registered.`,
+  );
+}
+
+/** Brokers in a shutdown are given replicas only when the others do not suffice. */
+function assignableBrokers({ image, stopping }: ClusterView, replicationFactor: number): readonly AssignableBroker[] {
+  const all = [...image.brokers.values()];
+  const staying = all.filter((broker) => !stopping.has(broker.id));
+  return staying.length >= replicationFactor ? staying : all;
+}
+
+function checkAssignment(
+  view: ClusterView,
+  assignments: readonly (readonly number[])[],
+  firstPartition: number,
+): Replicas | Refusal {
+  const factor = assignments[0]?.length ?? 0;
+  if (assignments.length > partitionsPerTopicMax) {
+    return refuse(
+      'INVALID_PARTITIONS',
+      `Number of partitions must be at most ${partitionsPerTopicMax}, not ${assignments.length}.`,
+    );
+  }
+  for (const [index, list] of assignments.entries()) {
+    const partition = firstPartition + index;
+    const fail = (message: string): Refusal =>
+      refuse('INVALID_REPLICA_ASSIGNMENT', `Partition ${partition}: ${message}`);
+    if (list.length === 0) return fail('the list of replicas is empty.');
+    if (list.length !== factor) return fail(`it has ${list.length} replicas, another partition ${factor}.`);
+    if (new Set(list).size !== list.length) return fail(`a broker stands twice in ${list.join(',')}.`);
+    const unknown = list.find((brokerId) => !view.image.brokers.has(brokerId));
+    if (unknown !== undefined) return fail(`broker ${unknown} is not registered.`);
+  }
+  return { ok: true, replicas: assignments };
+}
+
+function configFaultOf(definition: ConfigDefinition<Settings>, configs: ConfigOverrides): string | undefined {
+  for (const [name, value] of configs) {
+    try {
+      if (!definition.has(name)) throw definition.unknownKey(name);
+      definition.parseValue(name, value);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      return error.message;
+    }
+  }
+  return undefined;
+}
+
+/** The first step of a deletion: from here on the topic goes, whatever happens to this controller. */
+export function planDeletionMark(topic: TopicImage, guard: ControllerGuard): readonly WriteOperation[] {
+  const path = paths.deleteTopic(topic.name);
+  const data = encodeDeleteTopic(topic.id);
+  // A mark that names another topic of that name has outlived it.
+  const write: WriteOperation =
+    topic.deletionMark === undefined ? { kind: 'create', path, data } : { kind: 'set-data', path, data };
+  return [controllerCheck(guard), write];
+}
+
+/**
+ * Removes what a marked topic consists of: the states in batches, and with the last of them the topic itself, together with the proof of its deletion. Brokers delete its
+ * logs when they see the proof, and never because a topic is merely missing (row 58).
+ */
+export function planRemoval(
+  view: ClusterView,
+  topic: TopicImage,
+  guard: ControllerGuard,
+): readonly (readonly WriteOperation[])[] {
+  const multis: WriteOperation[][] = [];
+  let current: WriteOperation[] = [controllerCheck(guard)];
+  let inCurrent = 0;
+  for (const [partition, { state }] of topic.partitions.entries()) {
+    if (state === undefined) continue;
+    if (inCurrent === partitionsPerMultiMax) {
+      multis.push(current);
+      current = [controllerCheck(guard)];
+      inCurrent = 0;
+    }
+    inCurrent += 1;
+    current.push(
+      { kind: 'delete', path: paths.partitionState(topic.name, partition) },
+      { kind: 'delete', path: paths.partition(topic.name, partition) },
+    );
+  }
+  current.push(
+    { kind: 'delete', path: paths.partitions(topic.name) },
+    { kind: 'delete', path: paths.topic(topic.name), version: topic.version },
+    { kind: 'delete', path: paths.deleteTopic(topic.name) },
+    { kind: 'create', path: paths.deletedTopic(topic.id), data: encodeDeletedTopic(topic.name) },
+  );
+  if (topic.configVersion >= 0) current.push({ kind: 'delete', path: paths.topicConfig(topic.name) });
+  current.push(...forgetOldestDeletion(view));
+  return [...multis, current];
+}
+
+function forgetOldestDeletion({ image }: ClusterView): readonly WriteOperation[] {
+  if (image.deletedTopicIds.size < deletedTopicsMax) return [];
+  let oldest: { readonly topicId: string; readonly zxid: number } | undefined;
+  for (const [topicId, { zxid }] of image.deletedTopicIds) {
+    if (oldest === undefined || zxid < oldest.zxid) oldest = { topicId, zxid };
+  }
+  return oldest === undefined ? [] : [{ kind: 'delete', path: paths.deletedTopic(oldest.topicId) }];
+}
+
+/** Raises the number of partitions to `count`; `assignments` are those of the added ones, empty: to be assigned. */
+export function planAddPartitions(
+  view: ClusterView,
+  topic: TopicImage,
+  count: number,
+  assignments: readonly (readonly number[])[],
+  rules: TopicRules,
+): TopicChange | Refusal {
+  const existing = topic.partitions.length;
+  if (count === existing)
+    return refuse('INVALID_PARTITIONS', `Topic ${topic.name} already has ${existing} partition(s).`);
+  if (count < existing) {
+    return refuse(
+      'INVALID_PARTITIONS',
+      `The topic ${topic.name} currently has ${existing} partition(s); ${count} would not be an increase.`,
+    );
+  }
+  if (count > partitionsPerTopicMax) {
+    return refuse('INVALID_PARTITIONS', `Number of partitions must be at most ${partitionsPerTopicMax}, not ${count}.`);
+  }
+  const added = addedReplicas(view, topic, count, assignments, rules.random);
+  if (!added.ok) return added;
+  const partitions = [...topic.partitions, ...added.replicas.map(newPartition)];
+  const grown: TopicImage = { ...topic, partitions };
+  const set: WriteOperation = {
+    kind: 'set-data',
+    path: paths.topic(topic.name),
+    data: encodeTopic(assignmentOf(grown)),
+    version: topic.version,
+  };
+  const multis = partitionMultis(view, grown, existing, [set], rules.guard);
+  return { ok: true, topicId: topic.id, replicas: partitions.map((partition) => partition.replicas), multis };
+}
+
+function addedReplicas(
+  view: ClusterView,
+  topic: TopicImage,
+  count: number,
+  assignments: readonly (readonly number[])[],
+  random: Random,
+): Replicas | Refusal {
+  const existing = topic.partitions.length;
+  const first = topic.partitions[0]?.replicas ?? [];
+  if (assignments.length === 0) {
+    const wanted = {
+      partitions: count - existing,
+      replicationFactor: first.length,
+      firstPartition: existing,
+      startBroker: first[0],
+    };
+    return assign(view, wanted, random);
+  }
+  if (assignments.length !== count - existing) {
+    return refuse(
+      'INVALID_REPLICA_ASSIGNMENT',
+      `Increasing the number of partitions by ${count - existing} but ${assignments.length} assignments provided.`,
+    );
+  }
+  if (assignments.some((list) => list.length !== first.length)) {
+    return refuse(
+      'INVALID_REPLICA_ASSIGNMENT',
+      `Every partition of topic ${topic.name} has ${first.length} replica(s); the new ones must have as many.`,
+    );
+  }
+  return checkAssignment(view, assignments, existing);
+}
+
+/** New overrides: `remove` first, then `set`. */
+export interface ConfigChange {
+  readonly set: ConfigOverrides;
+  readonly remove: readonly string[];
+}
+
+/**
+ * Changes a topic's overrides. When that lets the ISR of a partition suffice where it did not (a lower `min.insync.replicas`), its ELR ends in the same multi: with the
+ * new bound records are acknowledged that its members do not have.
+ */
+export function planAlterTopicConfig(
+  view: ClusterView,
+  topic: TopicImage,
+  change: ConfigChange,
+  rules: Pick<TopicRules, 'guard' | 'topicConfig'>,
+): { readonly ok: true; readonly multis: readonly (readonly WriteOperation[])[] } | Refusal {
+  const fault = configFaultOf(rules.topicConfig, change.set);
+  if (fault !== undefined) return refuse('INVALID_CONFIG', fault);
+  for (const name of change.remove) {
+    if (!rules.topicConfig.has(name) && !topic.config.has(name))
+      return refuse('INVALID_CONFIG', rules.topicConfig.unknownKey(name).message);
+    if (change.set.has(name)) return refuse('INVALID_REQUEST', `configuration key '${name}' is both set and removed`);
+  }
+  const config = new Map(topic.config);
+  for (const name of change.remove) config.delete(name);
+  for (const [name, value] of change.set) config.set(name, value);
+  const path = paths.topicConfig(topic.name);
+  const data = encodeConfig(config);
+  const write: WriteOperation =
+    topic.configVersion < 0
+      ? { kind: 'create', path, data }
+      : { kind: 'set-data', path, data, version: topic.configVersion };
+  return { ok: true, multis: [[controllerCheck(rules.guard), write, ...endedElrs(view, { ...topic, config })]] };
+}
+
+function endedElrs(view: ClusterView, topic: TopicImage): readonly WriteOperation[] {
+  return [...topic.partitions.entries()].flatMap(([partition, { state, stateVersion }]): readonly WriteOperation[] => {
+    if (state === undefined || state.elr.length === 0) return [];
+    const after = decidePartition(view, topic, partition)?.state;
+    if (after === undefined || after.elr.length > 0 || after.leaderEpoch !== state.leaderEpoch) return [];
+    const path = paths.partitionState(topic.name, partition);
+    return [{ kind: 'set-data', path, data: encodePartitionState(after), version: stateVersion }];
+  });
+}
