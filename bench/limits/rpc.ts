@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { broker, brokerMethods, createRpc, type Rpc, type RpcStream, stream, unary } from '@naru/rpc';
+import { type broker, brokerMethods, createRpc, type Rpc, type RpcStream, stream, unary } from '@naru/rpc';
 import { createNodeRuntime } from '@naru/runtime/node';
 
 const host = '127.0.0.1';
