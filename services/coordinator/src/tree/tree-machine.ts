@@ -1,19 +1,25 @@
 import { crc32 } from 'node:zlib';
 import { assert } from '@naru/runtime';
-import type { CommittedCommand, StateMachine } from '../quorum/state-machine.ts';
-import type { Outcome } from './command.ts';
+import type { Outcome, Zxid } from './command.ts';
 import { decodeCommand } from './command-codec.ts';
 import { History, type HistoryBounds } from './history.ts';
 import { decodeSnapshot, encodeSnapshot, stateHash } from './snapshot.ts';
 import { Tree } from './tree.ts';
 import { WatchIndex } from './watch-index.ts';
 
+/** A committed entry of the log. */
+interface CommittedCommand {
+  readonly index: Zxid;
+  readonly term: number;
+  readonly data: Uint8Array;
+}
+
 /**
- * What the quorum replicates: applies each committed command to the tree, remembers what it changed, and tells the watchers.
+ * What the quorum replicates (its `StateMachine`): applies each committed command to the tree, remembers what it changed, and tells the watchers.
  * The order inside `apply` is the promise of watches: the events of a change are on their way before the answer to whoever
  * made it, and before any read can see it (Z10).
  */
-export class TreeMachine implements StateMachine {
+export class TreeMachine {
   readonly watches = new WatchIndex();
   readonly history: History;
   #tree = new Tree();
