@@ -1,5 +1,5 @@
-import { constants, type ServerHttp2Stream } from 'node:http2';
-import type { Timer } from '@naru/runtime';
+import type { ServerHttp2Stream } from 'node:http2';
+import type { Timer, Timers } from '@naru/runtime';
 import type { RpcError } from '../status.ts';
 import { RpcError as Failure } from '../status.ts';
 import type { StreamCodecs } from '../stream/message-stream.ts';
@@ -8,7 +8,10 @@ import { resetQuietly, type WireConnection, WireStream } from './wire-stream.ts'
 
 export const grpcContentType = 'application/grpc+proto';
 
-/** How long a failed stream may take to deliver its status behind data that the client does not read. */
+/**
+ * How long a client may take to be done with a stream that has its status. The server must not reset the stream before: in
+ * nghttp2 a reset overtakes trailers that wait for the socket, and the status would be lost.
+ */
 const statusLingerMs = 2_000;
 
 /** The server's end: headers, messages, and the status in the trailers. */
@@ -16,6 +19,7 @@ export class ServerWireStream extends WireStream<unknown, unknown> {
   readonly #http: ServerHttp2Stream;
   #status: RpcError | undefined;
   #linger: Timer | undefined;
+  #trailersSent = false;
 
   constructor(
     http: ServerHttp2Stream,
@@ -44,13 +48,13 @@ export class ServerWireStream extends WireStream<unknown, unknown> {
     const http = this.#http;
     if (http.destroyed || http.closed) return;
     if (!http.headersSent) {
-      respondStatus(http, error);
+      respondStatus(http, error, this.connection.timers);
       return;
     }
-    // The status goes behind what HTTP/2 has already taken over.
+    // The status goes behind what HTTP/2 has already taken over; what the client still sends is dropped.
     http.resume();
     if (!http.writableEnded) http.end();
-    this.#linger = this.connection.timers.after(statusLingerMs, () => resetQuietly(http));
+    this.#armLinger();
   }
 
   protected onHttpEnd(whole: boolean): void {
@@ -61,21 +65,27 @@ export class ServerWireStream extends WireStream<unknown, unknown> {
   protected onHttpClose(): void {
     this.#linger?.cancel();
     if (this.connection.isGone()) this.receivedFailure(this.lostConnection());
-    else if (this.ended && this.#http.rstCode === constants.NGHTTP2_NO_ERROR) this.finished();
+    else if (this.ended && this.#trailersSent) this.finished();
     else this.receivedFailure(new Failure('cancelled', 'the caller cancelled'));
   }
 
   #sendTrailers(): void {
     this.#http.sendTrailers(statusHeaders(this.#status));
-    // What the client still sends is of no interest; this waits until the trailers have left.
-    if (!this.#http.readableEnded) resetQuietly(this.#http, constants.NGHTTP2_NO_ERROR);
+    this.#trailersSent = true;
+    this.#http.resume();
+    this.#armLinger();
+  }
+
+  #armLinger(): void {
+    this.#linger ??= this.connection.timers.after(statusLingerMs, () => resetQuietly(this.#http));
   }
 }
 
 /** "Trailers-Only": an answer that is nothing but a status. */
-export function respondStatus(http: ServerHttp2Stream, error: RpcError): void {
+export function respondStatus(http: ServerHttp2Stream, error: RpcError, timers: Timers): void {
   if (http.destroyed || http.closed || http.headersSent) return;
   http.respond({ ':status': 200, 'content-type': grpcContentType, ...statusHeaders(error) }, { endStream: true });
   http.resume();
-  if (!http.readableEnded) resetQuietly(http, constants.NGHTTP2_NO_ERROR);
+  const linger = timers.after(statusLingerMs, () => resetQuietly(http));
+  http.once('close', () => linger.cancel());
 }

@@ -67,7 +67,8 @@ export class WireChannel implements RpcChannel, WireConnection {
 
   close(): Promise<void> {
     this.#refuse('the connection was closed on this side');
-    this.#session.destroy();
+    // Not `session.destroy()`, which would first cancel every stream: the other side is to see a closed connection.
+    this.#socket.destroySoon();
     return new Promise((resolve) => this.onClose(resolve));
   }
 

@@ -100,7 +100,8 @@ export class WireHost {
     }
     const path = headers[':path'] ?? '';
     const binding = this.#bindings.get(path);
-    if (binding === undefined) respondStatus(http, new RpcError('unimplemented', `no such method: ${path}`));
+    if (binding === undefined)
+      respondStatus(http, new RpcError('unimplemented', `no such method: ${path}`), connection.timers);
     else this.#serve(binding, http, headers, connection);
   }
 
@@ -109,7 +110,7 @@ export class WireHost {
     try {
       timeoutMs = timeoutOf(headers['grpc-timeout']);
     } catch (error) {
-      respondStatus(http, error as RpcError);
+      respondStatus(http, error as RpcError, connection.timers);
       return;
     }
     const codecs = { out: binding.method.response, in: binding.method.request };

@@ -45,7 +45,7 @@ export class WireRpc implements Rpc {
   host(services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): RpcHost {
     const host = this.#host(services, limits);
     return {
-      accept: (connection, head) => host.accept(socketOf(connection), head),
+      accept: (connection, head) => host.accept(detachSocket(connection), head),
       close: () => host.close(),
     };
   }
@@ -61,11 +61,17 @@ export class WireRpc implements Rpc {
   }
 }
 
-/** The runtime's connections on a real network are sockets, which HTTP/2 takes over whole. */
-function socketOf(connection: Connection): Socket {
-  const { socket } = connection as Connection & { readonly socket?: Socket };
+/** A connection of a real network: a socket, which can be given away. */
+interface SocketConnection extends Connection {
+  readonly socket: Socket;
+  detach(): Socket;
+}
+
+/** HTTP/2 takes the socket over whole. */
+function detachSocket(connection: Connection): Socket {
+  const { socket } = connection as SocketConnection;
   if (socket === undefined) throw new TypeError('not a connection of a real network');
-  return socket;
+  return socket.destroyed ? socket : (connection as SocketConnection).detach();
 }
 
 function listen(server: Server, address: Address): Promise<number> {

@@ -1,0 +1,2 @@
+export * from './transport-contract.ts';
+export * from './transport-world.ts';
