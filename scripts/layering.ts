@@ -33,8 +33,12 @@ export const layers: Readonly<Record<string, Layer>> = {
   'packages/raft': { packages: ['runtime'] },
   'packages/coordinator-client': { packages: ['runtime', 'rpc', 'observability'] },
 
-  'services/coordinator/src/tree': { packages: ['runtime', 'rpc'], node: ['node:crypto'] },
-  'services/coordinator/src/quorum': { packages: ['runtime', 'rpc', 'raft', 'observability', 'record'] },
+  // zlib's crc32 and crypto's digests are pure.
+  'services/coordinator/src/tree': { packages: ['runtime', 'rpc'], node: ['node:crypto', 'node:zlib'] },
+  'services/coordinator/src/quorum': {
+    packages: ['runtime', 'rpc', 'raft', 'observability', 'record'],
+    node: ['node:zlib'],
+  },
   'services/coordinator/src/listeners': {
     packages: ['runtime', 'rpc', 'observability', 'config'],
     within: ['tree', 'quorum'],

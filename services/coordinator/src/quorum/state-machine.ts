@@ -44,7 +44,11 @@ export type ProposalOutcome =
 /** How a read barrier ended: with `ok` this node has applied everything that was committed when `read` was called. */
 export type ReadOutcome =
   | { readonly ok: true; readonly index: LogIndex }
-  | { readonly ok: false; readonly reason: 'not-leader' | 'overloaded' | 'leadership-lost' | 'closed'; readonly leader: NodeId };
+  | {
+      readonly ok: false;
+      readonly reason: 'not-leader' | 'overloaded' | 'leadership-lost' | 'closed';
+      readonly leader: NodeId;
+    };
 
 export interface QuorumMember {
   readonly id: NodeId;

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { arbitraryCommand, arbitraryCommands } from './arbitrary-command.ts';
 import type { Change, Command, Outcome } from './command.ts';
 import { CommandError, decodeCommand, encodeCommand } from './command-codec.ts';
+import { arbitraryCommand, arbitraryCommands } from './testing/arbitrary-command.ts';
+import { emptyModel, type Model, modelApply, text } from './testing/tree-model.ts';
 import { Tree } from './tree.ts';
 import { TreeMachine } from './tree-machine.ts';
-import { emptyModel, type Model, modelApply, text } from './tree-model.ts';
 
 const term = 1;
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { arbitraryCommands } from './arbitrary-command.ts';
 import type { Change } from './command.ts';
 import { encodeCommand } from './command-codec.ts';
 import { History } from './history.ts';
+import { arbitraryCommands } from './testing/arbitrary-command.ts';
 import { TreeMachine } from './tree-machine.ts';
 import { covers, WatchIndex } from './watch-index.ts';
 

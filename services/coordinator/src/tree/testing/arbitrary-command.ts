@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import type { Command, WriteStep } from './command.ts';
-import { sessionIdOf } from './sessions.ts';
+import type { Command, WriteStep } from '../command.ts';
+import { sessionIdOf } from '../sessions.ts';
 
 /** Commands over a small world, so that they often meet: four names, two levels, the first few sessions. */
 

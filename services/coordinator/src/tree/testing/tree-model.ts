@@ -1,4 +1,4 @@
-import type { Command, WriteStep } from './command.ts';
+import type { Command, WriteStep } from '../command.ts';
 
 /**
  * The naive model that the property tests compare the tree with: an immutable list of znodes, copied for every command, with
