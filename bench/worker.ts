@@ -78,9 +78,7 @@ async function produce(client: Client, workload: Extract<Workload, { kind: 'prod
   await producer.send(record);
   const began = performance.now();
   for (let i = 1; i < workload.records; i++) {
-    producer.send(record, settled);
-    const ready = producer.ready();
-    if (ready !== undefined) await ready;
+    if (!producer.send(record, settled)) await producer.ready();
   }
   await producer.flush();
   const seconds = (performance.now() - began) / 1000;

@@ -15,7 +15,21 @@ const parse = (...argv: string[]) => parseFlags(flags, argv).values;
 
 describe('parseFlags', () => {
   test('values, lists, switches, words and defaults', () => {
-    expect(parse('--topic', 't', '--config', 'a=1', '--config=b=2', '--create', '--producer-props', 'x=1', 'y=2', '--time', '-2')).toEqual({
+    expect(
+      parse(
+        '--topic',
+        't',
+        '--config',
+        'a=1',
+        '--config=b=2',
+        '--create',
+        '--producer-props',
+        'x=1',
+        'y=2',
+        '--time',
+        '-2',
+      ),
+    ).toEqual({
       topic: 't',
       config: ['a=1', 'b=2'],
       create: true,

@@ -54,10 +54,8 @@ export const command: Command<typeof flags> = {
       prompt();
       try {
         for await (const line of lines) {
-          const sent = producer.send(parse(line));
-          report.watch(sent);
-          if (values.sync) await sent.catch(() => {});
-          else await producer.ready();
+          if (!producer.send(parse(line), report.settled)) await producer.ready();
+          if (values.sync) await producer.flush();
           prompt();
         }
         await producer.flush();
@@ -69,6 +67,8 @@ export const command: Command<typeof flags> = {
   },
 };
 
+const failuresShownMax = 10;
+
 /** Counts what was acknowledged and tells each failure once. */
 class Outcome {
   readonly #topic: string;
@@ -79,20 +79,17 @@ class Outcome {
     this.#topic = topic;
   }
 
-  watch(sent: Promise<unknown>): void {
-    sent.then(
-      () => this.#progress.add(1),
-      (error: Error) => {
-        this.#failed++;
-        if (this.#failed <= 10)
-          process.stderr.write(`Error when sending message to topic ${this.#topic}: ${error.message}\n`);
-      },
-    );
-  }
+  readonly settled = (error: Error | null): void => {
+    if (error === null) {
+      this.#progress.add(1);
+      return;
+    }
+    this.#failed++;
+    if (this.#failed > failuresShownMax) return;
+    process.stderr.write(`Error when sending message to topic ${this.#topic}: ${error.message}\n`);
+  };
 
-  async close(): Promise<number> {
-    // The handlers of the last promises run before this goes on.
-    await Promise.resolve();
+  close(): number {
     this.#progress.close();
     if (this.#failed > 0)
       process.stderr.write(`${this.#failed} records were not acknowledged, ${this.#progress.count} were\n`);

@@ -56,7 +56,7 @@ export const command: Command<typeof flags> = {
       for (let i = 0; i < count; i++) {
         const value = payload(i);
         const sentMs = performance.now();
-        producer.send({ topic: values.topic, value }, (error) => {
+        const isRoomy = producer.send({ topic: values.topic, value }, (error) => {
           if (error === null) {
             stats.record(sentMs, value.length);
           } else {
@@ -64,8 +64,7 @@ export const command: Command<typeof flags> = {
             failure ??= error;
           }
         });
-        const ready = producer.ready();
-        if (ready !== undefined) await ready;
+        if (!isRoomy) await producer.ready();
         const pause = throttle.afterRecord();
         if (pause !== undefined) await pause;
       }
