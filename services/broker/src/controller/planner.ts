@@ -76,7 +76,9 @@ function scopeOf(view: ClusterView, event: PlannerEvent): Iterable<readonly [Top
     case 'retry':
       return namedPartitions(view, event.partitions);
     case 'metadata-changed':
-      return changedPartitions(view, event.delta);
+      return concernsEverything(event.delta)
+        ? everyPartition(view)
+        : namedPartitions(view, concernedPartitions(event.delta));
     default:
       return unreachable(event);
   }
@@ -101,24 +103,20 @@ function* namedPartitions(view: ClusterView, keys: readonly PartitionKey[]): Ite
   }
 }
 
-/** A change of liveness or of a config may concern any partition; a change of a partition only itself. */
-function* changedPartitions(view: ClusterView, delta: MetadataDelta): Iterable<readonly [TopicImage, number]> {
-  const anyBroker =
-    delta.brokersAppeared.length + delta.brokersGone.length + delta.brokersReborn.length + delta.brokersChanged.length >
-    0;
-  if (anyBroker || delta.brokerConfigsChanged.length > 0) {
-    yield* everyPartition(view);
-    return;
-  }
-  yield* namedPartitions(
-    view,
-    delta.partitionsChanged.map(({ topic, partition }) => ({ topic: topic.name, partition })),
+/** A change of liveness may concern any partition; a change of a partition or of its topic's config only those. */
+export function concernsEverything(delta: MetadataDelta): boolean {
+  const { brokersAppeared, brokersGone, brokersReborn, brokersChanged, brokerConfigsChanged } = delta;
+  return [brokersAppeared, brokersGone, brokersReborn, brokersChanged, brokerConfigsChanged].some(
+    (list) => list.length > 0,
   );
-  const configured = delta.topicConfigsChanged.map((topic) => topic.name);
-  for (const name of configured) {
-    const topic = view.image.topics.get(name);
-    for (const partition of topic?.partitions.keys() ?? []) yield [topic as TopicImage, partition];
-  }
+}
+
+export function concernedPartitions(delta: MetadataDelta): readonly PartitionKey[] {
+  const changed = delta.partitionsChanged.map(({ topic, partition }) => ({ topic: topic.name, partition }));
+  const configured = delta.topicConfigsChanged.flatMap((topic) =>
+    [...topic.partitions.keys()].map((partition) => ({ topic: topic.name, partition })),
+  );
+  return [...changed, ...configured];
 }
 
 function writeOf(topic: TopicImage, partition: number, { state, reason }: Decision): PartitionWrite {

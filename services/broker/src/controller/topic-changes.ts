@@ -61,12 +61,24 @@ export function refuse(error: KafkaErrorName, message: string): Refusal {
   return { ok: false, error, message };
 }
 
-/** Everything of a new topic in one multi, as far as it fits: it is there with its config and its leaders, or not at all. */
+/**
+ * Everything of a new topic in one multi, as far as it fits: it is there with its config and its leaders, or not at all. A topic that is there already
+ * with this very id is an earlier attempt of the same request, and nothing is left to do.
+ */
 export function planCreateTopic(view: ClusterView, spec: TopicSpec, rules: TopicRules): TopicChange | Refusal {
   const { image } = view;
   const fault = topicNameFault(spec.name);
   if (fault !== undefined) return refuse('INVALID_TOPIC_EXCEPTION', fault);
-  if (image.topics.has(spec.name)) return refuse('TOPIC_ALREADY_EXISTS', `Topic '${spec.name}' already exists.`);
+  const existing = image.topics.get(spec.name);
+  if (existing?.id === spec.topicId) {
+    return {
+      ok: true,
+      topicId: existing.id,
+      replicas: existing.partitions.map((partition) => partition.replicas),
+      multis: [],
+    };
+  }
+  if (existing !== undefined) return refuse('TOPIC_ALREADY_EXISTS', `Topic '${spec.name}' already exists.`);
   const collision = collidingTopic(spec.name, image.topics.keys());
   if (collision !== undefined) {
     return refuse('INVALID_TOPIC_EXCEPTION', `Topic '${spec.name}' collides with existing topic: ${collision}`);
