@@ -102,7 +102,7 @@ function refusal(file: string, imported: string, folder: string, layer: Layer): 
   const inside = relative(folder, target);
   if (!inside.startsWith('..')) {
     const own = layerOf(target);
-    return own?.folder === folder || layer.within === 'anything' ? undefined : `${own?.folder} is another layer`;
+    if (own?.folder === folder || layer.within === 'anything') return undefined;
   }
   if (layer.within === 'anything') return undefined;
   const source = `${file.split('/').slice(0, 3).join('/')}/`;

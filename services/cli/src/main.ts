@@ -75,7 +75,7 @@ function overview(): string {
 
 /** The message of an expected failure; a bug keeps its stack when NARU_DEBUG is set. */
 function oneLine(error: unknown): string {
-  if (process.env['NARU_DEBUG'] !== undefined && error instanceof Error) return error.stack ?? error.message;
+  if (process.env.NARU_DEBUG !== undefined && error instanceof Error) return error.stack ?? error.message;
   if (error instanceof CommandError) return error.message;
   const message = error instanceof Error ? error.message : String(error);
   return message.split('\n')[0] as string;
