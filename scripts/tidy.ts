@@ -104,9 +104,9 @@ function refusal(file: string, imported: string, folder: string, layer: Layer): 
     const own = layerOf(target);
     if (own?.folder === folder || layer.within === 'anything') return undefined;
   }
-  if (layer.within === 'anything') return undefined;
   const source = `${file.split('/').slice(0, 3).join('/')}/`;
   if (!target.startsWith(source)) return 'it leaves the package: import by name';
+  if (layer.within === 'anything') return undefined;
   const place = target.slice(source.length);
   return layer.within?.some((allowed) => place === allowed || place.startsWith(`${allowed}/`))
     ? undefined
