@@ -1,0 +1,213 @@
+import { Client } from '@naru/client';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
+import { run } from './commands.ts';
+
+let cluster: LocalCluster;
+let client: Client;
+let servers: string;
+
+beforeAll(async () => {
+  cluster = await startLocalCluster();
+  servers = cluster.bootstrapServers;
+  client = new Client({ 'bootstrap.servers': servers });
+}, 60_000);
+
+afterAll(async () => {
+  await client?.close();
+  await cluster?.[Symbol.asyncDispose]();
+}, 60_000);
+
+const topics = (...argv: string[]) => run('kafka-topics.sh', ['--bootstrap-server', servers, ...argv]);
+
+function pidOf(name: string): number {
+  return cluster.supervisor.statuses.find((node) => node.name === name)?.pid as number;
+}
+
+async function leaderOf(topic: string): Promise<number> {
+  const [described] = await client.admin().describeTopics([topic]);
+  return described?.partitions[0]?.leader as number;
+}
+
+async function readAll(topic: string, partitions: number): Promise<string[]> {
+  const assignment = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
+  const ends = await client.admin().listOffsets(assignment.map((one) => ({ ...one, timestamp: -1 })));
+  let left = ends.reduce((sum, { offset }) => sum + Number(offset), 0);
+  const consumer = client.consumer({ 'auto.offset.reset': 'earliest' });
+  consumer.assign(assignment);
+  const values: string[] = [];
+  while (left > 0) {
+    const records = await consumer.poll(5_000);
+    if (records.length === 0) break;
+    left -= records.length;
+    for (const record of records) values.push(Buffer.from(record.value as Uint8Array).toString());
+  }
+  await consumer.close();
+  return values;
+}
+
+async function waitForFullIsr(topic: string): Promise<void> {
+  await expect
+    .poll(
+      async () =>
+        (await client.admin().describeTopics([topic]))[0]?.partitions.every((p) => p.isr.length === p.replicas.length),
+      {
+        timeout: 20_000,
+        interval: 100,
+      },
+    )
+    .toBe(true);
+}
+
+describe('three brokers, three coordinators, real processes', () => {
+  test("topics are created, described, listed, altered and deleted with Kafka's words", async () => {
+    const created = await topics(
+      '--create',
+      '--topic',
+      'words',
+      '--partitions',
+      '3',
+      '--replication-factor',
+      '3',
+      '--config',
+      'min.insync.replicas=2',
+    );
+    expect(created).toEqual({ status: 0, stdout: 'Created topic words.\n', stderr: '' });
+    const described = await topics('--describe', '--topic', 'words');
+    expect(described.stdout).toMatch(
+      /^Topic: words\tTopicId: [\w-]{22}\tPartitionCount: 3\tReplicationFactor: 3\tConfigs: min\.insync\.replicas=2\n/,
+    );
+    expect(
+      described.stdout.match(
+        /\tTopic: words\tPartition: \d\tLeader: \d\tReplicas: \d,\d,\d\tIsr: \d,\d,\d\tElr: \tLastKnownElr: \n/g,
+      ),
+    ).toHaveLength(3);
+    expect((await topics('--alter', '--topic', 'words', '--partitions', '5')).status).toBe(0);
+    expect((await topics('--list')).stdout).toContain('words\n');
+    expect((await topics('--delete', '--topic', 'words')).status).toBe(0);
+    expect((await topics('--list')).stdout).not.toContain('words\n');
+  });
+
+  test('a replication factor above the live brokers is refused as in Kafka', async () => {
+    const refused = await topics('--create', '--topic', 'toomany', '--partitions', '1', '--replication-factor', '4');
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toMatch(/^Error while executing topic command : .*replication factor.*4.*3 broker/i);
+    expect(refused.stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  test.each([
+    [['--create', '--topic', 'bad name'], /bad name/],
+    [['--create', '--topic', 'words2', '--config', 'retention.sm=1'], /retention\.ms/],
+    [['--create', '--topik', 'x'], /did you mean --topic/],
+    [['--describe', '--topic', 'nowhere'], /nowhere/],
+  ])('kafka-topics %j is a one-line error', async (argv, message) => {
+    const refused = await topics(...argv);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toMatch(message);
+    expect(refused.stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('lines go through the console tools, also from another bootstrap broker', async () => {
+    await topics('--create', '--topic', 'console', '--partitions', '3', '--replication-factor', '3');
+    const lines = Array.from({ length: 5_000 }, (_, i) => `line ${i}`);
+    const produced = await run('kafka-console-producer.sh', ['--bootstrap-server', servers, '--topic', 'console'], {
+      input: `${lines.join('\n')}\n`,
+    });
+    expect(produced).toMatchObject({ status: 0, stderr: '' });
+    const second = servers.split(',')[1] as string;
+    const consumed = await run('kafka-console-consumer.sh', [
+      '--bootstrap-server',
+      second,
+      '--topic',
+      'console',
+      '--from-beginning',
+      '--timeout-ms',
+      '2000',
+    ]);
+    expect(consumed.stderr).toBe('Processed a total of 5000 messages\n');
+    expect(consumed.stdout.trim().split('\n').sort()).toEqual(lines.sort());
+    const offsets = await run('kafka-get-offsets.sh', ['--bootstrap-server', servers, '--topic', 'console']);
+    const total = offsets.stdout
+      .trim()
+      .split('\n')
+      .reduce((sum, line) => sum + Number(line.split(':')[2]), 0);
+    expect(total).toBe(5_000);
+  });
+
+  test('C1: kill -9 of the leader while producing loses nothing acknowledged; the broker comes back into the ISR', async () => {
+    await client
+      .admin()
+      .createTopics([{ name: 'fire', partitions: 3, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } }]);
+    const producer = client.producer({ acks: 'all' });
+    const acknowledged = new Set<string>();
+    const count = 30_000;
+    const victim = `broker-${await leaderOf('fire')}`;
+    for (let i = 0; i < count; i++) {
+      if (i === count / 2) process.kill(pidOf(victim), 'SIGKILL');
+      const value = `record ${i}`;
+      const isRoomy = producer.send({ topic: 'fire', value }, (error) => {
+        if (error === null) acknowledged.add(value);
+      });
+      if (!isRoomy || i % 1_000 === 0) await producer.ready();
+    }
+    await producer.flush();
+    await producer.close();
+    expect(acknowledged.size).toBe(count);
+    const read = new Set(await readAll('fire', 3));
+    expect([...acknowledged].filter((value) => !read.has(value))).toEqual([]);
+    await cluster.supervisor.restart(victim);
+    await waitForFullIsr('fire');
+  });
+
+  test('C1: kill -9 of all six processes at once and a restart lose nothing acknowledged', async () => {
+    await client
+      .admin()
+      .createTopics([
+        { name: 'blackout', partitions: 3, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } },
+      ]);
+    const producer = client.producer({ acks: 'all' });
+    const acknowledged = new Set<string>();
+    const nodes = cluster.supervisor.statuses.map((node) => node.name);
+    for (let i = 0; i < 20_000; i++) {
+      const value = `record ${i}`;
+      producer.send({ topic: 'blackout', value }, (error) => {
+        if (error === null) acknowledged.add(value);
+      });
+      if (i % 500 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+    await expect.poll(() => acknowledged.size, { timeout: 10_000, interval: 1 }).toBeGreaterThan(2_000);
+    for (const name of nodes) process.kill(pidOf(name), 'SIGKILL');
+    await producer.close({ timeoutMs: 0 });
+    await expect.poll(() => cluster.supervisor.statuses.every((node) => node.state === 'down')).toBe(true);
+    await Promise.all(nodes.map((name) => cluster.supervisor.restart(name)));
+    await waitForFullIsr('blackout');
+    const read = new Set(await readAll('blackout', 3));
+    expect([...acknowledged].filter((value) => !read.has(value))).toEqual([]);
+  }, 90_000);
+
+  test('status tells roles and what is under-replicated', async () => {
+    const status = await run('naru', ['cluster', 'status', '--data-dir', cluster.dataDirectory]);
+    expect(status.stdout).toMatch(/coordinator-\d\s+localhost:\d+\s+running \(pid \d+\) {2}leader, term \d+/);
+    expect(status.stdout).toMatch(/broker-1\s+localhost:\d+\s+running \(pid \d+\) {2}registered, leads \d+ partitions/);
+    expect(status.stdout).toMatch(/under-replicated partitions: 0\n/);
+    expect(status.status).toBe(0);
+  });
+
+  test('a second start in the same directory is refused', async () => {
+    const refused = await run('naru', ['cluster', 'start', '--data-dir', cluster.dataDirectory]);
+    expect(refused).toMatchObject({ status: 1, stdout: '' });
+    expect(refused.stderr).toMatch(/already running .*pid \d+/);
+  });
+});
+
+test('an unreachable bootstrap address is named', async () => {
+  const refused = await run('kafka-topics.sh', [
+    '--bootstrap-server',
+    'localhost:1',
+    '--list',
+    '--command-config',
+    '/dev/null',
+  ]);
+  expect(refused.status).toBe(1);
+  expect(refused.stderr).toMatch(/localhost:1/);
+}, 90_000);
