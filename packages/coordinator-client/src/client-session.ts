@@ -229,7 +229,7 @@ class ClientSession implements CoordinatorSession {
 
   #attached(link: Link, { sessionId, password, timeoutMs, zxid }: wire.Connected): void {
     this.#id = sessionId;
-    this.#password = password.slice();
+    this.#password = new Uint8Array(password);
     this.#timeoutMs = timeoutMs;
     this.#lastZxid = Math.max(this.#lastZxid, zxid);
     this.#link = link;

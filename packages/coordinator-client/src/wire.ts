@@ -67,7 +67,7 @@ export function znodeOf(node: {
   readonly data: Uint8Array;
   readonly stat: wire.Stat | undefined;
 }): Znode {
-  return { path: node.path, data: node.data.slice(), stat: node.stat ?? noStat };
+  return { path: node.path, data: new Uint8Array(node.data), stat: node.stat ?? noStat };
 }
 
 export function changeOf({ kind, node }: wire.ZnodeChange): WatchChange {

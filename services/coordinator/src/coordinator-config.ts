@@ -41,19 +41,19 @@ export const coordinatorConfigDefinition = defineConfig({
   },
   'election.timeout.ms': {
     type: 'int',
-    default: 500,
+    default: 600,
     min: 50,
     doc: 'After so long without a leader a node stands for election, milliseconds.',
   },
   'heartbeat.interval.ms': {
     type: 'int',
-    default: 50,
+    default: 100,
     min: 5,
     doc: 'How often a leader speaks when there is nothing to say, milliseconds.',
   },
   'snapshot.threshold.entries': {
     type: 'int',
-    default: 100_000,
+    default: 20_000,
     min: 16,
     doc: 'After so many log entries a snapshot is taken and the log is cut.',
   },

@@ -25,7 +25,7 @@ export function decodeCommand(bytes: Uint8Array): Command {
       return {
         kind: 'create-session',
         timeMs,
-        password: command.value.password.slice(),
+        password: new Uint8Array(command.value.password),
         timeoutMs: command.value.timeoutMs,
       };
     case 'attachSession':
@@ -33,7 +33,7 @@ export function decodeCommand(bytes: Uint8Array): Command {
         kind: 'attach-session',
         timeMs,
         session: command.value.sessionId,
-        password: command.value.password.slice(),
+        password: new Uint8Array(command.value.password),
       };
     case 'closeSession':
       return { kind: 'close-session', timeMs, session: command.value.sessionId };
@@ -92,12 +92,17 @@ function stepOf(message: WriteStepMessage): WriteStep {
   switch (step?.$case) {
     case 'create': {
       const { path, data, ephemeral, sequential } = step.value;
-      return { kind: 'create', path, data: data.slice(), ephemeral, sequential };
+      return { kind: 'create', path, data: new Uint8Array(data), ephemeral, sequential };
     }
     case 'delete':
       return { kind: 'delete', path: step.value.path, version: step.value.version };
     case 'setData':
-      return { kind: 'set-data', path: step.value.path, data: step.value.data.slice(), version: step.value.version };
+      return {
+        kind: 'set-data',
+        path: step.value.path,
+        data: new Uint8Array(step.value.data),
+        version: step.value.version,
+      };
     case 'check':
       return { kind: 'check', path: step.value.path, version: step.value.version, czxid: step.value.czxid };
     case undefined:

@@ -32,7 +32,7 @@ export function decodeSnapshot(bytes: Uint8Array): { readonly tree: Tree; readon
   const tree = new Tree();
   if (snapshot.zxid > 0) tree.advanceTo(snapshot.zxid);
   for (const { sessionId, password, timeoutMs, touches } of snapshot.sessions) {
-    tree.sessions.set(sessionId, newSession(sessionId, password.slice(), timeoutMs, touches));
+    tree.sessions.set(sessionId, newSession(sessionId, new Uint8Array(password), timeoutMs, touches));
   }
   for (const record of snapshot.znodes) insert(tree, record);
   return { tree, commandChain: snapshot.commandChain };
@@ -62,7 +62,7 @@ function recordOf(node: Znode): ZnodeRecord {
 
 /** Paths ascend, so a parent is always there before its children. */
 function insert(tree: Tree, record: ZnodeRecord): void {
-  const node: Znode = { ...record, data: record.data.slice(), children: undefined };
+  const node: Znode = { ...record, data: new Uint8Array(record.data), children: undefined };
   tree.znodes.set(node.path, node);
   if (node.path === '/') return;
   const parent = tree.znodes.get(parentOf(node.path));

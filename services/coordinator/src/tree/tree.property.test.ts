@@ -147,7 +147,7 @@ describe('the command codec', () => {
 
   test('does not keep the buffer that it decoded from', () => {
     const step = { kind: 'set-data', path: '/a', data: new Uint8Array([7]), version: -1 } as const;
-    const bytes = encodeCommand({ kind: 'write', timeMs: 1, session: 's', steps: [step] });
+    const bytes = Buffer.from(encodeCommand({ kind: 'write', timeMs: 1, session: 's', steps: [step] }));
     const decoded = decodeCommand(bytes);
     bytes.fill(0);
     expect(decoded.kind === 'write' && decoded.steps[0]).toEqual(step);
