@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { parseArgs } from 'node:util';
 import { type broker, brokerMethods, createRpc, type Rpc, type RpcStream, stream, unary } from '@naru/rpc';
 import { createNodeRuntime } from '@naru/runtime/node';
 
@@ -111,9 +112,28 @@ function microseconds(latencies: number[], quantile: number): string {
   return `${Math.round((sorted[Math.floor(sorted.length * quantile)] ?? 0) * 1_000)} µs`;
 }
 
-async function measure(seconds: number): Promise<void> {
-  const child: ChildProcess = fork(import.meta.filename, ['--serve'], { execArgv: process.execArgv });
+async function withServer<Result>(body: (port: number) => Promise<Result>): Promise<Result> {
+  const child: ChildProcess = fork(import.meta.filename, ['--serve']);
   const [port] = (await once(child, 'message')) as [number];
+  try {
+    return await body(port);
+  } finally {
+    child.kill();
+  }
+}
+
+/** The two figures that the bench prints beside its own. */
+export function measureRpc(): Promise<{ readonly bytesPerSecond: number; readonly roundTripMs: number }> {
+  return withServer(async (port) => {
+    await throughput(port, 131_072, 0.5);
+    const bytesPerSecond = await throughput(port, 131_072, 2);
+    await echoes(port, 1, 64, 0.3);
+    const latencies = (await echoes(port, 1, 64, 1)).toSorted((left, right) => left - right);
+    return { bytesPerSecond, roundTripMs: latencies[latencies.length >> 1] ?? 0 };
+  });
+}
+
+async function printTable(port: number, seconds: number): Promise<void> {
   const rows: { measure: string; value: string }[] = [];
   const row = (measure: string, value: string): void => {
     rows.push({ measure, value });
@@ -135,11 +155,10 @@ async function measure(seconds: number): Promise<void> {
   const calls = await unaryCalls(port, seconds);
   row('unary call', `p50 ${microseconds(calls, 0.5)}, p99 ${microseconds(calls, 0.99)}`);
   console.table(rows);
-  child.kill();
 }
 
-if (process.argv.includes('--serve')) await serve();
-else {
-  const at = process.argv.indexOf('--seconds');
-  await measure(at < 0 ? 2 : Number(process.argv[at + 1]));
+if (import.meta.main) {
+  const { values } = parseArgs({ options: { serve: { type: 'boolean' }, seconds: { type: 'string', default: '2' } } });
+  if (values.serve === true) await serve();
+  else await withServer((port) => printTable(port, Number(values.seconds)));
 }
