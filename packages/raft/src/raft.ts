@@ -126,6 +126,35 @@ export class Raft {
     this.#writtenVote = hardState.vote;
   }
 
+  get role(): Role {
+    return this.#core.role;
+  }
+  get term(): Term {
+    return this.#core.term;
+  }
+  get leader(): NodeId {
+    return this.#core.leader;
+  }
+  /** On a leader: the empty entry of its term; 0 elsewhere. */
+  get termStart(): LogIndex {
+    return this.#core.termStart;
+  }
+  get commitIndex(): LogIndex {
+    return this.#core.log.commit;
+  }
+  /** The end of what was handed out for applying. */
+  get appliedIndex(): LogIndex {
+    return this.#core.log.applied;
+  }
+  /** The end of what is durable on this node. */
+  get stableIndex(): LogIndex {
+    return this.#core.log.stable;
+  }
+  /** In force now, committed or not; the same object until it changes. */
+  get configuration(): Configuration {
+    return this.#core.log.configuration;
+  }
+
   /** The innards, for this package's own tests: their harness breaks rules on purpose and must be found out. */
   static coreOf(raft: Raft): RaftCore {
     return raft.#core;

@@ -99,7 +99,14 @@ export function fromWire(wire: quorum.RaftMessage): PlainMessage | undefined {
     case wireKinds.KIND_APPEND: {
       const entries = entriesFromWire(wire);
       if (entries === undefined) return undefined;
-      return { kind: 'append', ...addressed, previousIndex: index, previousTerm: logTerm, entries, commit: wire.commit };
+      return {
+        kind: 'append',
+        ...addressed,
+        previousIndex: index,
+        previousTerm: logTerm,
+        entries,
+        commit: wire.commit,
+      };
     }
     case wireKinds.KIND_APPEND_RESPONSE: {
       const { rejectHintIndex, rejectHintTerm } = wire;

@@ -30,10 +30,16 @@ export async function claimDirectory(disk: Disk, directory: string, owner: Direc
   }
   const found = parseMeta(path, await disk.readFile(path));
   if (found.nodeId !== owner.nodeId) {
-    throw new QuorumError('foreign-directory', `${directory} belongs to coordinator ${found.nodeId}, this is ${owner.nodeId}`);
+    throw new QuorumError(
+      'foreign-directory',
+      `${directory} belongs to coordinator ${found.nodeId}, this is ${owner.nodeId}`,
+    );
   }
   if (found.clusterId !== owner.clusterId) {
-    throw new QuorumError('foreign-directory', `${directory} belongs to cluster ${found.clusterId}, this is ${owner.clusterId}`);
+    throw new QuorumError(
+      'foreign-directory',
+      `${directory} belongs to cluster ${found.clusterId}, this is ${owner.clusterId}`,
+    );
   }
   return found;
 }

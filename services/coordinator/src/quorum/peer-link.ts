@@ -73,6 +73,14 @@ export class PeerLink {
     stream.send({ clusterId: this.#options.clusterId, message: toWire(message) });
   }
 
+  /** The peer is there, for something came from it: no reason to wait for the next attempt. */
+  nudge(): void {
+    if (this.#timer === undefined || this.#closed) return;
+    this.#timer.cancel();
+    this.#timer = undefined;
+    void this.#connect();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
@@ -102,7 +110,8 @@ export class PeerLink {
       onMessage: () => {},
       onDrain: () => this.#pumpSnapshot(),
       onClose: (error) => {
-        if (error && !this.#closed) logger.debug({ peer, code: error.code, reason: error.message }, 'the stream to a peer ended');
+        if (error && !this.#closed)
+          logger.debug({ peer, code: error.code, reason: error.message }, 'the stream to a peer ended');
         this.#lost(stream);
       },
     });
@@ -130,7 +139,10 @@ export class PeerLink {
     // Jitter, so that peers that lost each other do not come back in step.
     const delay = this.#backoffMs * (0.5 + runtime.random.nextFloat() / 2);
     this.#backoffMs = Math.min(this.#backoffMs * 2, reconnectMsMax);
-    this.#timer = runtime.timers.after(delay, () => void this.#connect());
+    this.#timer = runtime.timers.after(delay, () => {
+      this.#timer = undefined;
+      void this.#connect();
+    });
   }
 
   /** The newest snapshot goes, which may be newer than the one asked for: the follower needs no older one. */
@@ -139,16 +151,21 @@ export class PeerLink {
     if (this.#readingSnapshot || this.#snapshot !== undefined) return;
     this.#readingSnapshot = true;
     const stream = this.#stream;
-    const stored = stream && (await events.readSnapshot().catch((error: unknown) => {
-      logger.error({ peer, error }, 'a snapshot for a peer cannot be read');
-      return undefined;
-    }));
+    const stored =
+      stream &&
+      (await events.readSnapshot().catch((error: unknown) => {
+        logger.error({ peer, error }, 'a snapshot for a peer cannot be read');
+        return undefined;
+      }));
     this.#readingSnapshot = false;
     if (stored === undefined || this.#stream === undefined || this.#stream !== stream) {
       events.onSnapshotSent(peer, false);
       return;
     }
-    logger.info({ peer, index: stored.meta.index, bytes: stored.state.length }, 'a peer that is far behind gets a snapshot');
+    logger.info(
+      { peer, index: stored.meta.index, bytes: stored.state.length },
+      'a peer that is far behind gets a snapshot',
+    );
     this.#snapshot = { parts: snapshotParts(stored, message) };
     this.#pumpSnapshot();
   }

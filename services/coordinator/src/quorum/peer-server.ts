@@ -36,7 +36,10 @@ function receive(
 ): void {
   const refusal = refuse(options, envelope);
   if (refusal !== undefined) {
-    options.logger.warn({ from: envelope.message?.from, reason: refusal.message }, 'a message of a stranger was refused');
+    options.logger.warn(
+      { from: envelope.message?.from, reason: refusal.message },
+      'a message of a stranger was refused',
+    );
     incoming.fail(refusal);
     return;
   }
@@ -59,7 +62,8 @@ function refuse(options: PeerServerOptions, envelope: quorum.RaftEnvelope): RpcE
   }
   const { message } = envelope;
   if (message === undefined) return new RpcError('invalid-argument', 'an envelope without a message');
-  if (message.to !== nodeId) return new RpcError('permission-denied', `this is coordinator ${nodeId}, not ${message.to}`);
+  if (message.to !== nodeId)
+    return new RpcError('permission-denied', `this is coordinator ${nodeId}, not ${message.to}`);
   if (message.from === nodeId || !options.isMember(message.from)) {
     return new RpcError('permission-denied', `coordinator ${message.from} is not a member`);
   }

@@ -52,13 +52,15 @@ export class RaftStorage {
     snapshot: SnapshotMeta | undefined,
   ): Promise<{ storage: RaftStorage; recovered: RecoveredLog }> {
     const entries: Entry[] = [];
-    for await (const [key, value] of store.entries({ from: logStart, to: logEnd })) entries.push(decodeEntry(key, value));
+    for await (const [key, value] of store.entries({ from: logStart, to: logEnd }))
+      entries.push(decodeEntry(key, value));
     const state = decodeState(await store.get(statePlace));
     checkStored(state, entries, snapshot);
     const hardState = { term: state.term, vote: state.vote, commit: state.commit };
     const first = entries[0]?.index ?? state.last + 1;
     const storage = new RaftStorage(store, first, state.last, hardState);
-    if (snapshot === undefined || belongsTo(entries, state.last, snapshot)) return { storage, recovered: { hardState, entries } };
+    if (snapshot === undefined || belongsTo(entries, state.last, snapshot))
+      return { storage, recovered: { hardState, entries } };
     // A crash came between an installed snapshot and the removal of the log that it replaces.
     const afterInstall = { ...hardState, term: Math.max(hardState.term, snapshot.term), commit: snapshot.index };
     await storage.replace(snapshot, [], afterInstall);
@@ -163,7 +165,8 @@ function checkStored(state: StoredState, entries: readonly Entry[], snapshot: Sn
     if (at > 0 && entry.term < (entries[at - 1] as Entry).term) fail(`the term falls at entry ${entry.index}`);
   });
   const last = entries.at(-1);
-  if ((last?.index ?? first - 1) !== state.last) fail(`it ends at ${last?.index ?? first - 1} instead of ${state.last}`);
+  if ((last?.index ?? first - 1) !== state.last)
+    fail(`it ends at ${last?.index ?? first - 1} instead of ${state.last}`);
   if (last && last.term > state.term) fail(`entry ${last.index} is of a later term than the stored one`);
 }
 

@@ -22,6 +22,8 @@ export class SnapshotStore {
   readonly #disk: Disk;
   readonly #directory: string;
   #newest: SnapshotMeta | undefined;
+  /** One at a time: the node's own snapshot and one from the leader may come together. */
+  #queue: Promise<void> = Promise.resolve();
 
   private constructor(disk: Disk, directory: string) {
     this.#disk = disk;
@@ -29,7 +31,10 @@ export class SnapshotStore {
   }
 
   /** Opens the directory and reads the newest snapshot; a damaged one fails with `corrupt`. */
-  static async open(disk: Disk, directory: string): Promise<{ store: SnapshotStore; newest: StoredSnapshot | undefined }> {
+  static async open(
+    disk: Disk,
+    directory: string,
+  ): Promise<{ store: SnapshotStore; newest: StoredSnapshot | undefined }> {
     await disk.makeDirectory(directory);
     const names = await disk.list(directory);
     for (const name of names.filter((found) => found.endsWith(unfinished))) await disk.remove(`${directory}/${name}`);
@@ -45,8 +50,15 @@ export class SnapshotStore {
     return this.#newest;
   }
 
-  /** Durable when it resolves; older ones are removed after that. One at a time. */
-  async save(meta: SnapshotMeta, state: readonly Uint8Array[]): Promise<void> {
+  /** Durable when it resolves; older ones are removed after that. One older than the newest changes nothing (row 38). */
+  save(meta: SnapshotMeta, state: readonly Uint8Array[]): Promise<void> {
+    const saved = this.#queue.then(() => this.#save(meta, state));
+    this.#queue = saved.catch(() => {});
+    return saved;
+  }
+
+  async #save(meta: SnapshotMeta, state: readonly Uint8Array[]): Promise<void> {
+    if (meta.index <= (this.#newest?.index ?? 0)) return;
     const path = `${this.#directory}/${fileName(meta)}`;
     const file = await this.#create(path + unfinished);
     try {

@@ -68,7 +68,11 @@ export class SnapshotReceiver {
   }
 }
 
-function finish(wire: quorum.RaftMessage, part: quorum.SnapshotPart, state: Uint8Array): ReceivedSnapshot | 'malformed' {
+function finish(
+  wire: quorum.RaftMessage,
+  part: quorum.SnapshotPart,
+  state: Uint8Array,
+): ReceivedSnapshot | 'malformed' {
   const { from, to, term, index, logTerm } = wire;
   if (index <= 0 || logTerm <= 0 || term < logTerm) return 'malformed';
   try {
