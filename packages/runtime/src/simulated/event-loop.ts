@@ -1,0 +1,122 @@
+import { assert } from '../assert.ts';
+import { type EventOwner, EventQueue, type SimulatedEvent } from './event-queue.ts';
+import type { Trace } from './trace.ts';
+import type { WorldClock } from './world-clock.ts';
+
+/**
+ * Turns of the real event loop that are asked for at once. Node runs all microtasks between two immediates, which is
+ * just what separates two virtual events, and a batch of immediates costs one trip through the real loop.
+ */
+const turnsPerTrip = 64;
+
+/** 2026-01-01T00:00:00Z: some day, always the same. */
+const wallStartMs = 1_767_225_600_000;
+
+/**
+ * Virtual time. An event runs, then every promise it settled, then the next event; time jumps from event to event and
+ * nothing waits for the real clock.
+ */
+export class EventLoop implements WorldClock {
+  readonly wallStartMs = wallStartMs;
+  readonly queue = new EventQueue();
+  readonly #trace: Trace;
+  readonly #checks: (() => void)[] = [];
+  #nowMs = 0;
+  #eventCount = 0;
+  #running = false;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(trace: Trace) {
+    this.#trace = trace;
+  }
+
+  get nowMs(): number {
+    return this.#nowMs;
+  }
+
+  get eventCount(): number {
+    return this.#eventCount;
+  }
+
+  schedule(delayMs: number, owner: EventOwner | undefined, run: () => void): SimulatedEvent {
+    return this.queue.add(this.#nowMs + Math.max(0, delayMs), owner, run);
+  }
+
+  /** Runs after every event, when its promises are settled; an error it throws ends the run. */
+  afterEvent(check: () => void): void {
+    this.#checks.push(check);
+  }
+
+  /** Ends the run under way with this error, or the next one. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  /** True as soon as `isDone` says so; false when `limitMs` of virtual time have passed. */
+  run(limitMs: number, isDone: () => boolean): Promise<boolean> {
+    assert(!this.#running, 'the simulation is running already');
+    this.#running = true;
+    const deadlineMs = this.#nowMs + limitMs;
+    return new Promise((resolve, reject) => {
+      // Turns that were asked for and are no longer needed find it set and do nothing.
+      let finished = false;
+      const finish = (settle: () => void): void => {
+        finished = true;
+        this.#running = false;
+        settle();
+      };
+      const turn = (): void => {
+        if (finished) return;
+        try {
+          const done = this.#step(deadlineMs, isDone);
+          if (done !== undefined) finish(() => resolve(done));
+        } catch (error) {
+          finish(() => reject(error));
+        }
+      };
+      const trip = (): void => {
+        if (finished) return;
+        for (let index = 0; index < turnsPerTrip; index++) setImmediate(turn);
+        setImmediate(trip);
+      };
+      trip();
+    });
+  }
+
+  /** Called when all microtasks of the event before have run. The answer ends the run. */
+  #step(deadlineMs: number, isDone: () => boolean): boolean | undefined {
+    for (const check of this.#checks) check();
+    if (this.#failure) {
+      const { error } = this.#failure;
+      this.#failure = undefined;
+      throw error;
+    }
+    if (isDone()) return true;
+    for (;;) {
+      const event = this.queue.peek();
+      if (event === undefined || event.timeMs > deadlineMs) {
+        this.#nowMs = Math.max(this.#nowMs, deadlineMs);
+        return false;
+      }
+      this.queue.take();
+      if (this.#happens(event)) return undefined;
+    }
+  }
+
+  /** False when the event was cancelled, its owner is dead, or it has to wait: the next one can follow at once. */
+  #happens(event: SimulatedEvent): boolean {
+    const { run, owner } = event;
+    if (run === undefined || owner?.alive === false) return false;
+    if (owner?.paused) {
+      owner.hold(event);
+      return false;
+    }
+    this.#nowMs = Math.max(this.#nowMs, event.timeMs);
+    this.#eventCount++;
+    this.#trace.mix(event.sequence);
+    this.#trace.mix(Math.round(event.timeMs * 1_000));
+    event.run = undefined;
+    run();
+    return true;
+  }
+}

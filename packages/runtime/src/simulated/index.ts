@@ -1,0 +1,6 @@
+export { type DiskTimes, diskTimesDefault, SimulatedDisk } from './device.ts';
+export type { PowerLossMode } from './file-content.ts';
+export { type Direction, networkDelayDefault, SimulatedNetwork } from './network.ts';
+export { type PowerLoss, SimulatedNode } from './node.ts';
+export { type Delay, SeededRandom } from './seeded-random.ts';
+export { createSimulation, Simulation, type SimulationOptions, SimulationTimeout } from './simulation.ts';

@@ -1,0 +1,106 @@
+import { BatchQueue } from '../batch-queue.ts';
+import { type Store, StoreError, type StoreFactory, type StoreOperation } from '../store.ts';
+import type { SimulatedDisk } from './device.ts';
+import type { SimulatedProcess } from './process.ts';
+import { StoreContent } from './store-content.ts';
+
+/** A process's stores on its machine's disk. Locks end with the process. */
+export class ProcessStores implements StoreFactory {
+  readonly #device: SimulatedDisk;
+  readonly #process: SimulatedProcess;
+  readonly #open = new Set<StoreContent>();
+
+  constructor(device: SimulatedDisk, process: SimulatedProcess) {
+    this.#device = device;
+    this.#process = process;
+  }
+
+  async open(path: string): Promise<Store> {
+    const directory = this.#device.makeDirectory(path);
+    directory.store ??= new StoreContent();
+    const content = directory.store;
+    if (this.#open.has(content))
+      throw new StoreError('locked', `cannot open the store ${path}: another process uses it`);
+    this.#open.add(content);
+    await this.#process.wait(this.#device.syncMs());
+    this.#device.syncNamesTo(path);
+    return new SimulatedStore(path, content, this.#device, this.#process, () => this.#open.delete(content));
+  }
+}
+
+class SimulatedStore implements Store {
+  readonly #path: string;
+  readonly #content: StoreContent;
+  readonly #device: SimulatedDisk;
+  readonly #process: SimulatedProcess;
+  readonly #onClose: () => void;
+  readonly #queue = new BatchQueue((operations, sync) => this.#write(operations, sync));
+  #closed = false;
+
+  constructor(
+    path: string,
+    content: StoreContent,
+    device: SimulatedDisk,
+    process: SimulatedProcess,
+    onClose: () => void,
+  ) {
+    this.#path = path;
+    this.#content = content;
+    this.#device = device;
+    this.#process = process;
+    this.#onClose = onClose;
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    this.#checkOpen();
+    await this.#process.wait(this.#device.operationMs());
+    return this.#content.get(key)?.slice();
+  }
+
+  batch(operations: readonly StoreOperation[], options: { readonly sync: boolean }): Promise<void> {
+    if (this.#closed) return Promise.reject(this.#closedError());
+    const copies = operations.map((operation) =>
+      operation.kind === 'put' ? { ...operation, value: operation.value.slice() } : operation,
+    );
+    return this.#queue.add(copies, options.sync);
+  }
+
+  async *entries(range: {
+    readonly from: string;
+    readonly to: string;
+    readonly limit?: number;
+  }): AsyncIterable<readonly [key: string, value: Uint8Array]> {
+    this.#checkOpen();
+    const entries = this.#content.range(range.from, range.to, range.limit ?? Number.POSITIVE_INFINITY);
+    await this.#process.wait(this.#device.operationMs());
+    for (const [key, value] of entries) yield [key, value.slice()];
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#queue.drained();
+    await this.#process.wait(this.#device.operationMs());
+    this.#onClose();
+  }
+
+  /** Applied now, acknowledged later: a crash in between leaves batches of which the caller never heard. */
+  async #write(operations: readonly StoreOperation[], sync: boolean): Promise<void> {
+    if (this.#process.alive) this.#content.apply(operations);
+    await this.#process.wait(sync ? this.#device.syncMs() : this.#device.operationMs());
+    if (!sync) return;
+    if (this.#device.takeSyncFault(this.#path)) {
+      this.#content.forget();
+      throw new StoreError('io', `cannot write the store ${this.#path}: the device reports an input/output error`);
+    }
+    this.#content.sync();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw this.#closedError();
+  }
+
+  #closedError(): StoreError {
+    return new StoreError('closed', `the store ${this.#path} is closed`);
+  }
+}
