@@ -1,0 +1,469 @@
+import type { Logger } from '@naru/observability';
+import { assert, type Clock, unreachable } from '@naru/runtime';
+import type { PartitionState } from '../cluster/partition-state.ts';
+import type { IsrChangeResult, IsrWriter } from '../cluster/partition-state-writer.ts';
+import { StorageError } from '../log/log-errors.ts';
+import type { FetchedBatches, ReadResult } from '../log/log-types.ts';
+import type { PartitionLog } from '../log/partition-log.ts';
+import type { IsrProposal, ProposalOutcome } from './core/in-sync-replicas.ts';
+import type { LeaderTerm, Registrations, ReplicationRules } from './core/leader-state.ts';
+import { type EpochEnd, type Reconciliation, reconcile, truncationPoint } from './core/log-reconciliation.ts';
+import { type Effect, type FollowerTerm, PartitionStateMachine } from './core/partition-state-machine.ts';
+import type { TurnEnd } from './turn-end.ts';
+import { AckQueue, type AckWaiter, Watchers } from './waiters.ts';
+
+export interface PartitionOptions {
+  readonly log: PartitionLog;
+  /** As checkpointed; 0 when nothing is known. */
+  readonly highWatermark: number;
+  readonly rules: ReplicationRules;
+  readonly registrations: Registrations;
+  readonly clock: Clock;
+  readonly turnEnd: TurnEnd;
+  readonly isrWriter: IsrWriter;
+  readonly logger: Logger;
+  /** More of this replica's log is durable. Called while it follows. */
+  readonly onFollowerFlushed: (partition: Partition) => void;
+}
+
+export type AppendOutcome =
+  | {
+      readonly kind: 'appended';
+      readonly baseOffset: number;
+      /** The offset after the last record: an acks=all append is replicated once the high watermark is here. */
+      readonly endOffset: number;
+      /** -1 with CreateTime. */
+      readonly logAppendTimeMs: number;
+      readonly logStartOffset: number;
+    }
+  | { readonly kind: 'not-leader' | 'not-enough-replicas' }
+  | { readonly kind: 'storage-failed'; readonly error: StorageError };
+
+/** Whether this replica may answer a client as leader; a client's epoch is checked first, as Kafka does (KIP-320). */
+export type LeaderCheck = 'leader' | 'not-leader' | 'fenced-leader-epoch' | 'unknown-leader-epoch' | 'storage-failed';
+
+export interface FollowerRequest {
+  readonly brokerId: number;
+  readonly brokerEpoch: number;
+  readonly leaderEpoch: number;
+  readonly fetchOffset: number;
+  readonly flushedOffset: number;
+  readonly lastFetchedEpoch: number;
+}
+
+/** What became of a leader's answer. `ignored`: it belongs to a role or a position that is no longer. */
+export type ReplicateOutcome =
+  | 'appended'
+  | 'ignored'
+  /** A batch that fails its checks (row 21), or that does not continue the log: nothing was appended; ask again. */
+  | 'refused'
+  | 'storage-failed';
+
+/**
+ * One replica on this broker: the pure state machine, its log, and those who wait. Everything on the way of a record is synchronous; what has to
+ * wait (a sync, the coordinator, a truncation) comes back as another event. Changes of role are ordered by `HostedPartition`.
+ */
+export class Partition {
+  readonly log: PartitionLog;
+  readonly topic: string;
+  readonly topicId: string;
+  readonly index: number;
+  /** Told when consumers can read more, or can no longer read here. */
+  readonly highWatermarkWatchers = new Watchers();
+  /** Told when followers can fetch more, or can no longer fetch here. */
+  readonly logEndWatchers = new Watchers();
+  readonly #machine: PartitionStateMachine;
+  readonly #acks = new AckQueue();
+  readonly #options: PartitionOptions;
+  #rules: ReplicationRules;
+  /** Of the newest state seen: an ISR change must not write an older one back (Z13). */
+  #controllerEpoch = 0;
+  #syncing = false;
+  /** A truncation or other change that the log needs time for; nothing else may change the log until then. */
+  #mutation: Promise<void> | undefined;
+
+  constructor(options: PartitionOptions) {
+    const { log } = options;
+    this.log = log;
+    this.topic = log.topic;
+    this.topicId = log.topicId;
+    this.index = log.partition;
+    this.#options = options;
+    this.#rules = options.rules;
+    const { logStartOffset, logEndOffset, flushedOffset } = log;
+    const restored = { logStartOffset, logEndOffset, flushedOffset, highWatermark: options.highWatermark };
+    this.#machine = new PartitionStateMachine(restored, options.rules, options.registrations);
+  }
+
+  /** Read-only for everyone but this class. */
+  get state(): Omit<PartitionStateMachine, 'lead' | 'follow' | 'rest'> {
+    return this.#machine;
+  }
+
+  get highWatermark(): number {
+    return this.#machine.highWatermark;
+  }
+
+  get leaderEpoch(): number {
+    return this.#machine.leaderEpoch;
+  }
+
+  get following(): FollowerTerm | undefined {
+    return this.#machine.following;
+  }
+
+  get isLeader(): boolean {
+    return this.#machine.role === 'leader';
+  }
+
+  // For clients.
+
+  checkLeader(clientEpoch: number): LeaderCheck {
+    if (clientEpoch >= 0 && clientEpoch < this.#machine.leaderEpoch) return 'fenced-leader-epoch';
+    if (clientEpoch > this.#machine.leaderEpoch) return 'unknown-leader-epoch';
+    if (this.#machine.role !== 'leader') return this.log.state.kind === 'failed' ? 'storage-failed' : 'not-leader';
+    return 'leader';
+  }
+
+  /** `records`: batches that passed `validateBatch` as a producer's. The log keeps the bytes. */
+  append(records: Uint8Array, requiresAll: boolean): AppendOutcome {
+    const leader = this.#machine.leader;
+    if (leader === undefined) return { kind: 'not-leader' };
+    // Before the append: what is refused must not be in the log (C13, row 7).
+    if (requiresAll && leader.isUnderMinInSync) return { kind: 'not-enough-replicas' };
+    try {
+      const appended = this.log.appendAsLeader(records, this.#machine.leaderEpoch, this.#options.clock.wallMs());
+      this.#apply(this.#machine.appended(this.log.logEndOffset));
+      this.logEndWatchers.wakeAll();
+      this.#wantSync();
+      return {
+        kind: 'appended',
+        baseOffset: appended.baseOffset,
+        endOffset: appended.lastOffset + 1,
+        logAppendTimeMs: appended.logAppendTimeMs,
+        logStartOffset: this.#machine.logStartOffset,
+      };
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      return { kind: 'storage-failed', error };
+    }
+  }
+
+  /** Tells `waiter` when the high watermark has reached `endOffset`, or why it will not; possibly at once. */
+  awaitReplication(endOffset: number, waiter: AckWaiter): void {
+    if (this.#machine.highWatermark >= endOffset) waiter.acknowledged('replicated');
+    else if (this.#machine.role !== 'leader') waiter.acknowledged('leadership-lost');
+    else this.#acks.add(endOffset, waiter);
+  }
+
+  /** From memory, up to the high watermark; undefined when the disk has to be asked. */
+  readNow(offset: number, maxBytes: number): FetchedBatches | undefined {
+    return this.log.readNow(offset, maxBytes, this.#machine.highWatermark);
+  }
+
+  read(offset: number, maxBytes: number): Promise<ReadResult> {
+    return this.log.read(offset, maxBytes, this.#machine.highWatermark);
+  }
+
+  // For followers.
+
+  /** Counts the fetch when it comes from this epoch and its log is a prefix of this one (rows 3, 4). */
+  followerFetched(request: FollowerRequest): Exclude<LeaderCheck, 'leader'> | Reconciliation {
+    const check = this.checkLeader(request.leaderEpoch);
+    if (check !== 'leader') return check;
+    const result = reconcile(request, this.#logView);
+    if (result.kind === 'consistent') {
+      this.#apply(this.#machine.followerFetched(request, this.#options.clock.monotonicMs()));
+    }
+    return result;
+  }
+
+  readNowForFollower(offset: number, maxBytes: number): FetchedBatches | undefined {
+    return this.log.readNow(offset, maxBytes, this.#machine.logEndOffset);
+  }
+
+  readForFollower(offset: number, maxBytes: number): Promise<ReadResult> {
+    return this.log.read(offset, maxBytes, this.#machine.logEndOffset);
+  }
+
+  // As follower.
+
+  /** The leader's answer to a fetch from `fetchOffset` in `term`. */
+  replicate(
+    term: FollowerTerm,
+    fetchOffset: number,
+    answer: {
+      readonly records: readonly Uint8Array[];
+      readonly highWatermark: number;
+      readonly logStartOffset: number;
+    },
+  ): ReplicateOutcome {
+    if (!this.#isCurrent(term) || this.log.logEndOffset !== fetchOffset) return 'ignored';
+    try {
+      for (const records of answer.records) {
+        const appended = this.log.appendAsFollower(records);
+        if (appended.kind !== 'appended') {
+          this.#options.logger.error({ ...this.#label, ...appended }, 'a batch of the leader was refused');
+          return 'refused';
+        }
+      }
+    } catch (error) {
+      if (error instanceof StorageError) return 'storage-failed';
+      throw error;
+    } finally {
+      if (this.log.logEndOffset > fetchOffset) {
+        this.#apply(this.#machine.appended(this.log.logEndOffset));
+        this.#wantSync();
+      }
+    }
+    this.#apply(this.#machine.leaderAnswered(answer.highWatermark));
+    if (answer.logStartOffset > this.log.logStartOffset) this.#deleteBefore(answer.logStartOffset);
+    return 'appended';
+  }
+
+  /** Cuts to where both logs agree as far as the leader could tell (row 3); then the follower asks again. */
+  async truncateAtDivergence(term: FollowerTerm, answered: EpochEnd): Promise<void> {
+    await this.#mutate(term, async () => {
+      const { logStartOffset, logEndOffset } = this.log;
+      const to = truncationPoint(answered, this.#endOf(answered.epoch, logEndOffset), logStartOffset);
+      this.#options.logger.info({ ...this.#label, from: logEndOffset, to, answered }, 'cutting the log to its leader');
+      if (to < logStartOffset) await this.log.truncateFullyAndStartAt(to);
+      else await this.log.truncateTo(to);
+    });
+  }
+
+  /** The leader no longer has what this replica wants next. */
+  async startOverAt(term: FollowerTerm, leaderLogStartOffset: number): Promise<void> {
+    await this.#mutate(term, async () => {
+      const from = this.log.logEndOffset;
+      this.#options.logger.warn(
+        { ...this.#label, from, to: leaderLogStartOffset },
+        'starting over at the log start of the leader',
+      );
+      await this.log.truncateFullyAndStartAt(leaderLogStartOffset);
+    });
+  }
+
+  // Roles; called one at a time.
+
+  /** The epoch is durable before its first append (row 62); by then it may be too late to want it. Fails with `StorageError`. */
+  async lead(term: Omit<LeaderTerm, 'epochStartOffset'>, isStillWanted: () => boolean): Promise<void> {
+    this.rest();
+    await this.#mutation;
+    const epochStartOffset = this.log.logEndOffset;
+    await this.log.leaderEpochs.assign(term.state.leaderEpoch, epochStartOffset);
+    if (!isStillWanted()) return;
+    assert(epochStartOffset === this.log.logEndOffset, 'nothing is appended between two roles');
+    this.#controllerEpoch = Math.max(this.#controllerEpoch, term.state.controllerEpoch);
+    this.#apply(this.#machine.lead({ ...term, epochStartOffset }, this.#options.clock.monotonicMs()));
+    this.#wantSync();
+    this.#options.logger.info({ ...this.#label, leaderEpoch: this.leaderEpoch, epochStartOffset }, 'leading');
+  }
+
+  follow(term: FollowerTerm): void {
+    this.#failWaiters('leadership-lost');
+    this.#machine.follow(term);
+    this.#wantSync();
+    this.#options.logger.info({ ...this.#label, ...term }, 'following');
+  }
+
+  rest(reason: 'leadership-lost' | 'storage-failed' = 'leadership-lost'): void {
+    this.#machine.rest();
+    this.#failWaiters(reason);
+  }
+
+  // What else happens to it.
+
+  stateObserved(state: PartitionState, version: number, replicas: readonly number[]): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#controllerEpoch = Math.max(this.#controllerEpoch, state.controllerEpoch);
+    this.#apply(this.#machine.stateObserved(state, version, nowMs));
+    this.#apply(this.#machine.replicasChanged(replicas, nowMs));
+  }
+
+  registrationsChanged(registrations: Registrations): void {
+    this.#apply(this.#machine.registrationsChanged(registrations, this.#options.clock.monotonicMs()));
+  }
+
+  rulesChanged(rules: ReplicationRules): void {
+    this.#rules = rules;
+    this.#apply(this.#machine.rulesChanged(rules, this.#options.clock.monotonicMs()));
+    this.#wantSync();
+  }
+
+  tick(): void {
+    this.#apply(this.#machine.tick(this.#options.clock.monotonicMs()));
+  }
+
+  async applyRetention(nowMs: number): Promise<void> {
+    await this.#mutation;
+    await this.log.applyRetention(nowMs, this.#machine.highWatermark);
+    this.#logStartMoved();
+  }
+
+  async close(): Promise<void> {
+    this.rest();
+    await this.#mutation;
+    await this.log.close();
+  }
+
+  get #label(): { readonly topic: string; readonly partition: number } {
+    return { topic: this.topic, partition: this.index };
+  }
+
+  #isCurrent(term: FollowerTerm): boolean {
+    const following = this.#machine.following;
+    return (
+      following !== undefined &&
+      this.#mutation === undefined &&
+      following.leaderEpoch === term.leaderEpoch &&
+      following.leader === term.leader
+    );
+  }
+
+  readonly #logView = {
+    partition: this as Partition,
+    get logStartOffset(): number {
+      return this.partition.#machine.logStartOffset;
+    },
+    get logEndOffset(): number {
+      return this.partition.#machine.logEndOffset;
+    },
+    endOf(epoch: number): EpochEnd | undefined {
+      return this.partition.#endOf(epoch, this.partition.#machine.logEndOffset);
+    },
+  };
+
+  #endOf(epoch: number, logEndOffset: number): EpochEnd | undefined {
+    const end = this.log.leaderEpochs.endOffsetFor(epoch, logEndOffset);
+    return end.epoch < 0 ? undefined : end;
+  }
+
+  /** Runs `change` when `term` still holds, and nothing beside it; then tells the machine what the log is now. */
+  async #mutate(term: FollowerTerm, change: () => Promise<void>): Promise<void> {
+    if (!this.#isCurrent(term)) return;
+    const mutation = change().finally(() => {
+      this.#mutation = undefined;
+      const { logStartOffset, logEndOffset, flushedOffset } = this.log;
+      const cut = this.#machine.truncated({ logStartOffset, logEndOffset, flushedOffset });
+      if (cut)
+        this.#options.logger.warn({ ...this.#label, logEndOffset }, 'the cut went below the known high watermark');
+    });
+    // Whoever waits for it only waits for its end.
+    this.#mutation = mutation.catch(() => {});
+    await mutation;
+  }
+
+  #deleteBefore(offset: number): void {
+    this.log.deleteRecordsBefore(Math.min(offset, this.#machine.highWatermark)).then(
+      () => this.#logStartMoved(),
+      (error: unknown) => this.#options.logger.error({ ...this.#label, error }, 'could not move the log start offset'),
+    );
+  }
+
+  #logStartMoved(): void {
+    if (this.log.logStartOffset > this.#machine.logStartOffset) {
+      this.#apply(this.#machine.logStartMoved(this.log.logStartOffset));
+    }
+  }
+
+  /** Once for all appends of this turn; one sync at a time, and the next one takes whatever came meanwhile. */
+  #wantSync(): void {
+    if (this.#rules.flushBeforeAck && !this.#syncing && this.log.logEndOffset > this.#machine.flushedOffset) {
+      this.#options.turnEnd.schedule(this.#sync);
+    }
+  }
+
+  readonly #sync = (): void => {
+    if (this.#syncing || this.log.state.kind !== 'open') return;
+    this.#syncing = true;
+    this.log.flush().then(this.#synced, this.#syncFailed);
+  };
+
+  readonly #synced = (): void => {
+    this.#syncing = false;
+    this.#apply(this.#machine.flushed(this.log.flushedOffset));
+    if (this.#machine.role === 'follower') this.#options.onFollowerFlushed(this);
+    this.#wantSync();
+  };
+
+  /** The log has told its owner (`onFailure`): nothing is acknowledged from it any more (row 56). */
+  readonly #syncFailed = (): void => {
+    this.#syncing = false;
+  };
+
+  #apply(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'high-watermark-advanced':
+          this.#acks.highWatermarkAdvanced(effect.highWatermark);
+          this.highWatermarkWatchers.wakeAll();
+          break;
+        case 'propose-isr':
+          void this.#propose(effect.proposal, effect.term);
+          break;
+        case 'isr-changed':
+          this.#options.logger.info({ ...this.#label, isr: effect.isr.map((m) => m.brokerId) }, 'the ISR changed');
+          if (this.#machine.leader?.isUnderMinInSync) this.#acks.failAll('not-enough-replicas');
+          break;
+        case 'leadership-lost':
+          this.#failWaiters('leadership-lost');
+          break;
+        default:
+          unreachable(effect);
+      }
+    }
+  }
+
+  #failWaiters(reason: 'leadership-lost' | 'storage-failed'): void {
+    this.#acks.failAll(reason);
+    this.highWatermarkWatchers.wakeAll();
+    this.logEndWatchers.wakeAll();
+  }
+
+  async #propose(proposal: IsrProposal, term: LeaderTerm): Promise<void> {
+    const { isr, elr } = proposal;
+    this.#options.logger.info(
+      { ...this.#label, isr: isr.map((m) => m.brokerId), elr: elr.map((m) => m.brokerId) },
+      'proposing a change of the ISR',
+    );
+    const outcome = await this.#changeIsr(proposal, term);
+    this.#apply(this.#machine.proposalAnswered(term, proposal, outcome, this.#options.clock.monotonicMs()));
+  }
+
+  async #changeIsr(proposal: IsrProposal, term: LeaderTerm): Promise<ProposalOutcome> {
+    const { isr, elr, added, baseVersion } = proposal;
+    try {
+      const result = await this.#options.isrWriter.changeIsr({
+        topic: this.topic,
+        partition: this.index,
+        expectedVersion: baseVersion,
+        state: { ...term.state, controllerEpoch: this.#controllerEpoch, isr, elr },
+        self: term.self,
+        added,
+      });
+      return proposalOutcome(result);
+    } catch (error) {
+      this.#options.logger.warn({ ...this.#label, error }, 'the change of the ISR has an unknown outcome');
+      return { kind: 'unknown' };
+    }
+  }
+}
+
+function proposalOutcome(result: IsrChangeResult): ProposalOutcome {
+  if (result.ok) return { kind: 'committed', version: result.version };
+  switch (result.reason) {
+    case 'conflict':
+    case 'not-registered':
+      return { kind: result.reason };
+    case 'added-member-gone':
+      return { kind: 'refused', member: result.member };
+    case 'topic-gone':
+      // As after a lost race: the metadata will say that there is nothing to lead.
+      return { kind: 'conflict' };
+    case 'unknown-outcome':
+      return { kind: 'unknown' };
+    default:
+      return unreachable(result);
+  }
+}

@@ -1,0 +1,321 @@
+import type { Logger } from '@naru/observability';
+import type { Rpc } from '@naru/rpc';
+import type { Clock, Random, Timer, Timers } from '@naru/runtime';
+import type { MetadataDelta } from '../cluster/metadata-delta.ts';
+import type { BrokerImage, ConfigOverrides, MetadataImage, TopicImage } from '../cluster/metadata-image.ts';
+import { includesMember, type Member, noLeader } from '../cluster/partition-state.ts';
+import type { IsrWriter } from '../cluster/partition-state-writer.ts';
+import { replicaKey } from '../cluster/znode-codecs.ts';
+import type { LogConfig } from '../log/log-config.ts';
+import type { StorageError } from '../log/log-errors.ts';
+import type { Registrations } from './core/leader-state.ts';
+import type { FollowerTerm } from './core/partition-state-machine.ts';
+import { Deadlines } from './deadlines.ts';
+import { HostedPartition, type HostingEvents, type Target } from './hosted-partition.ts';
+import type { LogStore } from './log-store.ts';
+import type { Partition, PartitionOptions } from './partition.ts';
+import type { ReplicaSource } from './replica-fetch-server.ts';
+import { type LeaderAddress, ReplicaFetcher, type ReplicaFetcherConfig } from './replica-fetcher.ts';
+import { TurnEnd } from './turn-end.ts';
+
+export interface ReplicaManagerOptions {
+  readonly brokerId: number;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly rpc: Rpc;
+  readonly store: LogStore;
+  readonly isrWriter: IsrWriter;
+  readonly logger: Logger;
+  /** `replica.lag.time.max.ms`. */
+  readonly lagTimeMaxMs: number;
+  readonly fetcher: ReplicaFetcherConfig;
+  /** `replica.high.watermark.checkpoint.interval.ms`. */
+  readonly checkpointIntervalMs: number;
+  /** `log.retention.check.interval.ms`. */
+  readonly retentionIntervalMs: number;
+  /** A topic's configuration: the broker's defaults with the topic's overrides. */
+  readonly logConfigOf: (overrides: ConfigOverrides) => LogConfig;
+  /** Which replicas are known to be incomplete (`replicaKey`). */
+  readonly onDamagedChanged: (damaged: readonly string[]) => void;
+  /** The disk failed: this broker must stop. */
+  readonly onStorageFailed: (error: StorageError) => void;
+}
+
+/** How often the lag of followers is looked at. */
+const tickMs = 250;
+
+/** What a client's request finds under a name. */
+export type Lookup =
+  | { readonly kind: 'partition'; readonly partition: Partition }
+  | { readonly kind: 'unknown-topic-or-partition' | 'unknown-topic-id' | 'not-leader' };
+
+/**
+ * All replicas of this broker. Takes the metadata in zxid order and says to each replica what it should be now; carries nothing out itself.
+ */
+export class ReplicaManager implements ReplicaSource {
+  readonly deadlines: Deadlines;
+  readonly turnEnd: TurnEnd;
+  readonly #options: ReplicaManagerOptions;
+  readonly #byTopicId = new Map<string, Map<number, HostedPartition>>();
+  readonly #fetchers = new Map<number, ReplicaFetcher>();
+  #registrations: Registrations = new Map();
+  #brokers: ReadonlyMap<number, BrokerImage> = new Map();
+  #image: MetadataImage | undefined;
+  #self: Member | undefined;
+  #tickTimer: Timer | undefined;
+  #nextCheckpointMs: number;
+  #nextRetentionMs: number;
+  #isClosed = false;
+
+  constructor(options: ReplicaManagerOptions) {
+    this.#options = options;
+    this.deadlines = new Deadlines(options.clock, options.timers);
+    this.turnEnd = new TurnEnd(options.timers);
+    const nowMs = options.clock.monotonicMs();
+    this.#nextCheckpointMs = nowMs + options.checkpointIntervalMs;
+    this.#nextRetentionMs = nowMs + options.retentionIntervalMs;
+    this.#tickLater();
+  }
+
+  get registrations(): Registrations {
+    return this.#registrations;
+  }
+
+  get hosted(): Iterable<HostedPartition> {
+    return this.#all();
+  }
+
+  // Finding a replica.
+
+  partitionById(topicId: string, partition: number): Partition | undefined {
+    return this.#byTopicId.get(topicId)?.get(partition)?.partition;
+  }
+
+  /** `topicId` empty: by name alone. */
+  find(topic: string, topicId: string, partition: number): Lookup {
+    const known = this.#image?.topics.get(topic);
+    if (known === undefined) {
+      return { kind: topicId === '' ? 'unknown-topic-or-partition' : 'unknown-topic-id' };
+    }
+    if (topicId !== '' && topicId !== known.id) return { kind: 'unknown-topic-id' };
+    const found = this.partitionById(known.id, partition);
+    if (found !== undefined) return { kind: 'partition', partition: found };
+    const exists = known.partitions[partition] !== undefined;
+    return { kind: exists ? 'not-leader' : 'unknown-topic-or-partition' };
+  }
+
+  /** Who leads, as far as the metadata of this broker knows; -1 when nobody does. */
+  leaderOf(topic: string, partition: number): { readonly leaderId: number; readonly leaderEpoch: number } {
+    const state = this.#image?.topics.get(topic)?.partitions[partition]?.state;
+    return { leaderId: state?.leader ?? noLeader, leaderEpoch: state?.leaderEpoch ?? -1 };
+  }
+
+  // The cluster.
+
+  /** This broker's incarnation; undefined when its session is over, and then it leads and follows nothing from this moment on. */
+  setSelf(self: Member | undefined): void {
+    this.#self = self;
+    if (self === undefined) {
+      for (const hosted of this.#all()) {
+        hosted.partition?.rest();
+        hosted.setTarget({ kind: 'idle' });
+      }
+    } else if (this.#image !== undefined) {
+      for (const topic of this.#image.topics.values()) this.#retargetTopic(topic);
+    }
+  }
+
+  apply(image: MetadataImage, delta: MetadataDelta): void {
+    this.#image = image;
+    if (this.#brokers !== image.brokers) this.#brokersChanged(image.brokers);
+    for (const { id } of delta.topicsDeleted) {
+      for (const hosted of this.#byTopicId.get(id)?.values() ?? []) hosted.setTarget({ kind: 'deleted' });
+    }
+    // Missing without a committed deletion: nothing is served, nothing is deleted (row 58).
+    for (const { id } of delta.topicsVanished) {
+      for (const hosted of this.#byTopicId.get(id)?.values() ?? []) hosted.setTarget({ kind: 'closed' });
+    }
+    for (const topic of delta.topicConfigsChanged) {
+      const config = this.#options.logConfigOf(topic.config);
+      for (const hosted of this.#byTopicId.get(topic.id)?.values() ?? []) hosted.setConfig(config);
+    }
+    for (const { topic, partition } of delta.partitionsChanged) this.#retarget(topic, partition);
+  }
+
+  #brokersChanged(brokers: ReadonlyMap<number, BrokerImage>): void {
+    this.#brokers = brokers;
+    this.#registrations = new Map([...brokers.values()].map((broker) => [broker.id, broker.epoch]));
+    for (const [leaderId, fetcher] of this.#fetchers) fetcher.setLeader(this.#addressOf(leaderId));
+    for (const hosted of this.#all()) hosted.partition?.registrationsChanged(this.#registrations);
+  }
+
+  #retargetTopic(topic: TopicImage): void {
+    for (let partition = 0; partition < topic.partitions.length; partition++) this.#retarget(topic, partition);
+  }
+
+  #retarget(topic: TopicImage, partition: number): void {
+    if (this.#isClosed || this.#self === undefined) return;
+    const target = this.#targetOf(topic, partition, this.#self);
+    const hosted = this.#byTopicId.get(topic.id)?.get(partition);
+    if (hosted === undefined && (target === undefined || target.kind === 'closed')) return;
+    (hosted ?? this.#host(topic, partition)).setTarget(target ?? { kind: 'idle' });
+  }
+
+  /** Undefined: the controller has not said anything yet. */
+  #targetOf(topic: TopicImage, partition: number, self: Member): Target | undefined {
+    const image = topic.partitions[partition];
+    if (image === undefined || !image.replicas.includes(self.brokerId)) return { kind: 'closed' };
+    const { state, stateVersion: version, replicas } = image;
+    if (state === undefined) return undefined;
+    const { leader, leaderEpoch } = state;
+    const isInSync = includesMember(state.isr, self);
+    if (leader === noLeader) return { kind: 'idle' };
+    if (leader !== self.brokerId) return { kind: 'follower', term: { leader, leaderEpoch }, isInSync };
+    // Elected was a former incarnation, whose unsynced tail is gone: the controller will see that and elect anew (row 10).
+    return isInSync ? { kind: 'leader', self, replicas, state, version } : { kind: 'idle' };
+  }
+
+  #host(topic: TopicImage, partition: number): HostedPartition {
+    const identity = { topic: topic.name, topicId: topic.id, partition };
+    const hosted = new HostedPartition({
+      identity,
+      config: this.#options.logConfigOf(topic.config),
+      store: this.#options.store,
+      logger: this.#options.logger,
+      events: this.#events,
+      partitionOptions: (config) => this.#partitionOptions(config),
+    });
+    const partitions = this.#byTopicId.get(topic.id) ?? new Map<number, HostedPartition>();
+    this.#byTopicId.set(topic.id, partitions.set(partition, hosted));
+    return hosted;
+  }
+
+  #partitionOptions(config: LogConfig): Omit<PartitionOptions, 'log' | 'highWatermark'> {
+    const { clock, isrWriter, logger, lagTimeMaxMs } = this.#options;
+    return {
+      rules: {
+        minInSyncReplicas: config['min.insync.replicas'],
+        lagTimeMaxMs,
+        flushBeforeAck: config['flush.before.ack'],
+      },
+      registrations: this.#registrations,
+      clock,
+      turnEnd: this.turnEnd,
+      isrWriter,
+      logger,
+      onFollowerFlushed: (partition) => {
+        const leader = partition.following?.leader;
+        if (leader !== undefined) this.#fetchers.get(leader)?.reportFlushed(partition);
+      },
+    };
+  }
+
+  readonly #events: HostingEvents = {
+    startFetching: (partition, term) => this.#fetcherOf(term).add(partition, term),
+    stopFetching: (partition) => {
+      for (const [leaderId, fetcher] of this.#fetchers) {
+        fetcher.remove(partition);
+        if (!fetcher.isEmpty) continue;
+        fetcher.close();
+        this.#fetchers.delete(leaderId);
+      }
+    },
+    damageChanged: () => {
+      const damaged = [...this.#all()].filter((hosted) => hosted.isDamaged);
+      this.#options.onDamagedChanged(damaged.map(({ identity }) => replicaKey(identity.topicId, identity.partition)));
+    },
+    storageFailed: (_, error) => this.#options.onStorageFailed(error),
+    gone: ({ identity }) => {
+      const partitions = this.#byTopicId.get(identity.topicId);
+      partitions?.delete(identity.partition);
+      if (partitions?.size === 0) this.#byTopicId.delete(identity.topicId);
+    },
+  };
+
+  #fetcherOf({ leader }: FollowerTerm): ReplicaFetcher {
+    const existing = this.#fetchers.get(leader);
+    if (existing !== undefined) return existing;
+    const { rpc, clock, timers, random, fetcher: config, logger } = this.#options;
+    const fetcher = new ReplicaFetcher({
+      leaderId: leader,
+      self: () => this.#self,
+      rpc,
+      clock,
+      timers,
+      random,
+      turnEnd: this.turnEnd,
+      config,
+      logger,
+    });
+    fetcher.setLeader(this.#addressOf(leader));
+    this.#fetchers.set(leader, fetcher);
+    return fetcher;
+  }
+
+  #addressOf(brokerId: number): LeaderAddress | undefined {
+    const broker = this.#brokers.get(brokerId);
+    if (broker === undefined) return undefined;
+    return { address: { host: broker.internalHost, port: broker.internalPort }, brokerEpoch: broker.epoch };
+  }
+
+  // Time.
+
+  #tickLater(): void {
+    this.#tickTimer = this.#options.timers.after(tickMs, () => {
+      for (const hosted of this.#all()) hosted.partition?.tick();
+      const nowMs = this.#options.clock.monotonicMs();
+      if (nowMs >= this.#nextCheckpointMs) {
+        this.#nextCheckpointMs = nowMs + this.#options.checkpointIntervalMs;
+        this.checkpointHighWatermarks().catch((error: unknown) => {
+          this.#options.logger.warn({ error }, 'the high watermarks could not be written');
+        });
+      }
+      if (nowMs >= this.#nextRetentionMs) {
+        this.#nextRetentionMs = nowMs + this.#options.retentionIntervalMs;
+        void this.#applyRetention();
+      }
+      this.#tickLater();
+    });
+  }
+
+  checkpointHighWatermarks(): Promise<void> {
+    return this.#options.store.checkpointHighWatermarks(() => {
+      const entries: (readonly [string, number, number])[] = [];
+      for (const { partition } of this.#all()) {
+        if (partition !== undefined) entries.push([partition.topic, partition.index, partition.highWatermark]);
+      }
+      return entries;
+    });
+  }
+
+  async #applyRetention(): Promise<void> {
+    const nowMs = this.#options.clock.wallMs();
+    for (const hosted of [...this.#all()]) {
+      try {
+        await hosted.partition?.applyRetention(nowMs);
+      } catch (error) {
+        this.#options.logger.warn({ ...hosted.identity, error }, 'old segments could not be deleted');
+      }
+    }
+  }
+
+  *#all(): Iterable<HostedPartition> {
+    for (const partitions of this.#byTopicId.values()) yield* partitions.values();
+  }
+
+  /** Closes every log, flushed. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#self = undefined;
+    this.#tickTimer?.cancel();
+    for (const fetcher of this.#fetchers.values()) fetcher.close();
+    this.#fetchers.clear();
+    const all = [...this.#all()];
+    for (const hosted of all) hosted.partition?.rest();
+    await this.checkpointHighWatermarks().catch(() => {});
+    for (const hosted of all) hosted.setTarget({ kind: 'closed' });
+    await Promise.all(all.map((hosted) => hosted.settled()));
+    this.deadlines.close();
+  }
+}

@@ -1,0 +1,190 @@
+import { errorCodes } from '@naru/kafka-protocol';
+import { validateBatch } from '@naru/record';
+import type { broker } from '@naru/rpc';
+import type { Expiring } from '../replication/deadlines.ts';
+import { ackCodeOf, codeOf, invalidBatchCodeOf } from '../replication/error-codes.ts';
+import type { AppendOutcome, Partition } from '../replication/partition.ts';
+import type { ReplicaManager } from '../replication/replica-manager.ts';
+import type { AckOutcome, AckWaiter } from '../replication/waiters.ts';
+
+/** acks as on the wire. */
+const acksAll = -1;
+const acksLeader = 1;
+const acksNone = 0;
+
+const noOffset = -1;
+
+/**
+ * Produce: appends whole batches, all or none of a partition's, and answers when their acks are fulfilled.
+ *
+ * Synchronous up to the append, so that requests are appended in the order in which they are handed in. The batches are checked (length, magic, CRC, header)
+ * but not opened; the log keeps the request's bytes.
+ *
+ * - acks=0: never an answer. acks=1: after the leader's append. acks=all: when the high watermark has passed the last record.
+ * - NOT_ENOUGH_REPLICAS: nothing was appended. NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT: it was, and may stay (row 55).
+ * - One partition's error does not touch the others.
+ */
+export class ProduceHandler {
+  readonly #replicas: ReplicaManager;
+
+  constructor(replicas: ReplicaManager) {
+    this.#replicas = replicas;
+  }
+
+  /** `done` is called once, possibly before this returns; with undefined when there is no answer to send. */
+  handle(request: broker.ProduceRequest, done: (response: broker.ProduceResponse | undefined) => void): void {
+    const { acks } = request;
+    if (acks !== acksAll && acks !== acksLeader && acks !== acksNone) {
+      const partitions = request.partitions.map((asked) => answerOf(asked, codeOf['invalid-required-acks']));
+      done({ correlationId: request.correlationId, partitions });
+      return;
+    }
+    const pending = new PendingProduce(request, this.#replicas, done);
+    for (const asked of request.partitions) pending.add(this.#append(asked, acks === acksAll, pending));
+    pending.appended();
+  }
+
+  #append(asked: broker.PartitionRecords, requiresAll: boolean, pending: PendingProduce): broker.PartitionAppended {
+    const found = this.#replicas.find(asked.topic, asked.topicId, asked.partition);
+    if (found.kind !== 'partition') return this.#refused(asked, codeOf[found.kind]);
+    const { partition } = found;
+    // Who does not lead cannot say whether the records would do.
+    if (!partition.isLeader) return this.#refused(asked, codeOf['not-leader']);
+    const invalid = checkRecords(asked, partition);
+    if (invalid !== undefined) return invalid;
+    const outcome = partition.append(asked.records, requiresAll);
+    if (outcome.kind !== 'appended') return this.#notAppended(asked, outcome);
+    const answer: broker.PartitionAppended = {
+      topic: asked.topic,
+      partition: asked.partition,
+      errorCode: errorCodes.NONE,
+      errorMessage: '',
+      baseOffset: outcome.baseOffset,
+      logAppendTimeMs: outcome.logAppendTimeMs,
+      logStartOffset: outcome.logStartOffset,
+      leaderId: -1,
+      leaderEpoch: -1,
+    };
+    if (requiresAll) pending.await(partition, outcome.endOffset, answer);
+    return answer;
+  }
+
+  #notAppended(
+    asked: broker.PartitionRecords,
+    outcome: Exclude<AppendOutcome, { kind: 'appended' }>,
+  ): broker.PartitionAppended {
+    if (outcome.kind !== 'storage-failed') return this.#refused(asked, codeOf[outcome.kind]);
+    return answerOf(asked, codeOf['storage-failed'], outcome.error.message);
+  }
+
+  #refused(asked: broker.PartitionRecords, errorCode: number): broker.PartitionAppended {
+    return { ...answerOf(asked, errorCode), ...this.#replicas.leaderOf(asked.topic, asked.partition) };
+  }
+}
+
+/** The answer of one request, as its partitions get theirs. */
+class PendingProduce implements Expiring {
+  readonly #request: broker.ProduceRequest;
+  readonly #replicas: ReplicaManager;
+  readonly #done: (response: broker.ProduceResponse | undefined) => void;
+  readonly #answers: broker.PartitionAppended[] = [];
+  readonly #waiting = new Set<broker.PartitionAppended>();
+  #slot: number | undefined;
+  #allAppended = false;
+
+  constructor(
+    request: broker.ProduceRequest,
+    replicas: ReplicaManager,
+    done: (response: broker.ProduceResponse | undefined) => void,
+  ) {
+    this.#request = request;
+    this.#replicas = replicas;
+    this.#done = done;
+  }
+
+  add(answer: broker.PartitionAppended): void {
+    this.#answers.push(answer);
+  }
+
+  await(partition: Partition, endOffset: number, answer: broker.PartitionAppended): void {
+    this.#waiting.add(answer);
+    partition.awaitReplication(endOffset, new PartitionAck(this, answer));
+  }
+
+  appended(): void {
+    this.#allAppended = true;
+    if (this.#waiting.size === 0) this.#finish();
+    else this.#slot = this.#replicas.deadlines.set(this, Math.max(0, this.#request.timeoutMs));
+  }
+
+  acknowledged(answer: broker.PartitionAppended, outcome: AckOutcome): void {
+    if (!this.#waiting.delete(answer)) return;
+    if (outcome !== 'replicated') this.#fail(answer, ackCodeOf[outcome]);
+    if (this.#waiting.size === 0 && this.#allAppended) this.#finish();
+  }
+
+  expired(): void {
+    for (const answer of this.#waiting) this.#fail(answer, codeOf['timed-out']);
+    this.#waiting.clear();
+    this.#finish();
+  }
+
+  #fail(answer: broker.PartitionAppended, errorCode: number): void {
+    answer.errorCode = errorCode;
+    answer.baseOffset = noOffset;
+    Object.assign(answer, this.#replicas.leaderOf(answer.topic, answer.partition));
+  }
+
+  #finish(): void {
+    if (this.#slot !== undefined) this.#replicas.deadlines.clear(this, this.#slot);
+    const { correlationId, acks } = this.#request;
+    this.#done(acks === acksNone ? undefined : { correlationId, partitions: this.#answers });
+  }
+}
+
+class PartitionAck implements AckWaiter {
+  readonly #pending: PendingProduce;
+  readonly #answer: broker.PartitionAppended;
+
+  constructor(pending: PendingProduce, answer: broker.PartitionAppended) {
+    this.#pending = pending;
+    this.#answer = answer;
+  }
+
+  acknowledged(outcome: AckOutcome): void {
+    this.#pending.acknowledged(this.#answer, outcome);
+  }
+}
+
+/** Every batch before the first is appended: all or none. Undefined when they will do. */
+function checkRecords(asked: broker.PartitionRecords, { log }: Partition): broker.PartitionAppended | undefined {
+  const { records } = asked;
+  const limits = { maxBatchBytes: log.config['max.message.bytes'], source: 'producer' } as const;
+  if (records.length === 0) return answerOf(asked, codeOf['invalid-record'], 'no record batch');
+  if (records.length > log.config['segment.bytes']) {
+    const message = `${records.length} bytes in one request are more than segment.bytes ${log.config['segment.bytes']}`;
+    return answerOf(asked, errorCodes.RECORD_LIST_TOO_LARGE, message);
+  }
+  for (let position = 0; position < records.length; ) {
+    const validation = validateBatch(records, position, limits);
+    if (validation.kind === 'invalid') {
+      return answerOf(asked, invalidBatchCodeOf[validation.reason], validation.message);
+    }
+    position = validation.end;
+  }
+  return undefined;
+}
+
+function answerOf(asked: broker.PartitionRecords, errorCode: number, errorMessage = ''): broker.PartitionAppended {
+  return {
+    topic: asked.topic,
+    partition: asked.partition,
+    errorCode,
+    errorMessage,
+    baseOffset: noOffset,
+    logAppendTimeMs: -1,
+    logStartOffset: noOffset,
+    leaderId: -1,
+    leaderEpoch: -1,
+  };
+}
