@@ -139,7 +139,7 @@ export class Controller {
     // An office that we hold but cannot exercise would stay empty until our session ends.
     resign(session, office)
       .catch((error: unknown) => this.#options.logger.warn({ error }, 'could not resign'))
-      .finally(() => this.#maybeCampaign());
+      .finally(() => this.#options.timers.after(campaignRetryMs, () => this.#maybeCampaign()));
   }
 
   #schedulePreferred(term: ControllerTerm): void {

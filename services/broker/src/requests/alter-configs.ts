@@ -1,0 +1,104 @@
+import { errorCodes, type KafkaErrorName } from '@naru/kafka-protocol';
+import { type broker, controllerMethods } from '@naru/rpc';
+import { sameConfig } from '../cluster/metadata-delta.ts';
+import { MetadataTimeoutError } from '../cluster/metadata-publisher.ts';
+import type { Controller } from '../controller/controller.ts';
+import type { ControllerCall } from '../controller/forwarder.ts';
+import { type AdminDependencies, asController, deadlineOf, remainingMs, timedOut } from './admin-dependencies.ts';
+
+const timeoutMs = 30_000;
+
+/**
+ * Sets and removes overrides, key by key (Kafka's IncrementalAlterConfigs). Topics only: a broker reads its own configuration when it starts. Answered when this
+ * broker knows the change.
+ */
+export async function alterConfigs(
+  deps: AdminDependencies,
+  request: broker.AlterConfigsRequest,
+): Promise<broker.AlterConfigsResponse> {
+  const deadlineMs = deadlineOf(deps.clock, timeoutMs);
+  const forwarded = await deps.forwarder.forward(alterConfigsCall, request, deadlineMs);
+  if (!forwarded.ok) {
+    const { error, message } = timedOut;
+    return { results: request.resources.map(({ resource }) => describe(resource, error, message)) };
+  }
+  const { response } = forwarded;
+  if (!request.validateOnly) {
+    for (const [index, result] of response.results.entries()) {
+      const change = request.resources[index];
+      if (result.errorCode === errorCodes.NONE && change !== undefined) await untilVisible(deps, change, deadlineMs);
+    }
+  }
+  return response;
+}
+
+/** Somebody may have changed it again meanwhile; then there is nothing more to wait for than the time. */
+async function untilVisible(
+  deps: AdminDependencies,
+  change: broker.ConfigAlteration,
+  deadlineMs: number,
+): Promise<void> {
+  const name = change.resource?.name ?? '';
+  try {
+    await deps.publisher.waitUntil(
+      (image) => {
+        const config = image.topics.get(name)?.config;
+        if (config === undefined) return true;
+        const wanted = new Map(config);
+        for (const key of change.remove) wanted.delete(key);
+        for (const [key, value] of Object.entries(change.set)) wanted.set(key, value);
+        return sameConfig(config, wanted);
+      },
+      Math.min(visibleWaitMsMax, remainingMs(deps.clock, deadlineMs)),
+    );
+  } catch (error) {
+    if (!(error instanceof MetadataTimeoutError)) throw error;
+  }
+}
+
+const visibleWaitMsMax = 5_000;
+
+/** The controller's part. */
+export async function alterConfigsAtController(
+  controller: Controller,
+  request: broker.AlterConfigsRequest,
+): Promise<broker.AlterConfigsResponse> {
+  const results: broker.ConfigDescription[] = [];
+  for (const { resource, set, remove } of request.resources) {
+    if (resource?.type === 'broker') {
+      const message = 'A broker reads its configuration when it starts: change its properties file and restart it.';
+      results.push(describe(resource, 'INVALID_REQUEST', message));
+      continue;
+    }
+    if (resource?.type !== 'topic') {
+      results.push(
+        describe(
+          resource,
+          'INVALID_REQUEST',
+          `Resource type '${resource?.type ?? ''}' is not known; it is topic or broker.`,
+        ),
+      );
+      continue;
+    }
+    const change = { set: new Map(Object.entries(set)), remove };
+    const result = await asController(controller, (term) =>
+      term.alterTopicConfig(resource.name, change, request.validateOnly),
+    );
+    results.push(result.ok ? describe(resource, 'NONE', '') : describe(resource, result.error, result.message));
+  }
+  return { results };
+}
+
+function describe(
+  resource: broker.ConfigResource | undefined,
+  error: KafkaErrorName,
+  message: string,
+): broker.ConfigDescription {
+  return { resource, errorCode: errorCodes[error], errorMessage: message, entries: [] };
+}
+
+const alterConfigsCall: ControllerCall<broker.AlterConfigsRequest, broker.AlterConfigsResponse> = {
+  method: controllerMethods.alterConfigs,
+  answer: alterConfigsAtController,
+  isNotController: (response) => response.results.some((result) => result.errorCode === errorCodes.NOT_CONTROLLER),
+};
