@@ -21,6 +21,11 @@ export const coordinatorConfigDefinition = defineConfig({
     default: [],
     doc: 'The coordinators that the cluster begins with, as id@host:peer-port:client-port, separated by commas; empty: this one alone.',
   },
+  join: {
+    type: 'boolean',
+    default: false,
+    doc: "Begin outside the quorum and wait to be added to it; 'members' names the others.",
+  },
   'session.timeout.min.ms': {
     type: 'int',
     default: 1_000,
@@ -99,8 +104,11 @@ export function parseCoordinatorConfig(input: ConfigInput): CoordinatorConfig {
     );
   }
   const members = initialMembers(config);
-  if (!members.some((member) => member.id === nodeId)) {
-    throw new ConfigError('members', `'members' does not name this node, ${nodeId}`);
+  if (members.some((member) => member.id === nodeId) === config.join) {
+    const fault = config.join
+      ? `names this node, ${nodeId}, although 'join' is true`
+      : `does not name this node, ${nodeId}`;
+    throw new ConfigError('members', `'members' ${fault}`);
   }
   return config;
 }

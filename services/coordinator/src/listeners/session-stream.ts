@@ -57,13 +57,18 @@ export class SessionStream implements SessionHolder {
   /** Reads and watches in the queue. */
   #readsWaiting = 0;
   #paused = false;
+  /** A snapshot waits for the connection to drain. */
+  #full = false;
 
   constructor(stream: Stream, services: SessionServices) {
     this.#stream = stream;
     this.#services = services;
     stream.handle({
       onMessage: (request) => this.#onMessage(request.message),
-      onDrain: () => this.#pump(),
+      onDrain: () => {
+        this.#full = false;
+        this.#pump();
+      },
       onEnd: () => stream.end(),
       onClose: () => this.#release(),
     });
@@ -308,7 +313,9 @@ export class SessionStream implements SessionHolder {
         this.#stream.send(this.#read(slot.xid, slot.request));
         return true;
       case 'watch':
-        return slot.ready && slot.feed.catchUp();
+        if (!slot.ready || this.#full) return false;
+        this.#full = !slot.feed.catchUp();
+        return !this.#full;
     }
   }
 
