@@ -21,6 +21,8 @@ export class Progress {
   next: LogIndex;
   /** A probe is under way: no other append until an answer or a heartbeat's answer came. */
   probeSent = false;
+  /** The next answer to a heartbeat may repeat what is perhaps lost: once in an interval, however many reads ask for heartbeats. */
+  retryDue = false;
   /** The index of the snapshot that was sent, in state `snapshot`. */
   pendingSnapshot: LogIndex = 0;
   /** Something came from it since the last check of the quorum. */

@@ -150,14 +150,18 @@ export function handleHeartbeatResponse(core: RaftCore, response: HeartbeatRespo
   const progress = core.progress.get(response.from);
   if (progress === undefined) return;
   progress.recentlyActive = true;
-  progress.probeSent = false;
-  if (progress.state === 'replicate' && progress.match < core.log.lastIndex) {
-    // Perhaps an append was lost: one more, empty if need be, makes the follower tell what it lacks.
-    if (progress.paused) progress.releaseOldest();
-    if (!appendDue(core, progress)) sendAppend(core, response.from, progress);
-  }
+  if (progress.retryDue) retry(core, response.from, progress);
   core.reads.acknowledge(response.from, response.readContext);
   confirmReads(core);
+}
+
+/** Perhaps an append was lost: one more, empty if need be, makes the follower tell what it lacks. */
+function retry(core: RaftCore, to: NodeId, progress: Progress): void {
+  progress.retryDue = false;
+  progress.probeSent = false;
+  if (progress.state !== 'replicate' || progress.match >= core.log.lastIndex) return;
+  if (progress.paused) progress.releaseOldest();
+  if (!appendDue(core, progress)) sendAppend(core, to, progress);
 }
 
 export function broadcastHeartbeat(core: RaftCore): void {
@@ -180,6 +184,7 @@ export function tickLeader(core: RaftCore): void {
   }
   if (core.role === 'leader' && core.heartbeatElapsed >= core.options.heartbeatTicks) {
     core.heartbeatElapsed = 0;
+    for (const progress of core.progress.values()) progress.retryDue = true;
     broadcastHeartbeat(core);
   }
 }
