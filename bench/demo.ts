@@ -6,7 +6,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Admin, Client } from '@naru/client';
+import { Client } from '@naru/client';
+import { createTopic, partitionsOf } from './described.ts';
 import { startLocalCluster } from './local-cluster.ts';
 
 const topic = 'demo';
@@ -70,7 +71,7 @@ async function produce(client: Client, lines: readonly string[], atHalf: () => v
 async function readBack(client: Client): Promise<Map<string, number>> {
   const admin = client.admin();
   const partitions = [0, 1, 2].map((partition) => ({ topic, partition }));
-  const ends = await admin.listOffsets(partitions.map((partition) => ({ ...partition, timestamp: -1 })));
+  const ends = await admin.listOffsets(partitions.map((partition) => ({ ...partition, spec: 'latest' as const })));
   let left = ends.reduce((sum, { offset }) => sum + Number(offset), 0);
   await using consumer = client.consumer({ 'auto.offset.reset': 'earliest' });
   consumer.assign(partitions);
@@ -80,18 +81,18 @@ async function readBack(client: Client): Promise<Map<string, number>> {
     if (records.length === 0) break;
     left -= records.length;
     for (const record of records) {
-      const line = Buffer.from(record.value as Uint8Array).toString();
+      const line = (record.value as Buffer).toString();
       seen.set(line, (seen.get(line) ?? 0) + 1);
     }
   }
   return seen;
 }
 
-async function waitForFullIsr(admin: Admin): Promise<void> {
+async function waitForFullIsr(client: Client): Promise<void> {
   const deadline = performance.now() + 20_000;
   while (performance.now() < deadline) {
-    const [described] = await admin.describeTopics([topic]);
-    if (described?.partitions.every((partition) => partition.isr.length === partition.replicas.length)) return;
+    const partitions = await partitionsOf(client, topic);
+    if (partitions.every((partition) => partition.isr.length === partition.replicas.length)) return;
     await delay(100);
   }
   throw new Error('the ISR was not full again within 20 s');
@@ -102,11 +103,13 @@ async function main(): Promise<boolean> {
   say(`starting 3 coordinators and 3 brokers, ${lines.length} lines to send`);
   await using cluster = await startLocalCluster();
   await using client = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
-  const admin = client.admin();
-  await admin.createTopics([
-    { name: topic, partitions: 3, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } },
-  ]);
-  const leader = (await admin.describeTopics([topic]))[0]?.partitions[0]?.leader;
+  await createTopic(client, {
+    name: topic,
+    partitions: 3,
+    replicationFactor: 3,
+    configs: { 'min.insync.replicas': 2 },
+  });
+  const leader = (await partitionsOf(client, topic))[0]?.leader;
   const victim = `broker-${leader}`;
   say(`topic ${topic}: 3 partitions, replication factor 3, min.insync.replicas 2; partition 0 is led by ${victim}`);
 
@@ -118,8 +121,8 @@ async function main(): Promise<boolean> {
   say(
     `${sent.acknowledged.size} lines acknowledged, ${sent.failed} failed; longest time without an acknowledgement ${Math.round(sent.longestGapMs)} ms`,
   );
-  const now = (await admin.describeTopics([topic]))[0]?.partitions.map((partition) => partition.leader);
-  say(`leaders now: ${now?.join(', ')}`);
+  const now = (await partitionsOf(client, topic)).map((partition) => partition.leader);
+  say(`leaders now: ${now.join(', ')}`);
 
   const seen = await readBack(client);
   const missing = lines.filter((line) => !seen.has(line));
@@ -131,7 +134,7 @@ async function main(): Promise<boolean> {
   );
 
   await cluster.supervisor.restart(victim);
-  await waitForFullIsr(admin);
+  await waitForFullIsr(client);
   say(`${victim} restarted, every ISR is full again`);
   for (const line of lost.slice(0, 10)) say(`LOST: ${line}`);
   return lost.length === 0 && strange === 0;

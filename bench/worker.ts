@@ -5,6 +5,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@naru/client';
+import { partitionsOf } from './described.ts';
 import { quantile } from './report.ts';
 
 export type Workload =
@@ -89,8 +90,8 @@ async function produce(client: Client, workload: Extract<Workload, { kind: 'prod
 
 async function consume(client: Client, workload: Extract<Workload, { kind: 'consume' }>): Promise<Throughput> {
   const consumer = client.consumer({ 'auto.offset.reset': 'earliest', ...workload.settings });
-  const [topic] = await client.admin().describeTopics([workload.topic]);
-  consumer.assign((topic?.partitions ?? []).map(({ partition }) => ({ topic: workload.topic, partition })));
+  const partitions = await partitionsOf(client, workload.topic);
+  consumer.assign(partitions.map(({ partition }) => ({ topic: workload.topic, partition })));
   let records = 0;
   let bytes = 0;
   const began = performance.now();
@@ -129,15 +130,15 @@ async function produceLatency(
 async function endToEnd(client: Client, workload: Extract<Workload, { kind: 'end-to-end' }>): Promise<Latency> {
   const producer = client.producer(workload.settings);
   const consumer = client.consumer({ 'auto.offset.reset': 'earliest' });
-  const [topic] = await client.admin().describeTopics([workload.topic]);
-  consumer.assign((topic?.partitions ?? []).map(({ partition }) => ({ topic: workload.topic, partition })));
+  const partitions = await partitionsOf(client, workload.topic);
+  consumer.assign(partitions.map(({ partition }) => ({ topic: workload.topic, partition })));
   const latencies: number[] = [];
   const reading = (async () => {
     while (latencies.length < workload.records) {
       const polled = await consumer.poll(5_000);
       if (polled.length === 0) throw new Error(`only ${latencies.length} of ${workload.records} records came`);
       const now = performance.now();
-      for (const record of polled) latencies.push(now - Buffer.from(record.value as Uint8Array).readDoubleLE(0));
+      for (const record of polled) latencies.push(now - (record.value as Buffer).readDoubleLE(0));
     }
   })();
   await atRate(workload.records, workload.perSecond, (dueMs) => {

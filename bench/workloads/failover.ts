@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from '@naru/client';
+import { createTopic, partitionsOf } from '../described.ts';
 import { startLocalCluster } from '../local-cluster.ts';
 import type { Limits } from '../main.ts';
 import type { Figure } from '../report.ts';
@@ -26,13 +27,15 @@ export async function benchFailover(_limits: Limits): Promise<Figure[]> {
 async function oneFailover(): Promise<number> {
   await using cluster = await startLocalCluster();
   await using client = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
-  const admin = client.admin();
-  await admin.createTopics([
-    { name: 'fail', partitions: 1, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } },
-  ]);
+  await createTopic(client, {
+    name: 'fail',
+    partitions: 1,
+    replicationFactor: 3,
+    configs: { 'min.insync.replicas': 2 },
+  });
   await using producer = client.producer({ acks: 'all', 'linger.ms': 0 });
   for (let i = 0; i < 100; i++) await producer.send({ topic: 'fail', value: Buffer.from('before') });
-  const leader = (await admin.describeTopics(['fail']))[0]?.partitions[0]?.leader;
+  const leader = (await partitionsOf(client, 'fail'))[0]?.leader;
   const pid = cluster.supervisor.statuses.find((node) => node.name === `broker-${leader}`)?.pid as number;
   await delay(500);
   process.kill(pid, 'SIGKILL');

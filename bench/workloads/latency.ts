@@ -1,4 +1,5 @@
 import { Client } from '@naru/client';
+import { createTopic } from '../described.ts';
 import { startLocalCluster } from '../local-cluster.ts';
 import type { Limits } from '../main.ts';
 import type { Figure } from '../report.ts';
@@ -18,7 +19,8 @@ export async function benchLatency(limits: Limits): Promise<Figure[]> {
     replicationFactor: 3,
     configs: { 'min.insync.replicas': '2', 'flush.before.ack': String(flush) },
   });
-  await client.admin().createTopics([topic('flush', true), topic('cache', false)]);
+  await createTopic(client, topic('flush', true));
+  await createTopic(client, topic('cache', false));
   const common = { records, recordBytes: 100, perSecond, settings } as const;
   const run = (kind: 'produce-latency' | 'end-to-end', name: string) =>
     runWorkload(cluster.bootstrapServers, { kind, topic: name, ...common });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from '@naru/client';
+import { createTopic } from '../described.ts';
 import { startLocalCluster } from '../local-cluster.ts';
 import type { Limits } from '../main.ts';
 import type { Figure } from '../report.ts';
@@ -11,9 +12,12 @@ export async function benchStart(_limits: Limits): Promise<Figure[]> {
   await using cluster = await startLocalCluster();
   const readyMs = performance.now() - began;
   await using client = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
-  await client
-    .admin()
-    .createTopics([{ name: 'first', partitions: 1, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } }]);
+  await createTopic(client, {
+    name: 'first',
+    partitions: 1,
+    replicationFactor: 3,
+    configs: { 'min.insync.replicas': '2' },
+  });
   await using producer = client.producer({ acks: 'all', 'linger.ms': 0 });
   await producer.send({ topic: 'first', value: Buffer.from('first') });
   const firstRecordMs = performance.now() - began;

@@ -1,4 +1,5 @@
 import { Client } from '@naru/client';
+import { createTopic } from '../described.ts';
 import { startLocalCluster } from '../local-cluster.ts';
 import type { Limits } from '../main.ts';
 import type { Figure } from '../report.ts';
@@ -85,17 +86,15 @@ async function runCase(one: Case, limits: Limits): Promise<Figure[]> {
   await using cluster = await startLocalCluster();
   const topic = 'bench';
   await using client = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
-  await client.admin().createTopics([
-    {
-      name: topic,
-      partitions: 3,
-      replicationFactor: one.replicationFactor,
-      configs: {
-        'min.insync.replicas': String(Math.min(2, one.replicationFactor)),
-        'flush.before.ack': String(one.flushBeforeAck),
-      },
+  await createTopic(client, {
+    name: topic,
+    partitions: 3,
+    replicationFactor: one.replicationFactor,
+    configs: {
+      'min.insync.replicas': String(Math.min(2, one.replicationFactor)),
+      'flush.before.ack': String(one.flushBeforeAck),
     },
-  ]);
+  });
   const { records, recordBytes } = one;
   // A short run first, so that the measured one finds warm processes, as a cluster that has been up for a minute is.
   await runWorkload(cluster.bootstrapServers, {

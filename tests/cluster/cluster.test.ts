@@ -1,5 +1,6 @@
 import { Client } from '@naru/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createTopic, partitionsOf } from '../../bench/described.ts';
 import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
 import { run } from './commands.ts';
 
@@ -25,13 +26,12 @@ function pidOf(name: string): number {
 }
 
 async function leaderOf(topic: string): Promise<number> {
-  const [described] = await client.admin().describeTopics([topic]);
-  return described?.partitions[0]?.leader as number;
+  return (await partitionsOf(client, topic))[0]?.leader as number;
 }
 
 async function readAll(topic: string, partitions: number): Promise<string[]> {
   const assignment = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
-  const ends = await client.admin().listOffsets(assignment.map((one) => ({ ...one, timestamp: -1 })));
+  const ends = await client.admin().listOffsets(assignment.map((one) => ({ ...one, spec: 'latest' as const })));
   let left = ends.reduce((sum, { offset }) => sum + Number(offset), 0);
   const consumer = client.consumer({ 'auto.offset.reset': 'earliest' });
   consumer.assign(assignment);
@@ -40,7 +40,7 @@ async function readAll(topic: string, partitions: number): Promise<string[]> {
     const records = await consumer.poll(5_000);
     if (records.length === 0) break;
     left -= records.length;
-    for (const record of records) values.push(Buffer.from(record.value as Uint8Array).toString());
+    for (const record of records) values.push((record.value as Buffer).toString());
   }
   await consumer.close();
   return values;
@@ -48,14 +48,10 @@ async function readAll(topic: string, partitions: number): Promise<string[]> {
 
 async function waitForFullIsr(topic: string): Promise<void> {
   await expect
-    .poll(
-      async () =>
-        (await client.admin().describeTopics([topic]))[0]?.partitions.every((p) => p.isr.length === p.replicas.length),
-      {
-        timeout: 20_000,
-        interval: 100,
-      },
-    )
+    .poll(async () => (await partitionsOf(client, topic)).every((p) => p.isr.length === p.replicas.length), {
+      timeout: 20_000,
+      interval: 100,
+    })
     .toBe(true);
 }
 
@@ -135,9 +131,12 @@ describe('three brokers, three coordinators, real processes', () => {
   });
 
   test('C1: kill -9 of the leader while producing loses nothing acknowledged; the broker comes back into the ISR', async () => {
-    await client
-      .admin()
-      .createTopics([{ name: 'fire', partitions: 3, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } }]);
+    await createTopic(client, {
+      name: 'fire',
+      partitions: 3,
+      replicationFactor: 3,
+      configs: { 'min.insync.replicas': '2' },
+    });
     const producer = client.producer({ acks: 'all' });
     const acknowledged = new Set<string>();
     const count = 30_000;
@@ -160,11 +159,12 @@ describe('three brokers, three coordinators, real processes', () => {
   });
 
   test('C1: kill -9 of all six processes at once and a restart lose nothing acknowledged', async () => {
-    await client
-      .admin()
-      .createTopics([
-        { name: 'blackout', partitions: 3, replicationFactor: 3, configs: { 'min.insync.replicas': '2' } },
-      ]);
+    await createTopic(client, {
+      name: 'blackout',
+      partitions: 3,
+      replicationFactor: 3,
+      configs: { 'min.insync.replicas': '2' },
+    });
     const producer = client.producer({ acks: 'all' });
     const acknowledged = new Set<string>();
     const nodes = cluster.supervisor.statuses.map((node) => node.name);

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { Client } from '@naru/client';
+import { type Admin, Client, type TopicDescription } from '@naru/client';
 import { parseProperties } from '@naru/config';
 import { CommandError } from './command.ts';
 import { UsageError } from './flags.ts';
@@ -48,4 +48,13 @@ export function readPropertiesFile(file: string | undefined): Record<string, str
     throw new CommandError(`cannot read ${file}: ${(error as Error).message}`);
   }
   return parseProperties(text);
+}
+
+/** Describes every named topic, or throws the first one's error. */
+export async function describeTopics(admin: Admin, names: readonly string[]): Promise<TopicDescription[]> {
+  if (names.length === 0) return [];
+  return (await admin.describeTopics(names)).map((topic) => {
+    if ('error' in topic) throw topic.error;
+    return topic;
+  });
 }

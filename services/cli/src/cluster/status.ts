@@ -2,6 +2,7 @@ import { Client } from '@naru/client';
 import { coordinatorStatus } from '@naru/coordinator-client';
 import { createNodeRuntime } from '@naru/runtime/node';
 import { notRunning } from '../commands/cluster.ts';
+import { describeTopics } from '../connection.ts';
 import { askControl } from './control.ts';
 import { bootstrapServers, coordinatorAddresses } from './layout.ts';
 import type { NodeStatus } from './node-process.ts';
@@ -58,18 +59,21 @@ async function brokerReport(servers: string, nodes: readonly NodeStatus[]): Prom
   try {
     const admin = client.admin({ 'default.api.timeout.ms': answerTimeoutMs });
     const cluster = await admin.describeCluster();
-    const topics = await admin.listTopics();
-    const described = topics.length === 0 ? [] : await admin.describeTopics(topics.map((topic) => topic.name));
+    const topics = await admin.listTopics({ includeInternal: true });
+    const described = await describeTopics(
+      admin,
+      topics.map((topic) => topic.name),
+    );
     const partitions = described.flatMap((topic) =>
       topic.partitions.map((partition) => ({ topic: topic.name, ...partition })),
     );
     const underReplicated = partitions.filter((partition) => partition.isr.length < partition.replicas.length);
-    const offline = partitions.filter((partition) => partition.leader < 0);
+    const offline = partitions.filter((partition) => partition.leader === undefined);
     const lines = names.map(([name, address], i) => {
       const id = i + 1;
       const registered = cluster.brokers.some((broker) => broker.id === id);
       const leads = partitions.filter((partition) => partition.leader === id).length;
-      const role = cluster.controllerId === id ? ', controller' : '';
+      const role = cluster.controller === id ? ', controller' : '';
       return line([name, address], registered ? `  registered, leads ${leads} partitions${role}` : '  not registered');
     });
     const shown = underReplicated
@@ -79,11 +83,12 @@ async function brokerReport(servers: string, nodes: readonly NodeStatus[]): Prom
     return {
       lines: [
         ...lines,
-        `cluster ${cluster.clusterId}: controller ${cluster.controllerId < 0 ? 'none' : cluster.controllerId}, ${topics.length} topics, ${partitions.length} partitions`,
+        `cluster ${cluster.clusterId}: controller ${cluster.controller ?? 'none'}, ${topics.length} topics, ${partitions.length} partitions`,
         `under-replicated partitions: ${underReplicated.length}${shown.length > 0 ? ` — ${shown.join(', ')}${more}` : ''}`,
         `offline partitions: ${offline.length}`,
       ],
-      healthy: underReplicated.length === 0 && cluster.controllerId >= 0 && cluster.brokers.length === names.length,
+      healthy:
+        underReplicated.length === 0 && cluster.controller !== undefined && cluster.brokers.length === names.length,
     };
   } catch (error) {
     return {

@@ -1,6 +1,6 @@
 import type { Client, Consumer, ConsumerRecord } from '@naru/client';
 import { type Command, CommandError } from '../command.ts';
-import { bootstrapFlags, readPropertiesFile, withClient } from '../connection.ts';
+import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
 import { type FlagValues, keyValues, parseFlags, UsageError, wholeNumber } from '../flags.ts';
 import { Output } from '../output.ts';
 
@@ -91,7 +91,7 @@ async function assign(client: Client, consumer: Consumer, values: Values): Promi
     names = (await admin.listTopics()).map((topic) => topic.name).filter((name) => pattern.test(name));
   }
   if (names.length === 0) throw new CommandError(`no topic matches ${values.include}`);
-  const topics = await admin.describeTopics(names);
+  const topics = await describeTopics(admin, names);
   const all = topics.flatMap((topic) => topic.partitions.map(({ partition }) => ({ topic: topic.name, partition })));
   const only = values.partition === undefined ? undefined : wholeNumber('partition', values.partition, 0);
   const partitions = all.filter(({ partition }) => only === undefined || partition === only);
@@ -180,8 +180,6 @@ export function recordFormat(given: Readonly<Record<string, string>>): RecordFor
 function headerText(record: ConsumerRecord, separator: string, nullLiteral: string): string[] {
   if (record.headers.length === 0) return ['NO_HEADERS'];
   return [
-    record.headers
-      .map(([name, value]) => `${name}:${value === null ? nullLiteral : Buffer.from(value).toString()}`)
-      .join(separator),
+    record.headers.map(([name, value]) => `${name}:${value === null ? nullLiteral : value.toString()}`).join(separator),
   ];
 }

@@ -1,5 +1,5 @@
 import { type Command, CommandError } from '../command.ts';
-import { bootstrapFlags, readPropertiesFile, withClient } from '../connection.ts';
+import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
 import { keyValues, parseFlags, UsageError, wholeNumber } from '../flags.ts';
 
 const flags = {
@@ -46,7 +46,7 @@ export const command: Command<typeof flags> = {
       ...keyValues('command-property', values['command-property']),
     };
     return withClient({ ...values, 'command-config': undefined }, {}, async (client) => {
-      const [topic] = await client.admin().describeTopics([values.topic]);
+      const [topic] = await describeTopics(client.admin(), [values.topic]);
       const consumer = client.consumer(settings);
       consumer.assign((topic?.partitions ?? []).map(({ partition }) => ({ topic: values.topic, partition })));
       if (!values['hide-header']) process.stdout.write(`${columns}\n`);

@@ -1,5 +1,6 @@
+import type { OffsetSpec } from '@naru/client';
 import type { Command } from '../command.ts';
-import { bootstrapFlags, withClient } from '../connection.ts';
+import { bootstrapFlags, describeTopics, withClient } from '../connection.ts';
 import { parseFlags, UsageError, wholeNumber } from '../flags.ts';
 
 const flags = {
@@ -32,16 +33,17 @@ export const command: Command<typeof flags> = {
       throw new UsageError('--topic-partitions stands instead of --topic and --partitions');
     }
     const wanted = partitionFilter(values['topic-partitions'], values.topic, values.partitions);
-    const timestamp = parseTime(values.time);
+    const spec = parseTime(values.time);
     return withClient(values, {}, async (client) => {
       const admin = client.admin();
-      const listed = (await admin.listTopics()).filter(
-        (topic) => !(values['exclude-internal-topics'] && topic.internal),
+      const listed = await admin.listTopics({ includeInternal: !values['exclude-internal-topics'] });
+      const described = await describeTopics(
+        admin,
+        listed.map((topic) => topic.name),
       );
-      const described = listed.length === 0 ? [] : await admin.describeTopics(listed.map((topic) => topic.name).sort());
       const partitions = described.flatMap((topic) =>
         topic.partitions
-          .map(({ partition }) => ({ topic: topic.name, partition, timestamp }))
+          .map(({ partition }) => ({ topic: topic.name, partition, spec }))
           .filter(({ partition }) => wanted(topic.name, partition)),
       );
       if (partitions.length === 0) {
@@ -49,16 +51,23 @@ export const command: Command<typeof flags> = {
         return 1;
       }
       for (const { topic, partition, offset } of await admin.listOffsets(partitions)) {
-        process.stdout.write(`${topic}:${partition}:${offset < 0n ? '' : offset}\n`);
+        process.stdout.write(`${topic}:${partition}:${offset ?? ''}\n`);
       }
       return 0;
     });
   },
 };
 
-function parseTime(text: string): number {
-  const named: Record<string, number> = { latest: -1, earliest: -2, 'max-timestamp': -3 };
-  return named[text] ?? wholeNumber('time', text, -3);
+function parseTime(text: string): OffsetSpec {
+  const named: Record<string, OffsetSpec> = {
+    latest: 'latest',
+    '-1': 'latest',
+    earliest: 'earliest',
+    '-2': 'earliest',
+    'max-timestamp': 'max-timestamp',
+    '-3': 'max-timestamp',
+  };
+  return named[text] ?? { timestamp: wholeNumber('time', text, 0) };
 }
 
 type Filter = (topic: string, partition: number) => boolean;

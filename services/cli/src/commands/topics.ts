@@ -1,6 +1,6 @@
-import type { Admin, ConfigEntry, TopicDescription, TopicPartitionInfo } from '@naru/client';
+import { type Admin, type ConfigEntry, orThrow, type PartitionDescription, type TopicDescription } from '@naru/client';
 import { type Command, CommandError } from '../command.ts';
-import { bootstrapFlags, withClient } from '../connection.ts';
+import { bootstrapFlags, describeTopics, withClient } from '../connection.ts';
 import { type FlagValues, keyValues, parseFlags, UsageError, wholeNumber } from '../flags.ts';
 
 const flags = {
@@ -80,13 +80,14 @@ async function create(admin: Admin, values: Values): Promise<number> {
       ? {}
       : { replicationFactor: wholeNumber('replication-factor', values['replication-factor'], 1, 32_767) }),
   };
-  await admin.createTopics([
+  const outcomes = await admin.createTopics([
     {
       name,
       configs: keyValues('config', values.config),
       ...(assignments === undefined ? counts : { assignments: parseAssignments(assignments) }),
     },
   ]);
+  orThrow(outcomes);
   process.stdout.write(`Created topic ${name}.\n`);
   return 0;
 }
@@ -100,7 +101,7 @@ function parseAssignments(text: string): number[][] {
 
 async function remove(admin: Admin, values: Values): Promise<number> {
   const names = await matchingTopics(admin, values, requireTopic(values, '--delete'));
-  if (names.length > 0) await admin.deleteTopics(names);
+  if (names.length > 0) orThrow(await admin.deleteTopics(names));
   return 0;
 }
 
@@ -116,7 +117,7 @@ async function alter(admin: Admin, values: Values): Promise<number> {
   if (values.partitions === undefined) throw new UsageError('--alter needs --partitions');
   const count = wholeNumber('partitions', values.partitions, 1);
   const names = await matchingTopics(admin, values, requireTopic(values, '--alter'));
-  await admin.createPartitions(names.map((topic) => ({ topic, count })));
+  orThrow(await admin.createPartitions(names.map((topic) => ({ topic, count }))));
   return 0;
 }
 
@@ -124,8 +125,12 @@ async function describe(admin: Admin, values: Values): Promise<number> {
   const names =
     values.topic === undefined ? await topicNames(admin) : await matchingTopics(admin, values, values.topic);
   if (names.length === 0) return 0;
-  const topics = (await admin.describeTopics(names)).filter((topic) => !(values['exclude-internal'] && topic.internal));
-  const configs = await admin.describeConfigs(topics.map((topic) => ({ type: 'topic' as const, name: topic.name })));
+  const topics = (await describeTopics(admin, names)).filter(
+    (topic) => !(values['exclude-internal'] && topic.internal),
+  );
+  const configs = orThrow(
+    await admin.describeConfigs(topics.map((topic) => ({ type: 'topic' as const, name: topic.name }))),
+  );
   const reports = (
     [
       'under-replicated-partitions',
@@ -149,12 +154,12 @@ async function describe(admin: Admin, values: Values): Promise<number> {
   return 0;
 }
 
-function belongsTo(report: string, partition: TopicPartitionInfo, minIsr: number): boolean {
+function belongsTo(report: string, partition: PartitionDescription, minIsr: number): boolean {
   switch (report) {
     case 'under-replicated-partitions':
       return partition.isr.length < partition.replicas.length;
     case 'unavailable-partitions':
-      return partition.leader < 0;
+      return partition.leader === undefined;
     case 'under-min-isr-partitions':
       return partition.isr.length < minIsr;
     default:
@@ -168,8 +173,8 @@ function topicLine(topic: TopicDescription, overrides: readonly ConfigEntry[]): 
   return `Topic: ${topic.name}\tTopicId: ${topic.topicId}\tPartitionCount: ${topic.partitions.length}\tReplicationFactor: ${replicationFactor}\tConfigs: ${configs}\n`;
 }
 
-function partitionLine(topic: string, partition: TopicPartitionInfo): string {
-  const leader = partition.leader < 0 ? 'none' : String(partition.leader);
+function partitionLine(topic: string, partition: PartitionDescription): string {
+  const leader = partition.leader === undefined ? 'none' : String(partition.leader);
   const moving =
     partition.addingReplicas.length + partition.removingReplicas.length === 0
       ? ''
@@ -178,7 +183,7 @@ function partitionLine(topic: string, partition: TopicPartitionInfo): string {
 }
 
 async function topicNames(admin: Admin): Promise<string[]> {
-  return (await admin.listTopics()).map((topic) => topic.name).sort();
+  return (await admin.listTopics({ includeInternal: true })).map((topic) => topic.name);
 }
 
 async function matchingTopics(admin: Admin, values: Values, topic: string): Promise<string[]> {
