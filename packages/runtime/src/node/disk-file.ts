@@ -13,13 +13,19 @@ const chunksPerWriteMax = 512;
 /** A file by its descriptor. Writes and `readNow` are synchronous calls into the page cache. */
 export class NodeDiskFile implements DiskFile {
   readonly path: string;
-  #fd: number;
+  readonly #descriptor: number;
   #size: number;
+  #closing: Promise<void> | undefined;
+  /** Why nothing written through this handle can be called safe any more. */
+  #failure: DiskError | undefined;
+  /** Calls on the thread pool: the descriptor's number must not be given to another file under them. */
+  #running = 0;
+  #onIdle: (() => void) | undefined;
 
-  constructor(path: string, fd: number) {
+  constructor(path: string, descriptor: number) {
     this.path = path;
-    this.#fd = fd;
-    this.#size = fstatSync(fd).size;
+    this.#descriptor = descriptor;
+    this.#size = fstatSync(descriptor).size;
   }
 
   get size(): number {
@@ -27,112 +33,149 @@ export class NodeDiskFile implements DiskFile {
   }
 
   append(chunks: readonly Uint8Array[]): void {
+    this.#checkWritable('append to');
     let position = this.#size;
     try {
-      for (let i = 0; i < chunks.length; i += chunksPerWriteMax) {
-        position += this.#writeAll(chunks.slice(i, i + chunksPerWriteMax), position);
+      for (let index = 0; index < chunks.length; index += chunksPerWriteMax) {
+        position += this.#writeAll(chunks.slice(index, index + chunksPerWriteMax), position);
       }
-      this.#size = position;
     } catch (error) {
-      this.#restoreSize();
+      this.#undoAppend();
       throw toDiskError(error, 'append to', this.path);
     }
+    this.#size = position;
   }
 
   writeAt(position: number, bytes: Uint8Array): void {
+    this.#checkWritable('write');
     try {
       this.#writeAll([bytes], position);
-      this.#size = Math.max(this.#size, position + bytes.length);
     } catch (error) {
       throw toDiskError(error, 'write', this.path);
     }
+    if (bytes.length > 0) this.#size = Math.max(this.#size, position + bytes.length);
   }
 
   async read(position: number, length: number): Promise<Uint8Array> {
-    const wanted = Math.max(0, Math.min(length, this.#size - position));
-    const bytes = Buffer.allocUnsafeSlow(wanted);
-    let filled = 0;
+    this.#checkOpen('read');
+    const bytes = this.#bufferFor(position, length);
+    this.#running++;
     try {
-      while (filled < wanted) {
-        const { bytesRead } = await readAsync(this.#descriptor(), bytes, filled, wanted - filled, position + filled);
+      let filled = 0;
+      while (filled < bytes.length) {
+        const rest = bytes.length - filled;
+        const { bytesRead } = await readAsync(this.#descriptor, bytes, filled, rest, position + filled);
         if (bytesRead === 0) break;
         filled += bytesRead;
       }
+      return bytes.subarray(0, filled);
     } catch (error) {
       throw toDiskError(error, 'read', this.path);
+    } finally {
+      this.#finished();
     }
-    return bytes.subarray(0, filled);
   }
 
   readNow(position: number, length: number): Uint8Array {
-    const wanted = Math.max(0, Math.min(length, this.#size - position));
-    const bytes = Buffer.allocUnsafeSlow(wanted);
-    let filled = 0;
+    this.#checkOpen('read');
+    const bytes = this.#bufferFor(position, length);
     try {
-      while (filled < wanted) {
-        const count = readSync(this.#descriptor(), bytes, filled, wanted - filled, position + filled);
+      let filled = 0;
+      while (filled < bytes.length) {
+        const count = readSync(this.#descriptor, bytes, filled, bytes.length - filled, position + filled);
         if (count === 0) break;
         filled += count;
       }
+      return bytes.subarray(0, filled);
     } catch (error) {
       throw toDiskError(error, 'read', this.path);
     }
-    return bytes.subarray(0, filled);
   }
 
   truncate(size: number): void {
+    this.#checkWritable('truncate');
     try {
-      ftruncateSync(this.#descriptor(), size);
-      this.#size = size;
+      ftruncateSync(this.#descriptor, size);
     } catch (error) {
       throw toDiskError(error, 'truncate', this.path);
     }
+    this.#size = size;
   }
 
   async sync(): Promise<void> {
+    this.#checkWritable('sync');
+    this.#running++;
     try {
-      await syncAsync(this.#descriptor());
+      await syncAsync(this.#descriptor);
     } catch (error) {
-      throw toDiskError(error, 'sync', this.path);
+      this.#failure ??= toDiskError(error, 'sync', this.path);
+    } finally {
+      this.#finished();
     }
+    // The kernel reports a lost page once: a sync beside the one that failed may call itself good and is not.
+    if (this.#failure) throw this.#failure;
   }
 
-  async close(): Promise<void> {
-    if (this.#fd === -1) return;
-    const fd = this.#fd;
-    this.#fd = -1;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
     try {
-      await closeAsync(fd);
+      await closeAsync(this.#descriptor);
     } catch (error) {
       throw toDiskError(error, 'close', this.path);
     }
   }
 
+  #finished(): void {
+    this.#running--;
+    if (this.#running === 0) this.#onIdle?.();
+  }
+
+  /** For what there is to read, however much is asked for. */
+  #bufferFor(position: number, length: number): Buffer {
+    return Buffer.allocUnsafeSlow(Math.max(0, Math.min(length, this.#size - position)));
+  }
+
   /** The kernel may take less than it was given, near a full disk for example; the rest is written again. */
   #writeAll(chunks: readonly Uint8Array[], position: number): number {
-    const fd = this.#descriptor();
+    const [first] = chunks;
+    if (first === undefined) return 0;
     const total = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
     let written =
       chunks.length === 1
-        ? writeSync(fd, chunks[0] as Uint8Array, 0, total, position)
-        : writevSync(fd, chunks, position);
+        ? writeSync(this.#descriptor, first, 0, total, position)
+        : writevSync(this.#descriptor, chunks, position);
     if (written === total) return total;
     const rest = Buffer.concat(chunks);
-    while (written < total) written += writeSync(fd, rest, written, total - written, position + written);
+    while (written < total) {
+      written += writeSync(this.#descriptor, rest, written, total - written, position + written);
+    }
     return total;
   }
 
-  #descriptor(): number {
-    if (this.#fd === -1) throw new DiskError('closed', this.path, `${this.path}: the file is closed`);
-    return this.#fd;
+  /** A failed append must leave no half batch behind. If even that fails, nothing may follow it: recovery will cut it. */
+  #undoAppend(): void {
+    try {
+      ftruncateSync(this.#descriptor, this.#size);
+    } catch (error) {
+      this.#failure ??= toDiskError(error, 'undo a failed append to', this.path);
+    }
   }
 
-  /** A failed append must leave no half batch behind; if even that fails, recovery cuts it as a torn tail. */
-  #restoreSize(): void {
-    try {
-      ftruncateSync(this.#fd, this.#size);
-    } catch {
-      // The append's own error is the one to report.
-    }
+  #checkOpen(action: string): void {
+    if (this.#closing) throw new DiskError('closed', this.path, `cannot ${action} ${this.path}: it is closed`);
+  }
+
+  #checkWritable(action: string): void {
+    this.#checkOpen(action);
+    if (this.#failure) throw this.#failure;
   }
 }

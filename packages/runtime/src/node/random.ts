@@ -1,8 +1,9 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import type { Random } from '../random.ts';
 
+/** The system's generator: nodes that start in the same moment, or from the same image, must not draw the same numbers. */
 export const nodeRandom: Random = {
-  nextFloat: () => Math.random(),
+  nextFloat: () => randomInt(2 ** 47) / 2 ** 47,
   nextInt: (maxExclusive) => randomInt(maxExclusive),
-  nextBytes: (length) => new Uint8Array(randomBytes(length)),
+  nextBytes: (length) => randomBytes(length),
 };
