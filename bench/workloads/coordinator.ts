@@ -11,7 +11,7 @@ const inFlight = 500;
 
 /** Writes through three coordinators: one after the other, and many under way. */
 export async function benchCoordinator(limits: Limits): Promise<Figure[]> {
-  await using cluster = await startLocalCluster({ brokers: 1 });
+  await using cluster = await startLocalCluster({ brokers: 0 });
   const session = await openSession(createNodeRuntime(), { servers: coordinatorAddresses(cluster.layout) });
   const data = Buffer.alloc(100, 'x');
   await session.write([{ kind: 'create', path: '/bench', data }]);
