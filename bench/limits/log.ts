@@ -94,7 +94,8 @@ async function drain(log: PartitionLog, name: string): Promise<void> {
   let bytes = 0;
   let turns = 0;
   for (let offset = 0; offset < log.logEndOffset; turns++) {
-    const result = log.readNow(offset, 1 << 20, log.logEndOffset) ?? (await log.read(offset, 1 << 20, log.logEndOffset));
+    const result =
+      log.readNow(offset, 1 << 20, log.logEndOffset) ?? (await log.read(offset, 1 << 20, log.logEndOffset));
     if (result.kind !== 'batches') throw new Error(result.kind);
     bytes += result.sizeBytes;
     offset = result.nextOffset;

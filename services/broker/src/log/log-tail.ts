@@ -1,0 +1,186 @@
+import { batchLayout, readInt32, readInt64 } from '@naru/record';
+import type { FetchedBatches } from './log-types.ts';
+
+/** Views smaller than this do not keep a network buffer alive that is more than twice as large: they are copied. */
+const copiedBytesMax = 8 * 1024;
+/** What an entry costs besides its bytes. */
+const entryOverheadBytes = 120;
+/** Dead entries at the front of a queue that are dropped together. */
+const sweepMin = 256;
+
+interface TailEntry {
+  readonly tail: LogTail;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  readonly bytes: Uint8Array;
+  isDropped: boolean;
+}
+
+/**
+ * The memory that all logs of a broker share for their newest batches: first in, first out over all of them, so that a busy
+ * partition has a long tail and a quiet one gives its memory back.
+ */
+export class TailBudget {
+  readonly #bytesMax: number;
+  #usedBytes = 0;
+  #queue: TailEntry[] = [];
+  #head = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes;
+  }
+
+  admit(entry: TailEntry): void {
+    this.#queue.push(entry);
+    this.#usedBytes += entry.bytes.length + entryOverheadBytes;
+    while (this.#usedBytes > this.#bytesMax && this.#head < this.#queue.length) {
+      const oldest = this.#queue[this.#head++] as TailEntry;
+      if (!oldest.isDropped) oldest.tail.dropOldest(oldest);
+    }
+    this.#sweep();
+  }
+
+  /** The entry's tail calls this once for every entry that it lets go. */
+  release(entry: TailEntry): void {
+    entry.isDropped = true;
+    this.#usedBytes -= entry.bytes.length + entryOverheadBytes;
+  }
+
+  #sweep(): void {
+    while (this.#head < this.#queue.length && (this.#queue[this.#head] as TailEntry).isDropped) this.#head++;
+    if (this.#head < sweepMin || this.#head * 2 < this.#queue.length) return;
+    this.#queue = this.#queue.slice(this.#head);
+    this.#head = 0;
+  }
+}
+
+/**
+ * The newest batches of one log, as they were appended: served to followers and to consumers at the end of the log without a
+ * copy and without a read. A run without holes that ends at the log end.
+ */
+export class LogTail {
+  readonly #budget: TailBudget;
+  #entries: TailEntry[] = [];
+  #head = 0;
+
+  constructor(budget: TailBudget) {
+    this.#budget = budget;
+  }
+
+  /** First offset that can be served, undefined when nothing is held. */
+  get startOffset(): number | undefined {
+    return this.#entries[this.#head]?.baseOffset;
+  }
+
+  /** Keeps whole batches that were just appended. Nobody may change the bytes afterwards. */
+  push(baseOffset: number, nextOffset: number, bytes: Uint8Array): void {
+    const isSmallPart = bytes.length < copiedBytesMax && bytes.buffer.byteLength > 2 * bytes.length;
+    const kept = isSmallPart ? new Uint8Array(bytes) : bytes;
+    const entry: TailEntry = { tail: this, baseOffset, nextOffset, bytes: kept, isDropped: false };
+    this.#entries.push(entry);
+    this.#budget.admit(entry);
+  }
+
+  /** Undefined when `offset` is no longer, or not yet, in memory. */
+  read(offset: number, maxBytes: number, upTo: number): FetchedBatches | undefined {
+    const first = this.#find(offset);
+    if (first === undefined) return undefined;
+    const records: Uint8Array[] = [];
+    let sizeBytes = 0;
+    let firstOffset = offset;
+    let nextOffset = offset;
+    for (let i = first; i < this.#entries.length; i++) {
+      const entry = this.#entries[i] as TailEntry;
+      const room = maxBytes - sizeBytes;
+      const isWhole = i !== first && entry.nextOffset <= upTo && entry.bytes.length <= room;
+      const part = isWhole
+        ? { bytes: entry.bytes, nextOffset: entry.nextOffset, firstOffset: entry.baseOffset }
+        : batchesBetween(entry.bytes, offset, upTo, room, records.length === 0);
+      if (part === undefined) break;
+      if (records.length === 0) firstOffset = part.firstOffset;
+      records.push(part.bytes);
+      sizeBytes += part.bytes.length;
+      nextOffset = part.nextOffset;
+      if (nextOffset < entry.nextOffset) break;
+    }
+    return { kind: 'batches', records, sizeBytes, firstOffset, nextOffset };
+  }
+
+  /** Drops entries that reach to or beyond `offset`. */
+  truncateTo(offset: number): void {
+    while (this.#entries.length > this.#head && (this.#entries.at(-1) as TailEntry).nextOffset > offset) {
+      this.#budget.release(this.#entries.pop() as TailEntry);
+    }
+  }
+
+  clear(): void {
+    for (let i = this.#head; i < this.#entries.length; i++) this.#budget.release(this.#entries[i] as TailEntry);
+    this.#entries = [];
+    this.#head = 0;
+  }
+
+  /** Called by the budget: entries leave every tail in the order in which they came. */
+  dropOldest(entry: TailEntry): void {
+    if (this.#entries[this.#head] !== entry) return;
+    this.#budget.release(entry);
+    this.#head++;
+    if (this.#head >= sweepMin && this.#head * 2 >= this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  /** Index of the entry that holds `offset`. */
+  #find(offset: number): number | undefined {
+    let low = this.#head;
+    let high = this.#entries.length;
+    if (low === high || offset < (this.#entries[low] as TailEntry).baseOffset) return undefined;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#entries[middle] as TailEntry).nextOffset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    return low === this.#entries.length ? undefined : low;
+  }
+}
+
+interface BatchRun {
+  readonly bytes: Uint8Array;
+  readonly firstOffset: number;
+  readonly nextOffset: number;
+}
+
+/**
+ * The whole batches of `bytes` that hold offsets from `offset` on, end below `upTo` and fit into `maxBytes`; the first one also
+ * when it does not fit, if `isFirst` (KIP-74). Undefined when there is none. The bytes must be valid batches.
+ */
+export function batchesBetween(
+  bytes: Uint8Array,
+  offset: number,
+  upTo: number,
+  maxBytes: number,
+  isFirst: boolean,
+): BatchRun | undefined {
+  let start = -1;
+  let position = 0;
+  let firstOffset = offset;
+  let nextOffset = offset;
+  while (position < bytes.length) {
+    const baseOffset = readInt64(bytes, position);
+    const size = 12 + readInt32(bytes, position + batchLayout.batchLength);
+    const lastOffset = baseOffset + readInt32(bytes, position + batchLayout.lastOffsetDelta);
+    if (lastOffset >= upTo) break;
+    if (start === -1 && lastOffset >= offset) {
+      if (size > maxBytes && !isFirst) return undefined;
+      start = position;
+      firstOffset = baseOffset;
+    } else if (start !== -1 && position + size - start > maxBytes) break;
+    position += size;
+    nextOffset = lastOffset + 1;
+  }
+  return start === -1 ? undefined : { bytes: bytes.subarray(start, position), firstOffset, nextOffset };
+}

@@ -1,0 +1,240 @@
+import type { Logger } from '@naru/observability';
+import type { BatchHeader } from '@naru/record';
+import type { Disk } from '@naru/runtime';
+import { type BadBatch, hasValidBatchAfter } from './batch-scan.ts';
+import { type EpochStart, LeaderEpochs } from './leader-epochs.ts';
+import type { LogDamage } from './log-types.ts';
+import { baseOffsetOf, deletedSuffix, logSuffix, Segment } from './segment.ts';
+
+export interface RecoveryOptions {
+  readonly disk: Disk;
+  readonly logger: Logger;
+  readonly directory: string;
+  readonly indexIntervalBytes: number;
+  /** Everything below was durable when this was written; from here on the last stop may have left anything. */
+  readonly recoveryPoint: number;
+  /** As checkpointed: segments wholly below it are leftovers of a deletion. */
+  readonly logStartOffset: number;
+  /** The broker stopped in order and flushed everything: batches are not checked again. */
+  readonly wasCleanShutdown: boolean;
+  /** The log was known as damaged: everything is checked, nothing is cut. */
+  readonly wasDamaged: boolean;
+  readonly nowMs: number;
+}
+
+export interface RecoveredLog {
+  readonly segments: Segment[];
+  readonly epochs: LeaderEpochs;
+  readonly logStartOffset: number;
+  /** Offset after the last good batch; with damage, the first offset that is not good. */
+  readonly logEndOffset: number;
+  readonly damage: LogDamage | undefined;
+  /** Bytes of torn tail that were cut. */
+  readonly cutBytes: number;
+}
+
+/**
+ * Brings a partition's directory back to a log after any stop.
+ *
+ * What a crash may leave (`DiskFile` says why), and what becomes of it:
+ *   - the last batch incomplete, or its bytes missing or zero, nothing valid after it, at or beyond the recovery point:
+ *     a torn tail, cut;
+ *   - the same below the recovery point, or with a valid batch after it, or a hole between segments: damage. Acknowledged records
+ *     may be among what is there, so nothing is cut; the log opens as damaged and is repaired from another replica (row 57);
+ *   - segments below the log start, `.deleted` and `.tmp` files: leftovers of a deletion or a replacement, removed;
+ *   - missing or senseless indexes and epoch vector: built anew from the batches.
+ */
+export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog> {
+  const segments = await findSegments(options);
+  const { epochs, found } = await LeaderEpochs.load(options.disk, options.directory);
+  const recovery = new Recovery(options, segments, epochs, !found && segments.some((segment) => !segment.isEmpty));
+  return await recovery.run();
+}
+
+class Recovery {
+  readonly #options: RecoveryOptions;
+  readonly #segments: Segment[];
+  readonly #epochs: LeaderEpochs;
+  /** No usable checkpoint: every batch is looked at to build the vector. */
+  readonly #mustBuildEpochs: boolean;
+  /** Epochs as the batches say them, in the order of the scan. */
+  readonly #seen: EpochStart[] = [];
+  #damage: LogDamage | undefined;
+  #cutBytes = 0;
+
+  constructor(options: RecoveryOptions, segments: Segment[], epochs: LeaderEpochs, mustBuildEpochs: boolean) {
+    this.#options = options;
+    this.#segments = segments;
+    this.#epochs = epochs;
+    this.#mustBuildEpochs = mustBuildEpochs;
+  }
+
+  async run(): Promise<RecoveredLog> {
+    let logEndOffset = this.#segments[0]?.baseOffset ?? this.#options.logStartOffset;
+    for (let i = 0; i < this.#segments.length && this.#damage === undefined; i++) {
+      const segment = this.#segments[i] as Segment;
+      if (segment.baseOffset !== logEndOffset) {
+        await this.#judgeGap(i, logEndOffset);
+        break;
+      }
+      if (this.#mustScan(i)) await this.#scan(i);
+      logEndOffset = segment.nextOffset;
+    }
+    if (this.#damage === undefined && logEndOffset < this.#options.logStartOffset) {
+      // Only deleted records are left: a crash came between moving the log start beyond the end and removing the files.
+      await this.#removeFrom(0);
+      logEndOffset = this.#options.logStartOffset;
+    }
+    if (this.#damage !== undefined) logEndOffset = this.#damage.offset;
+    else if (logEndOffset < this.#options.recoveryPoint) this.#missBelowRecoveryPoint(logEndOffset);
+    this.#settleEpochs(logEndOffset);
+    const firstOffset = this.#segments[0]?.baseOffset ?? this.#options.logStartOffset;
+    return {
+      segments: this.#segments,
+      epochs: this.#epochs,
+      logStartOffset: Math.max(firstOffset, Math.min(this.#options.logStartOffset, logEndOffset)),
+      logEndOffset,
+      damage: this.#damage,
+      cutBytes: this.#cutBytes,
+    };
+  }
+
+  /** The last segment always, because only it has no next one to say where it ends; others when they may not have been durable. */
+  #mustScan(i: number): boolean {
+    const next = this.#segments[i + 1];
+    if (next === undefined || this.#mustBuildEpochs || this.#options.wasDamaged) return true;
+    return !this.#options.wasCleanShutdown && next.baseOffset > this.#options.recoveryPoint;
+  }
+
+  async #scan(i: number): Promise<void> {
+    const segment = this.#segments[i] as Segment;
+    const seenBefore = this.#seen.length;
+    if (this.#options.wasCleanShutdown && !this.#mustBuildEpochs && !this.#options.wasDamaged) {
+      if (await segment.resume(this.#visit)) return;
+      this.#seen.length = seenBefore;
+    }
+    const bad = await segment.rescan(this.#visit);
+    if (bad !== undefined) await this.#judge(i, bad);
+    else if (i < this.#segments.length - 1) segment.needsSeal = true;
+  }
+
+  /** L2: epochs do not go back along the log, and below the recovery point none is unknown to the checkpoint. */
+  readonly #visit = (header: BatchHeader): string | undefined => {
+    const epoch = header.partitionLeaderEpoch;
+    const last = this.#seen.at(-1)?.epoch ?? -1;
+    if (epoch < last) return `a batch of leader epoch ${epoch} follows one of epoch ${last}`;
+    if (!this.#mustBuildEpochs && header.lastOffset < this.#options.recoveryPoint) {
+      const known = this.#epochs.epochOf(header.baseOffset);
+      if (known !== epoch && known !== -1) return `a batch of leader epoch ${epoch} lies in epoch ${known}`;
+    }
+    if (epoch > last) this.#seen.push({ epoch, startOffset: header.baseOffset });
+    return undefined;
+  };
+
+  /** Row 57: what makes bad bytes a torn tail, and what makes them damage. */
+  async #judge(i: number, bad: BadBatch): Promise<void> {
+    const segment = this.#segments[i] as Segment;
+    const { recoveryPoint, logger } = this.#options;
+    if (bad.offset < recoveryPoint || this.#options.wasDamaged) {
+      this.#damaged(segment, bad, `${bad.reason}, below the recovery point ${recoveryPoint}`);
+      return;
+    }
+    const file = await segment.file();
+    if (
+      (await hasValidBatchAfter(file, bad.position + 1, bad.offset)) ||
+      (await this.#hasValidBatchFrom(i + 1, bad.offset))
+    ) {
+      this.#damaged(segment, bad, `${bad.reason}, and valid batches follow`);
+      return;
+    }
+    this.#cutBytes = file.size - bad.position;
+    logger.warn(
+      { file: segment.path(logSuffix), position: bad.position, bytes: this.#cutBytes, reason: bad.reason },
+      'torn tail cut',
+    );
+    await this.#removeFrom(i + 1);
+    segment.applyCut(await segment.planCut(bad.offset));
+  }
+
+  /** Segment `i` does not begin where the one before it ends: its unsynced end is missing. */
+  async #judgeGap(i: number, logEndOffset: number): Promise<void> {
+    const before = this.#segments[i - 1] as Segment;
+    const position = before.sizeBytes;
+    const reason = `offsets ${logEndOffset} to ${(this.#segments[i] as Segment).baseOffset} are missing`;
+    const isBelow = logEndOffset < this.#options.recoveryPoint || this.#options.wasDamaged;
+    if (isBelow || (await this.#hasValidBatchFrom(i, logEndOffset))) {
+      this.#damaged(before, { offset: logEndOffset, position }, reason);
+      return;
+    }
+    await this.#removeFrom(i);
+    before.needsSeal = false;
+  }
+
+  #missBelowRecoveryPoint(logEndOffset: number): void {
+    const last = this.#segments.at(-1);
+    const reason = `the log ends at ${logEndOffset}, below the recovery point ${this.#options.recoveryPoint}`;
+    const file = last?.path(logSuffix) ?? this.#options.directory;
+    this.#damage = { offset: logEndOffset, file, position: last?.sizeBytes ?? 0, reason };
+  }
+
+  #damaged(segment: Segment, at: { readonly offset: number; readonly position: number }, reason: string): void {
+    this.#damage = { offset: at.offset, file: segment.path(logSuffix), position: at.position, reason };
+  }
+
+  async #hasValidBatchFrom(i: number, offset: number): Promise<boolean> {
+    for (const segment of this.#segments.slice(i)) {
+      if (await hasValidBatchAfter(await segment.file(), 0, offset)) return true;
+    }
+    return false;
+  }
+
+  /** From the last to the first, each durable before the next, so that a crash in between leaves no hole. */
+  async #removeFrom(i: number): Promise<void> {
+    for (const segment of this.#segments.splice(i).reverse()) {
+      await segment.remove();
+      await this.#options.disk.syncDirectory(this.#options.directory);
+    }
+  }
+
+  /**
+   * L2: where batches were looked at, their headers are the truth; before that, the checkpoint. An epoch that was assigned at the
+   * log end stays although no batch has it: its leader may have told others (row 62).
+   */
+  #settleEpochs(logEndOffset: number): void {
+    const known = this.#epochs.entries;
+    const scanStart = this.#seen[0]?.startOffset ?? logEndOffset;
+    const settled = known.filter((entry) => entry.startOffset < scanStart && entry.startOffset < logEndOffset);
+    const assigned = known.filter((entry) => entry.startOffset === logEndOffset);
+    for (const entry of [...this.#seen, ...assigned]) {
+      if (entry.epoch > (settled.at(-1)?.epoch ?? -1)) settled.push(entry);
+    }
+    if (JSON.stringify(settled) !== JSON.stringify(known)) this.#epochs.replace(settled);
+    const first = this.#segments[0]?.baseOffset ?? logEndOffset;
+    this.#epochs.truncateFromStart(Math.max(first, Math.min(this.#options.logStartOffset, logEndOffset)));
+  }
+}
+
+/** The `.log` files in order of their offsets, leftovers removed. */
+async function findSegments(options: RecoveryOptions): Promise<Segment[]> {
+  const { disk, directory } = options;
+  const names = await disk.list(directory);
+  for (const name of names) {
+    if (name.endsWith(deletedSuffix) || name.endsWith('.tmp')) await disk.remove(`${directory}/${name}`);
+  }
+  const baseOffsets = names.map(baseOffsetOf).filter((offset) => offset !== undefined);
+  const segments: Segment[] = [];
+  for (const [i, baseOffset] of baseOffsets.entries()) {
+    const next = baseOffsets[i + 1];
+    const place = { disk, directory, baseOffset, indexIntervalBytes: options.indexIntervalBytes };
+    const stat = await disk.stat(`${directory}/${names.find((name) => baseOffsetOf(name) === baseOffset)}`);
+    const state = {
+      nextOffset: next ?? baseOffset,
+      sizeBytes: stat?.size ?? 0,
+      createdMs: stat?.modifiedMs ?? options.nowMs,
+    };
+    const segment = new Segment(place, state);
+    if (next !== undefined && next <= options.logStartOffset) await segment.remove();
+    else segments.push(segment);
+  }
+  return segments;
+}
