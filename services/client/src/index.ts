@@ -1,1 +1,26 @@
-export {};
+export * from './admin/admin.ts';
+export * from './admin/admin-results.ts';
+export { Client, type ClientOptions, type ConsumerOptions, type ProducerOptions } from './client.ts';
+export type { PartitionInfo, TopicInfo } from './cluster/metadata.ts';
+export {
+  type CommonConfigInput,
+  type ConsumerConfigInput,
+  clientSettings,
+  type ProducerConfigInput,
+} from './config.ts';
+export * from './consumer/consumer.ts';
+export type { ConsumedHeader, ConsumerBatch, ConsumerRecord, Deserializer } from './consumer/consumer-record.ts';
+export * from './errors.ts';
+export { errorFromCode } from './errors-from-wire.ts';
+export type { ClientLogger } from './logger.ts';
+export { murmur2, partitionForKey } from './producer/murmur2.ts';
+export { type PartitionFunction, type PartitionRequest, roundRobin } from './producer/partitioner.ts';
+export { type CloseOptions, Producer } from './producer/producer.ts';
+export type {
+  HeadersInput,
+  ProducerRecord,
+  RecordMetadata,
+  SendCallback,
+  Serializer,
+} from './producer/producer-record.ts';
+export type { TopicPartition } from './topic-partition.ts';

@@ -1,0 +1,315 @@
+import { type broker, brokerMethods, type UnaryMethod } from '@naru/rpc';
+import type { Cluster, Target } from '../cluster/cluster.ts';
+import type { MetadataImage } from '../cluster/metadata.ts';
+import type { CommonConfig } from '../config.ts';
+import { earliestTimestamp, latestTimestamp, lookupOffsets, maxTimestamp } from '../consumer/offset-lookup.ts';
+import { type KafkaError, NotControllerError } from '../errors.ts';
+import { errorFromCode } from '../errors-from-wire.ts';
+import type { TopicPartition } from '../topic-partition.ts';
+import type {
+  ClusterDescription,
+  ConfigAlteration,
+  ConfigDescription,
+  ConfigEntry,
+  ConfigOutcome,
+  ConfigResource,
+  ListedOffset,
+  NewPartitions,
+  NewTopic,
+  OffsetSpec,
+  PartitionDescription,
+  TopicDescription,
+  TopicListing,
+  TopicOutcome,
+} from './admin-results.ts';
+
+export interface AdminCallOptions {
+  /** Milliseconds for the whole call, retries included; default `default.api.timeout.ms`. */
+  readonly timeoutMs?: number | undefined;
+  /** Check everything, change nothing. */
+  readonly validateOnly?: boolean | undefined;
+}
+
+const configSources: Readonly<Record<number, ConfigEntry['source']>> = {
+  1: 'dynamic-topic',
+  2: 'dynamic-broker',
+  3: 'dynamic-default-broker',
+  4: 'static-broker',
+  5: 'default',
+};
+
+/**
+ * Administration. A call over several topics or resources answers for each of them: look at `error` of each outcome; `orThrow` makes the
+ * first one an exception. What concerns the whole call (nobody reachable, time is up) is thrown.
+ */
+export class Admin {
+  readonly #cluster: Cluster;
+  readonly #config: CommonConfig;
+
+  constructor(cluster: Cluster, config: CommonConfig) {
+    this.#cluster = cluster;
+    this.#config = config;
+  }
+
+  async createTopics(topics: readonly NewTopic[], options: AdminCallOptions = {}): Promise<TopicOutcome[]> {
+    const request = {
+      topics: topics.map(toWireTopic),
+      timeoutMs: this.#timeoutMs(options),
+      validateOnly: options.validateOnly ?? false,
+    };
+    const check = (answer: broker.CreateTopicsResponse): KafkaError | undefined => notController(answer.topics);
+    const answer = await this.#call(toController, brokerMethods.createTopics, request, options, check);
+    return answer.topics.map(toOutcome);
+  }
+
+  async deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<TopicOutcome[]> {
+    const request = { names: [...names], timeoutMs: this.#timeoutMs(options) };
+    const check = (answer: broker.DeleteTopicsResponse): KafkaError | undefined => notController(answer.topics);
+    const answer = await this.#call(toController, brokerMethods.deleteTopics, request, options, check);
+    return answer.topics.map(toOutcome);
+  }
+
+  async createPartitions(topics: readonly NewPartitions[], options: AdminCallOptions = {}): Promise<TopicOutcome[]> {
+    const request = {
+      topics: topics.map(({ topic, count, assignments }) => ({
+        name: topic,
+        count,
+        assignments: (assignments ?? []).map((brokerIds) => ({ brokerIds: [...brokerIds] })),
+      })),
+      timeoutMs: this.#timeoutMs(options),
+      validateOnly: options.validateOnly ?? false,
+    };
+    const check = (answer: broker.CreatePartitionsResponse): KafkaError | undefined => notController(answer.topics);
+    const answer = await this.#call(toController, brokerMethods.createPartitions, request, options, check);
+    return answer.topics.map(toOutcome);
+  }
+
+  /** Sorted by name. Internal topics are left out unless asked for. */
+  async listTopics(options: AdminCallOptions & { readonly includeInternal?: boolean } = {}): Promise<TopicListing[]> {
+    const answer = await this.#metadata({ topics: [], allTopics: true }, options);
+    return answer.topics
+      .filter((topic) => topic.errorCode === 0 && (options.includeInternal === true || !topic.internal))
+      .map(({ name, topicId, internal }) => ({ name, topicId, internal }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** In the order of the names; an error where a topic cannot be described. Without names: all topics, internal ones included. */
+  async describeTopics(
+    names?: readonly string[],
+    options: AdminCallOptions = {},
+  ): Promise<(TopicDescription | { readonly name: string; readonly error: KafkaError })[]> {
+    const request = { topics: [...(names ?? [])], allTopics: names === undefined };
+    const { topics } = await this.#metadata(request, options);
+    const byName = new Map(topics.map((topic) => [topic.name, topic]));
+    return (names ?? [...byName.keys()].sort()).map((name) => {
+      const topic = byName.get(name);
+      const code = topic === undefined ? 3 : topic.errorCode;
+      if (topic === undefined || code !== 0) return { name, error: errorFromCode(code, '', { topic: name }) };
+      return describeTopic(topic);
+    });
+  }
+
+  async describeCluster(options: AdminCallOptions = {}): Promise<ClusterDescription> {
+    const answer = await this.#metadata({ topics: [], allTopics: false }, options);
+    return {
+      clusterId: answer.clusterId,
+      controller: answer.controllerId < 0 ? undefined : answer.controllerId,
+      brokers: answer.brokers
+        .map(({ id, host, port, rack }) => ({ id, host, port, rack: rack === '' ? undefined : rack }))
+        .sort((a, b) => a.id - b.id),
+    };
+  }
+
+  /** In the order of the queries. */
+  async listOffsets(
+    queries: readonly (TopicPartition & { readonly spec: OffsetSpec })[],
+    options: AdminCallOptions & { readonly isolationLevel?: 'read_uncommitted' | 'read_committed' } = {},
+  ): Promise<ListedOffset[]> {
+    const asked = queries.map(({ topic, partition, spec }) => ({ topic, partition, timestamp: toTimestamp(spec) }));
+    const found = await lookupOffsets(this.#cluster, asked, {
+      isolationLevel: options.isolationLevel === 'read_committed' ? 1 : 0,
+      deadlineMs: this.#deadlineMs(options),
+    });
+    return found.map((result) => ({ ...result, offset: result.offset < 0 ? undefined : BigInt(result.offset) }));
+  }
+
+  async describeConfigs(
+    resources: readonly ConfigResource[],
+    options: AdminCallOptions = {},
+  ): Promise<ConfigDescription[]> {
+    const results = await this.#byBroker(
+      resources,
+      (r) => r,
+      async (target, asked) => {
+        const request = { resources: asked.map((r) => ({ ...r })) };
+        return (await this.#call(target, brokerMethods.describeConfigs, request, options)).results;
+      },
+    );
+    return results.map((result) => ({
+      resource: toResource(result),
+      error: toError(result.errorCode, result.errorMessage),
+      entries: result.entries.map(toEntry),
+    }));
+  }
+
+  /** Sets and removes single keys; what is not named stays as it is (KIP-339). */
+  async incrementalAlterConfigs(
+    alterations: readonly ConfigAlteration[],
+    options: AdminCallOptions = {},
+  ): Promise<ConfigOutcome[]> {
+    const request = {
+      resources: alterations.map(({ resource, set, remove }) => ({
+        resource: { ...resource },
+        set: asText(set ?? {}),
+        remove: [...(remove ?? [])],
+      })),
+      validateOnly: options.validateOnly ?? false,
+    };
+    const check = (answer: broker.AlterConfigsResponse): KafkaError | undefined => notController(answer.results);
+    const answer = await this.#call(toController, brokerMethods.alterConfigs, request, options, check);
+    return answer.results.map((result) => ({
+      resource: toResource(result),
+      error: toError(result.errorCode, result.errorMessage),
+    }));
+  }
+
+  async close(): Promise<void> {
+    await this.#cluster.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #timeoutMs(options: AdminCallOptions): number {
+    return options.timeoutMs ?? this.#config['default.api.timeout.ms'];
+  }
+
+  #deadlineMs(options: AdminCallOptions): number {
+    return this.#cluster.nowMs() + this.#timeoutMs(options);
+  }
+
+  #call<Request, Response>(
+    target: Target,
+    method: UnaryMethod<Request, Response>,
+    request: Request,
+    options: AdminCallOptions,
+    check?: (answer: Response) => KafkaError | undefined,
+  ): Promise<Response> {
+    const callOptions = { deadlineMs: this.#deadlineMs(options), ...(check === undefined ? {} : { check }) };
+    return this.#cluster.call(target, method, request, callOptions);
+  }
+
+  /** Metadata from whoever answers, tried again until the deadline. */
+  async #metadata(request: broker.MetadataRequest, options: AdminCallOptions): Promise<broker.MetadataResponse> {
+    return this.#cluster.metadataBy(request, this.#deadlineMs(options));
+  }
+
+  /** A broker's settings are asked of that broker, a topic's of anyone. Results in the order of the resources. */
+  async #byBroker<Item, Result extends { resource?: broker.ConfigResource | undefined }>(
+    items: readonly Item[],
+    resourceOf: (item: Item) => ConfigResource,
+    ask: (target: Target, items: readonly Item[]) => Promise<readonly Result[]>,
+  ): Promise<Result[]> {
+    const groups = Map.groupBy(items, (item) => {
+      const { type, name } = resourceOf(item);
+      return type === 'broker' && name !== '' ? Number(name) : -1;
+    });
+    const asked = [...groups].map(([id, group]) => ask(id < 0 ? toAnyone : toBroker(id), group));
+    const results = (await Promise.all(asked)).flat();
+    const byName = new Map(results.map((result) => [`${result.resource?.type}/${result.resource?.name}`, result]));
+    return items.flatMap((item) => byName.get(`${resourceOf(item).type}/${resourceOf(item).name}`) ?? []);
+  }
+}
+
+/** Returns the outcomes, or throws the first error among them. */
+export function orThrow<Outcome extends { readonly error?: KafkaError | undefined }>(
+  outcomes: readonly Outcome[],
+): readonly Outcome[] {
+  for (const { error } of outcomes) if (error !== undefined) throw error;
+  return outcomes;
+}
+
+const toController: Target = (image) => image.brokers.get(image.controllerId);
+const toAnyone: Target = (image) => image.brokers.values().next().value;
+
+function toBroker(id: number): Target {
+  return (image: MetadataImage) => image.brokers.get(id);
+}
+
+function notController(results: readonly { readonly errorCode: number }[]): KafkaError | undefined {
+  const hit = results.find((result) => result.errorCode === 41);
+  return hit === undefined ? undefined : new NotControllerError('the controller has moved');
+}
+
+function toWireTopic({ name, partitions, replicationFactor, assignments, configs }: NewTopic): broker.NewTopic {
+  return {
+    name,
+    topicId: '',
+    numPartitions: partitions ?? -1,
+    replicationFactor: replicationFactor ?? -1,
+    assignments: (assignments ?? []).map((brokerIds) => ({ brokerIds: [...brokerIds] })),
+    configs: asText(configs ?? {}),
+  };
+}
+
+function asText(configs: Readonly<Record<string, string | number | boolean>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(configs).map(([name, value]) => [name, String(value)]));
+}
+
+function toOutcome(result: broker.TopicResult): TopicOutcome {
+  const error = toError(result.errorCode, result.errorMessage, result.name);
+  const isDone = error === undefined;
+  return {
+    name: result.name,
+    error,
+    topicId: isDone && result.topicId !== '' ? result.topicId : undefined,
+    partitions: isDone && result.numPartitions > 0 ? result.numPartitions : undefined,
+    replicationFactor: isDone && result.replicationFactor > 0 ? result.replicationFactor : undefined,
+  };
+}
+
+function toError(code: number, message: string, topic?: string): KafkaError | undefined {
+  return code === 0 ? undefined : errorFromCode(code, message, { topic });
+}
+
+function describeTopic(topic: broker.TopicMetadata): TopicDescription {
+  const partitions = topic.partitions.map(
+    (p): PartitionDescription => ({
+      partition: p.partition,
+      leader: p.leaderId < 0 ? undefined : p.leaderId,
+      leaderEpoch: p.leaderEpoch,
+      replicas: p.replicas,
+      isr: p.isr,
+      elr: p.elr,
+      lastKnownElr: p.lastKnownElr,
+      offlineReplicas: p.offlineReplicas,
+      addingReplicas: p.addingReplicas,
+      removingReplicas: p.removingReplicas,
+    }),
+  );
+  partitions.sort((a, b) => a.partition - b.partition);
+  return { name: topic.name, topicId: topic.topicId, internal: topic.internal, partitions };
+}
+
+function toTimestamp(spec: OffsetSpec): number {
+  if (typeof spec === 'object') return spec.timestamp;
+  return { latest: latestTimestamp, earliest: earliestTimestamp, 'max-timestamp': maxTimestamp }[spec];
+}
+
+function toResource({ resource }: broker.ConfigDescription): ConfigResource {
+  return { type: resource?.type === 'broker' ? 'broker' : 'topic', name: resource?.name ?? '' };
+}
+
+function toEntry(entry: broker.ConfigEntry): ConfigEntry {
+  const source = configSources[entry.source] ?? 'unknown';
+  return {
+    name: entry.name,
+    value: entry.sensitive ? undefined : entry.value,
+    source,
+    isDefault: source === 'default',
+    readOnly: entry.readOnly,
+    sensitive: entry.sensitive,
+    documentation: entry.documentation,
+  };
+}

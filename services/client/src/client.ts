@@ -1,0 +1,95 @@
+import type { Runtime } from '@naru/runtime';
+import { createNodeRuntime } from '@naru/runtime/node';
+import { Admin } from './admin/admin.ts';
+import { Cluster } from './cluster/cluster.ts';
+import {
+  type CommonConfigInput,
+  type ConsumerConfigInput,
+  type ProducerConfigInput,
+  parseAdminConfig,
+  parseCommonConfig,
+  parseConsumerConfig,
+  parseProducerConfig,
+} from './config.ts';
+import { Consumer } from './consumer/consumer.ts';
+import type { Deserializer } from './consumer/consumer-record.ts';
+import { IllegalStateError } from './errors.ts';
+import { type ClientLogger, silentLogger } from './logger.ts';
+import type { PartitionFunction } from './producer/partitioner.ts';
+import { type CloseOptions, Producer } from './producer/producer.ts';
+import type { Serializer } from './producer/producer-record.ts';
+
+export interface ClientOptions extends CommonConfigInput {
+  readonly logger?: ClientLogger | undefined;
+  /** The outside world; left out: this machine. The simulation passes its own. */
+  readonly runtime?: Runtime | undefined;
+}
+
+export interface ProducerOptions<K, V> extends ProducerConfigInput {
+  readonly key?: Serializer<K> | undefined;
+  readonly value?: Serializer<V> | undefined;
+  /** Instead of `partitioner.class`. */
+  readonly partitioner?: PartitionFunction | undefined;
+}
+
+export interface ConsumerOptions<K, V> extends ConsumerConfigInput {
+  readonly key?: Deserializer<K> | undefined;
+  readonly value?: Deserializer<V> | undefined;
+}
+
+/**
+ * The door to a cluster. Producers, consumers and admins made here take its settings where they are given none of their own; each has its own
+ * connections and opens them at its first call. Throws `ConfigError` for a key or value that cannot be used.
+ */
+export class Client {
+  readonly #settings: CommonConfigInput;
+  readonly #runtime: Runtime;
+  readonly #logger: ClientLogger;
+  readonly #open = new Set<{ close(options?: CloseOptions): Promise<void> }>();
+  #isClosed = false;
+
+  constructor(options: ClientOptions) {
+    const { logger, runtime, ...settings } = options;
+    parseCommonConfig(settings);
+    this.#settings = settings;
+    this.#logger = logger ?? silentLogger;
+    this.#runtime = runtime ?? createNodeRuntime();
+  }
+
+  producer<K = Uint8Array | string, V = Uint8Array | string>(options: ProducerOptions<K, V> = {}): Producer<K, V> {
+    const { key, value, partitioner, ...settings } = options;
+    const config = parseProducerConfig(this.#settings, settings);
+    const cluster = new Cluster(this.#runtime, config, this.#logger);
+    return this.#opened(
+      new Producer<K, V>(cluster, config, { keySerializer: key, valueSerializer: value, partitioner }),
+    );
+  }
+
+  consumer<K = Buffer, V = Buffer>(options: ConsumerOptions<K, V> = {}): Consumer<K, V> {
+    const { key, value, ...settings } = options;
+    const config = parseConsumerConfig(this.#settings, settings);
+    return this.#opened(new Consumer<K, V>(new Cluster(this.#runtime, config, this.#logger), config, { key, value }));
+  }
+
+  admin(options: CommonConfigInput = {}): Admin {
+    const config = parseAdminConfig(this.#settings, options);
+    return this.#opened(new Admin(new Cluster(this.#runtime, config, this.#logger), config));
+  }
+
+  /** Closes everything that was made here; producers first send what they hold, for `timeoutMs` at most. */
+  async close(options: CloseOptions = {}): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#open].map((part) => part.close(options)));
+    this.#open.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #opened<Part extends { close(options?: CloseOptions): Promise<void> }>(part: Part): Part {
+    if (this.#isClosed) throw new IllegalStateError('the client is closed');
+    this.#open.add(part);
+    return part;
+  }
+}

@@ -1,0 +1,188 @@
+import { type ConfigValues, camelCase, defineConfig, ConfigError as InvalidSetting, type Settings } from '@naru/config';
+import { ConfigError } from './errors.ts';
+
+/** Settings of every client; names, defaults and meaning as in Kafka 4.x. */
+const commonSettings = {
+  'bootstrap.servers': { type: 'list', doc: 'host:port of some brokers, tried in order until one answers' },
+  'client.id': { type: 'string', default: 'naru', doc: 'Name of the application in logs' },
+  'request.timeout.ms': { type: 'int', default: 30_000, min: 1, doc: 'How long to wait for the answer to one request' },
+  'default.api.timeout.ms': { type: 'int', default: 60_000, min: 1, doc: 'How long a call may take, retries included' },
+  'retry.backoff.ms': { type: 'int', default: 100, min: 1, doc: 'Pause before the first retry; doubles each time' },
+  'retry.backoff.max.ms': { type: 'int', default: 1_000, min: 1, doc: 'Longest pause before a retry' },
+  'reconnect.backoff.ms': {
+    type: 'int',
+    default: 50,
+    min: 1,
+    doc: 'Pause before the first reconnect; doubles each time',
+  },
+  'reconnect.backoff.max.ms': { type: 'int', default: 1_000, min: 1, doc: 'Longest pause before a reconnect' },
+  'socket.connection.setup.timeout.ms': { type: 'int', default: 3_000, min: 1, doc: 'Limit of one connection attempt' },
+  'metadata.max.age.ms': { type: 'int', default: 300_000, min: 1, doc: 'Metadata older than this is fetched anew' },
+} as const satisfies Settings;
+
+const producerSettings = {
+  ...commonSettings,
+  acks: {
+    type: 'string',
+    default: 'all',
+    oneOf: ['all', '-1', '0', '1'],
+    doc: 'all: on every in-sync replica; 1: on the leader; 0: no answer is awaited',
+  },
+  'batch.size': {
+    type: 'int',
+    default: 16_384,
+    min: 0,
+    doc: 'Bytes of one batch of one partition; 0: one record each',
+  },
+  'linger.ms': { type: 'int', default: 5, min: 0, doc: 'How long a batch that is not full waits for more records' },
+  'buffer.memory': {
+    type: 'long',
+    default: 33_554_432,
+    min: 1,
+    doc: 'Bytes that may wait for or be under way to brokers',
+  },
+  'max.block.ms': { type: 'int', default: 60_000, min: 0, doc: 'How long send waits for metadata and buffer space' },
+  'max.request.size': { type: 'int', default: 1_048_576, min: 1, doc: 'Bytes of one request, and so of one record' },
+  'compression.type': {
+    type: 'string',
+    default: 'none',
+    oneOf: ['none', 'gzip', 'snappy', 'lz4', 'zstd'],
+    doc: 'Codec of a batch',
+  },
+  'max.in.flight.requests.per.connection': {
+    type: 'int',
+    default: 5,
+    min: 1,
+    doc: 'Requests open at once per broker, each over other partitions: a partition has one at most, which keeps its order',
+  },
+  retries: {
+    type: 'int',
+    default: 2_147_483_647,
+    min: 0,
+    doc: 'Retries of a batch; delivery.timeout.ms ends them too',
+  },
+  'delivery.timeout.ms': { type: 'int', default: 120_000, min: 1, doc: 'From send to success or failure of a record' },
+  'partitioner.class': {
+    type: 'string',
+    default: 'default',
+    oneOf: ['default', 'uniform-sticky', 'round-robin'],
+    doc: 'default: murmur2 of the key, sticky without one; uniform-sticky: as if no record had a key; round-robin',
+  },
+} as const satisfies Settings;
+
+const consumerSettings = {
+  ...commonSettings,
+  'fetch.min.bytes': { type: 'int', default: 1, min: 0, doc: 'A fetch is answered when this much is there' },
+  'fetch.max.wait.ms': { type: 'int', default: 500, min: 0, doc: 'A fetch is answered after this in any case' },
+  'fetch.max.bytes': {
+    type: 'int',
+    default: 52_428_800,
+    min: 1,
+    doc: 'Bytes fetched ahead of the application, all partitions',
+  },
+  'max.partition.fetch.bytes': { type: 'int', default: 1_048_576, min: 1, doc: 'Bytes of one partition in one answer' },
+  'max.poll.records': { type: 'int', default: 500, min: 1, doc: 'Records that one poll returns' },
+  'auto.offset.reset': {
+    type: 'string',
+    default: 'latest',
+    doc: 'Where to begin without a position: latest, earliest, none (an error) or by_duration:PT1H',
+  },
+  'check.crcs': { type: 'boolean', default: true, doc: 'Check the CRC of every batch that is read' },
+  'isolation.level': {
+    type: 'string',
+    default: 'read_uncommitted',
+    oneOf: ['read_uncommitted', 'read_committed'],
+    doc: 'read_committed: nothing of an open or aborted transaction',
+  },
+} as const satisfies Settings;
+
+export type CommonConfig = ConfigValues<typeof commonSettings>;
+export type ProducerConfig = ConfigValues<typeof producerSettings>;
+export type ConsumerConfig = ConfigValues<typeof consumerSettings>;
+
+type CamelCase<Key extends string> = Key extends `${infer Head}.${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail>>}`
+  : Key;
+type InputOf<T extends Settings> = {
+  readonly [Key in (keyof T & string) | CamelCase<keyof T & string>]?:
+    | string
+    | number
+    | boolean
+    | readonly string[]
+    | undefined;
+};
+
+/** Keys as `linger.ms` or `lingerMs`; values as themselves or as text. */
+export type CommonConfigInput = InputOf<typeof commonSettings>;
+export type ProducerConfigInput = InputOf<typeof producerSettings>;
+export type ConsumerConfigInput = InputOf<typeof consumerSettings>;
+
+const common = defineConfig(commonSettings);
+const producer = defineConfig(producerSettings);
+const consumer = defineConfig(consumerSettings);
+
+/** For `--help` and documentation. */
+export const clientSettings = { common: commonSettings, producer: producerSettings, consumer: consumerSettings };
+
+export function parseCommonConfig(input: CommonConfigInput): CommonConfig {
+  return translated(() => common.parse(input));
+}
+
+/** What the client was given counts unless the producer was given the same key. Throws `ConfigError`. */
+export function parseProducerConfig(client: CommonConfigInput, input: ProducerConfigInput): ProducerConfig {
+  return translated(() => producer.parse(merged(client, input)));
+}
+
+export function parseConsumerConfig(client: CommonConfigInput, input: ConsumerConfigInput): ConsumerConfig {
+  const config = translated(() => consumer.parse(merged(client, input)));
+  parseResetPolicy(config['auto.offset.reset']);
+  return config;
+}
+
+export function parseAdminConfig(client: CommonConfigInput, input: CommonConfigInput): CommonConfig {
+  return translated(() => common.parse(merged(client, input)));
+}
+
+/** Where a partition without a valid position begins. */
+export type ResetPolicy =
+  | { readonly kind: 'latest' }
+  | { readonly kind: 'earliest' }
+  | { readonly kind: 'none' }
+  /** At the first record that is at most `durationMs` old (KIP-1106). */
+  | { readonly kind: 'by-duration'; readonly durationMs: number };
+
+export function parseResetPolicy(text: string): ResetPolicy {
+  if (text === 'latest' || text === 'earliest' || text === 'none') return { kind: text };
+  const match = /^by_duration:P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/.exec(text);
+  const parts = match?.slice(1).filter((part) => part !== undefined) ?? [];
+  if (match === null || parts.length === 0) {
+    const wanted = 'latest, earliest, none or by_duration:<ISO 8601 duration, for example PT1H>';
+    throw new ConfigError(
+      `invalid value ${JSON.stringify(text)} for configuration 'auto.offset.reset': it must be ${wanted}`,
+    );
+  }
+  const [days, hours, minutes, seconds] = match.slice(1).map((part) => Number(part ?? 0)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return { kind: 'by-duration', durationMs: (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1_000 };
+}
+
+type Input = Readonly<Record<string, unknown>>;
+
+function merged(client: Input, own: Input): Input {
+  const ownKeys = new Set(Object.keys(own).map(camelCase));
+  const inherited = Object.entries(client).filter(([key]) => !ownKeys.has(camelCase(key)));
+  return { ...Object.fromEntries(inherited), ...own };
+}
+
+function translated<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof InvalidSetting) throw new ConfigError(error.message, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,341 @@
+import type { broker } from '@naru/rpc';
+import type { Timer } from '@naru/runtime';
+import type { Cluster } from '../cluster/cluster.ts';
+import { type ConsumerConfig, parseResetPolicy, type ResetPolicy } from '../config.ts';
+import { InvalidMetadataError, type KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError } from '../errors.ts';
+import { errorFromCode } from '../errors-from-wire.ts';
+import { partitionKey } from '../topic-partition.ts';
+import type { Deserializers } from './consumer-record.ts';
+import { FetchLane, type FetchPart, type OpenFetch } from './fetch-lane.ts';
+import { FetchedData, offsetAfter } from './fetched-data.ts';
+import { earliestTimestamp, latestTimestamp, lookupOffsets } from './offset-lookup.ts';
+import type { PartitionState } from './partition-state.ts';
+
+/** Fetches open at once per broker. Partitions that become free while others wait for data go into a fetch of their own. */
+export const openFetchesMax = 8;
+
+export interface FetcherParts<K, V> {
+  readonly deserializers: Deserializers<K, V>;
+  /** The assigned partitions. */
+  readonly partitions: () => Iterable<PartitionState<K, V>>;
+  /** Something for the application came in: records, an error or a position. */
+  readonly onArrival: () => void;
+}
+
+/**
+ * Reads ahead of the application. A partition is fetched again as soon as less than `max.partition.fetch.bytes` of it wait to be read, so that the
+ * next answer is on its way while the application works on the last one. What waits is bounded: no fetch leaves while
+ * `fetch.max.bytes` are buffered, and the answers under way cannot bring more than about as much again.
+ *
+ * Races end by generation: a seek raises it, and an answer to an older generation is dropped, whatever it says.
+ */
+export class Fetcher<K, V> {
+  readonly #cluster: Cluster;
+  readonly #config: ConsumerConfig;
+  readonly #parts: FetcherParts<K, V>;
+  readonly #resetPolicy: ResetPolicy;
+  readonly #isolationLevel: number;
+  readonly #lanes = new Map<number, FetchLane<K, V>>();
+  readonly #stopListening: () => void;
+  #nextCorrelationId = 1;
+  #isPumpPending = false;
+  #timer: Timer | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #isClosed = false;
+
+  constructor(cluster: Cluster, config: ConsumerConfig, parts: FetcherParts<K, V>) {
+    this.#cluster = cluster;
+    this.#config = config;
+    this.#parts = parts;
+    this.#resetPolicy = parseResetPolicy(config['auto.offset.reset']);
+    this.#isolationLevel = config['isolation.level'] === 'read_committed' ? 1 : 0;
+    this.#stopListening = cluster.onRefresh(() => this.wake());
+  }
+
+  get isolationLevel(): number {
+    return this.#isolationLevel;
+  }
+
+  /** A partition that nobody has given a position begins where `auto.offset.reset` says. */
+  begin(state: PartitionState<K, V>): void {
+    const policy = this.#resetPolicy;
+    state.needReset(policy);
+    if (policy.kind !== 'none') return;
+    const { topic, partition } = state;
+    const message = `${topic}-${partition} has no position and auto.offset.reset is none; seek first`;
+    state.failure = new NoOffsetForPartitionError(message, { topic, partition });
+  }
+
+  /** Looks for work after the current turn's code has run. */
+  wake(): void {
+    if (this.#isPumpPending || this.#isClosed) return;
+    this.#isPumpPending = true;
+    queueMicrotask(() => {
+      this.#isPumpPending = false;
+      if (!this.#isClosed) this.#pump();
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#stopListening();
+  }
+
+  #wakeAt(atMs: number): void {
+    if (atMs >= this.#timerAtMs || this.#isClosed || atMs === Number.POSITIVE_INFINITY) return;
+    this.#timer?.cancel();
+    this.#timerAtMs = atMs;
+    this.#timer = this.#cluster.runtime.timers.after(Math.max(0, atMs - this.#cluster.nowMs()), () => {
+      this.#timerAtMs = Number.POSITIVE_INFINITY;
+      this.wake();
+    });
+  }
+
+  #pump(): void {
+    const nowMs = this.#cluster.nowMs();
+    let nextMs = this.#dropSilentLanes(nowMs);
+    const byLeader = new Map<number, PartitionState<K, V>[]>();
+    const toReset: PartitionState<K, V>[] = [];
+    let bufferedBytes = 0;
+    for (const state of this.#parts.partitions()) {
+      const ownBytes = state.bufferedBytes;
+      bufferedBytes += ownBytes;
+      if (state.isInFlight || state.isPaused || state.failure !== undefined) continue;
+      if (state.retryAtMs > nowMs) nextMs = Math.min(nextMs, state.retryAtMs);
+      else if (state.reset !== undefined) toReset.push(state);
+      else if (ownBytes < this.#config['max.partition.fetch.bytes']) this.#assignToLeader(state, byLeader);
+    }
+    if (toReset.length > 0) void this.#resetPositions(toReset);
+    const roomBytes = this.#config['fetch.max.bytes'] - bufferedBytes;
+    if (roomBytes > 0) {
+      const share = Math.max(1, Math.floor(roomBytes / Math.max(1, byLeader.size)));
+      for (const [leaderId, states] of byLeader) this.#fetchFrom(leaderId, states, share, nowMs);
+    }
+    this.#wakeAt(nextMs);
+  }
+
+  #assignToLeader(state: PartitionState<K, V>, byLeader: Map<number, PartitionState<K, V>[]>): void {
+    const leaderId = this.#cluster.partition(state.topic, state.partition)?.leaderId ?? -1;
+    if (leaderId < 0) {
+      this.#cluster.requestRefresh();
+      return;
+    }
+    const states = byLeader.get(leaderId);
+    if (states === undefined) byLeader.set(leaderId, [state]);
+    else states.push(state);
+  }
+
+  #dropSilentLanes(nowMs: number): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const lane of this.#lanes.values()) {
+      for (const fetch of lane.openFetches) {
+        if (fetch.deadlineMs <= nowMs) {
+          this.#cluster.logger.warn({ broker: lane.brokerId }, 'a fetch was not answered in time');
+          lane.reset();
+          break;
+        }
+        nextMs = Math.min(nextMs, fetch.deadlineMs);
+      }
+    }
+    return nextMs;
+  }
+
+  #fetchFrom(leaderId: number, states: readonly PartitionState<K, V>[], maxBytes: number, nowMs: number): void {
+    const lane = this.#lane(leaderId);
+    if (lane === undefined) {
+      this.#cluster.requestRefresh();
+      return;
+    }
+    if (!lane.isOpen) {
+      lane.ensureOpen();
+      return;
+    }
+    if (lane.openCount >= openFetchesMax) return;
+    const parts: FetchPart<K, V>[] = [];
+    const partitions: broker.PartitionFetch[] = [];
+    for (const state of states) {
+      state.isInFlight = true;
+      parts.push({ state, generation: state.generation });
+      partitions.push(this.#partitionFetch(state));
+    }
+    const maxWaitMs = this.#config['fetch.max.wait.ms'];
+    const correlationId = this.#nextCorrelationId++;
+    const deadlineMs = nowMs + maxWaitMs + this.#config['request.timeout.ms'];
+    const request = {
+      correlationId,
+      maxWaitMs,
+      minBytes: this.#config['fetch.min.bytes'],
+      maxBytes,
+      isolationLevel: this.#isolationLevel,
+      partitions,
+    };
+    lane.send(request, { correlationId, deadlineMs, parts });
+    this.#wakeAt(deadlineMs);
+  }
+
+  #partitionFetch({ topic, partition, fetchOffset }: PartitionState<K, V>): broker.PartitionFetch {
+    const info = this.#cluster.image.topics.get(topic);
+    return {
+      topic,
+      topicId: info?.topicId ?? '',
+      partition,
+      fetchOffset,
+      currentLeaderEpoch: info?.partitions[partition]?.leaderEpoch ?? -1,
+      maxBytes: this.#config['max.partition.fetch.bytes'],
+    };
+  }
+
+  #lane(brokerId: number): FetchLane<K, V> | undefined {
+    const link = this.#cluster.link(brokerId);
+    const known = this.#lanes.get(brokerId);
+    if (link === undefined) return undefined;
+    if (known?.link === link) return known;
+    const lane = new FetchLane<K, V>(brokerId, link, {
+      onAnswer: (_lane, fetch, answer) => this.#onAnswer(fetch, answer),
+      onWritable: () => this.wake(),
+      onBroken: (broken, open, error) => this.#onBroken(broken, open, error),
+    });
+    this.#lanes.set(brokerId, lane);
+    return lane;
+  }
+
+  #onAnswer(fetch: OpenFetch<K, V>, answer: broker.FetchResponse): void {
+    const results = new Map(answer.partitions.map((result) => [partitionKey(result.topic, result.partition), result]));
+    let hasArrived = false;
+    for (const { state, generation } of fetch.parts) {
+      if (state.generation !== generation) continue;
+      state.isInFlight = false;
+      const result = results.get(partitionKey(state.topic, state.partition));
+      // A broker may leave out what has nothing to say.
+      if (result === undefined) continue;
+      hasArrived = (result.errorCode === 0 ? this.#accept(state, result) : this.#refuse(state, result)) || hasArrived;
+    }
+    if (hasArrived) this.#parts.onArrival();
+    this.wake();
+  }
+
+  /** True when there are records. */
+  #accept(state: PartitionState<K, V>, result: broker.PartitionFetched): boolean {
+    state.failedAttempts = 0;
+    state.wasOutOfRange = false;
+    state.highWatermark = result.highWatermark;
+    state.lastStableOffset = result.lastStableOffset;
+    state.logStartOffset = result.logStartOffset;
+    const next = result.records.length === 0 ? undefined : offsetAfter(result.records);
+    if (next === undefined || next <= state.fetchOffset) return false;
+    const { deserializers } = this.#parts;
+    state.buffered.push(
+      new FetchedData(state, result.records, { deserializers, checkCrcs: this.#config['check.crcs'] }),
+    );
+    state.fetchOffset = next;
+    return true;
+  }
+
+  /** True when the application must hear of it. */
+  #refuse(state: PartitionState<K, V>, result: broker.PartitionFetched): boolean {
+    const { topic, partition } = state;
+    const error = errorFromCode(result.errorCode, result.errorMessage, { topic, partition });
+    if (error instanceof OffsetOutOfRangeError) return this.#onOutOfRange(state, result, error);
+    if (!error.retriable) {
+      state.failure = error;
+      return true;
+    }
+    this.#retry(state, error, this.#cluster.applyLeaderHint(result));
+    return false;
+  }
+
+  /**
+   * The log may have lost its beginning to retention, or its end to an unclean election; or a leader that is behind answered. The last passes
+   * with fresh metadata, so the policy is applied only when the offset is out of range again (row 54).
+   */
+  #onOutOfRange(state: PartitionState<K, V>, result: broker.PartitionFetched, error: KafkaError): boolean {
+    const wasDeleted = state.fetchOffset < result.logStartOffset;
+    if (!wasDeleted && !state.wasOutOfRange) {
+      this.#retry(state, error, false);
+      state.wasOutOfRange = true;
+      this.#cluster.requestRefresh();
+      return false;
+    }
+    const { topic, partition, fetchOffset } = state;
+    // What came before is still good: the application reads it first.
+    if (state.buffered.length > 0) {
+      state.retryAtMs = this.#cluster.nowMs() + this.#cluster.retryPauseMs(1);
+      return false;
+    }
+    if (this.#resetPolicy.kind === 'none') {
+      state.failure = new OffsetOutOfRangeError(`offset ${fetchOffset} of ${topic}-${partition} is out of range`, {
+        topic,
+        partition,
+      });
+      return true;
+    }
+    this.#cluster.logger.warn(
+      { topic, partition, offset: fetchOffset, reset: this.#resetPolicy.kind },
+      'offset out of range',
+    );
+    state.needReset(this.#resetPolicy);
+    return false;
+  }
+
+  #retry(state: PartitionState<K, V>, error: KafkaError, isLeaderKnown: boolean): void {
+    state.failedAttempts++;
+    if (error instanceof InvalidMetadataError) this.#cluster.requestRefresh();
+    const { topic, partition } = state;
+    this.#cluster.logger.debug({ err: error, topic, partition }, 'fetch is tried again');
+    state.retryAtMs = isLeaderKnown ? 0 : this.#cluster.nowMs() + this.#cluster.retryPauseMs(state.failedAttempts);
+  }
+
+  #onBroken(lane: FetchLane<K, V>, open: readonly OpenFetch<K, V>[], error: KafkaError): void {
+    if (this.#isClosed) return;
+    this.#cluster.logger.debug({ err: error, broker: lane.brokerId }, 'the fetch stream is broken');
+    for (const { parts } of open) {
+      for (const { state, generation } of parts) if (state.generation === generation) state.isInFlight = false;
+    }
+    this.#cluster.requestRefresh();
+    this.#wakeAt(this.#cluster.nowMs() + Math.max(1, lane.link.pauseMs));
+  }
+
+  async #resetPositions(states: readonly PartitionState<K, V>[]): Promise<void> {
+    const generations = states.map((state) => state.generation);
+    for (const state of states) state.isInFlight = true;
+    await Promise.all(states.map((state, i) => this.#resetPosition(state, generations[i] as number)));
+    this.#parts.onArrival();
+    this.wake();
+  }
+
+  async #resetPosition(state: PartitionState<K, V>, generation: number): Promise<void> {
+    const { topic, partition } = state;
+    try {
+      const position = await this.#lookUp(state, state.reset ?? this.#resetPolicy);
+      if (state.generation === generation && !this.#isClosed) state.seek(position.offset, position.leaderEpoch);
+    } catch (cause) {
+      if (state.generation !== generation || this.#isClosed) return;
+      const error = cause as KafkaError;
+      state.isInFlight = false;
+      if (error.retriable) this.#retry(state, error, false);
+      else state.failure = error;
+      this.#cluster.logger.warn({ err: cause, topic, partition }, 'the position could not be looked up');
+    }
+  }
+
+  async #lookUp(
+    { topic, partition }: PartitionState<K, V>,
+    policy: ResetPolicy,
+  ): Promise<{ offset: number; leaderEpoch: number }> {
+    const ask = async (timestamp: number): Promise<{ offset: number; leaderEpoch: number }> => {
+      const deadlineMs = this.#cluster.nowMs() + this.#config['default.api.timeout.ms'];
+      const options = { isolationLevel: this.#isolationLevel, deadlineMs };
+      const [found] = await lookupOffsets(this.#cluster, [{ topic, partition, timestamp }], options);
+      return found as { offset: number; leaderEpoch: number };
+    };
+    // The epoch of an end belongs to records that nobody has read: it says nothing about what came before the position.
+    if (policy.kind !== 'by-duration') {
+      const { offset } = await ask(policy.kind === 'earliest' ? earliestTimestamp : latestTimestamp);
+      return { offset, leaderEpoch: -1 };
+    }
+    const since = await ask(Math.max(0, this.#cluster.runtime.clock.wallMs() - policy.durationMs));
+    const { offset } = since.offset >= 0 ? since : await ask(latestTimestamp);
+    return { offset, leaderEpoch: -1 };
+  }
+}

@@ -1,0 +1,78 @@
+import type { ResetPolicy } from '../config.ts';
+import type { KafkaError } from '../errors.ts';
+import type { FetchedData } from './fetched-data.ts';
+
+/**
+ * What the consumer knows of one assigned partition. `position` moves as records are handed to the application, `fetchOffset` as answers
+ * come in: the answers between the two wait in `buffered`.
+ */
+export class PartitionState<K, V> {
+  readonly topic: string;
+  readonly partition: number;
+  /** Offset of the next record for the application. Only meaningful while `reset` is undefined. */
+  position = -1;
+  /** Leader epoch of the record before the position; -1 unknown. */
+  positionEpoch = -1;
+  fetchOffset = -1;
+  /** Set: the position must be looked up first. */
+  reset: ResetPolicy | undefined;
+  isPaused = false;
+  /** A request of the current generation is under way: a fetch or a lookup. */
+  isInFlight = false;
+  /** Grows with every seek; an answer to a request of an older generation is dropped. */
+  generation = 0;
+  readonly buffered: FetchedData<K, V>[] = [];
+  highWatermark = -1;
+  lastStableOffset = -1;
+  logStartOffset = -1;
+  retryAtMs = 0;
+  failedAttempts = 0;
+  /** `fetchOffset` was out of range already once, and the metadata has been refreshed since. */
+  wasOutOfRange = false;
+  /** Thrown by the next poll. */
+  failure: KafkaError | undefined;
+
+  constructor(topic: string, partition: number) {
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  get bufferedBytes(): number {
+    let bytes = 0;
+    for (const data of this.buffered) bytes += data.remainingBytes;
+    return bytes;
+  }
+
+  /** Records were handed out or passed over, up to `offset`. */
+  advanceTo(offset: number, leaderEpoch: number): void {
+    if (offset <= this.position) return;
+    this.position = offset;
+    this.positionEpoch = leaderEpoch;
+  }
+
+  /** Goes on from `offset`; what is buffered or under way no longer counts. */
+  seek(offset: number, leaderEpoch = -1): void {
+    this.#forget();
+    this.reset = undefined;
+    this.position = offset;
+    this.positionEpoch = leaderEpoch;
+    this.fetchOffset = offset;
+  }
+
+  /** Goes on from where the policy says, once that was looked up. */
+  needReset(policy: ResetPolicy): void {
+    this.#forget();
+    this.reset = policy;
+    this.positionEpoch = -1;
+  }
+
+  #forget(): void {
+    this.generation++;
+    this.isInFlight = false;
+    this.buffered.length = 0;
+    this.failure = undefined;
+    this.retryAtMs = 0;
+    this.failedAttempts = 0;
+    this.wasOutOfRange = false;
+  }
+}

@@ -1,0 +1,68 @@
+import type { ConsumerRecord } from './consumer-record.ts';
+
+/**
+ * `for await` over a consumer. Written by hand, because an async generator costs two promises more for each record. Records that were polled and not
+ * yet handed out stay here, so that leaving the loop in the middle loses none.
+ */
+export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecord<K, V>> {
+  readonly #poll: () => Promise<ConsumerRecord<K, V>[]>;
+  #records: ConsumerRecord<K, V>[];
+  #at = 0;
+  #isEnded = false;
+
+  constructor(poll: () => Promise<ConsumerRecord<K, V>[]>, left: ConsumerRecord<K, V>[]) {
+    this.#poll = poll;
+    this.#records = left;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<ConsumerRecord<K, V>>> {
+    if (this.#isEnded) return Promise.resolve({ done: true, value: undefined });
+    const value = this.#records[this.#at];
+    if (value === undefined) return this.#refill();
+    this.#at++;
+    return Promise.resolve({ done: false, value });
+  }
+
+  return(): Promise<IteratorResult<ConsumerRecord<K, V>>> {
+    this.#isEnded = true;
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  async #refill(): Promise<IteratorResult<ConsumerRecord<K, V>>> {
+    while (this.#at >= this.#records.length) {
+      this.#records = [];
+      this.#at = 0;
+      this.#records = await this.#poll();
+    }
+    return { done: false, value: this.#records[this.#at++] as ConsumerRecord<K, V> };
+  }
+
+  /** Offset of the first record of the partition that was polled and not handed out. */
+  firstUndelivered(topic: string, partition: number): bigint | undefined {
+    for (let i = this.#at; i < this.#records.length; i++) {
+      const record = this.#records[i] as ConsumerRecord<K, V>;
+      if (record.partition === partition && record.topic === topic) return record.offset;
+    }
+    return undefined;
+  }
+
+  /** Forgets the partition's records: the position was set anew. */
+  drop(topic: string, partition: number): void {
+    const left = this.#records.slice(this.#at);
+    this.#records = left.filter((record) => record.partition !== partition || record.topic !== topic);
+    this.#at = 0;
+  }
+
+  /** Ends this iteration and gives up what it holds. */
+  takeUndelivered(): ConsumerRecord<K, V>[] {
+    const left = this.#records.slice(this.#at);
+    this.#isEnded = true;
+    this.#records = [];
+    this.#at = 0;
+    return left;
+  }
+}

@@ -1,0 +1,332 @@
+import { errorCodes, type KafkaErrorName, kafkaError } from '@naru/kafka-protocol';
+import type { RecordMetadata } from './producer/producer-record.ts';
+
+/**
+ * What an error to a write says about that write (row 55): `definite` - it is not in the log and never will be; `indefinite` - it may
+ * be. Sending an indefinite record again may write it twice.
+ */
+export type Outcome = 'definite' | 'indefinite';
+
+/** Where it happened, and what differs from the class's defaults. */
+export interface ErrorOptions {
+  readonly code?: number | undefined;
+  readonly outcome?: Outcome | undefined;
+  readonly topic?: string | undefined;
+  readonly partition?: number | undefined;
+  /** Broker id, or the address where no id is known yet. */
+  readonly broker?: number | string | undefined;
+  readonly cause?: unknown;
+}
+
+interface Traits {
+  readonly code: number;
+  readonly retriable: boolean;
+  readonly fatal: boolean;
+  readonly abortable: boolean;
+  readonly outcome: Outcome;
+}
+
+function traits(
+  name: KafkaErrorName,
+  extra: { fatal?: boolean; abortable?: boolean; retriable?: boolean } = {},
+): Traits {
+  const info = kafkaError(errorCodes[name]);
+  return {
+    code: info.code,
+    retriable: extra.retriable ?? info.retriable,
+    fatal: extra.fatal ?? false,
+    abortable: extra.abortable ?? false,
+    outcome: info.outcome,
+  };
+}
+
+/**
+ * Every error of the SDK. `code` is Kafka's number (-1 where Kafka has none), `retriable`: the same call may succeed later; `fatal`: this
+ * producer or consumer is of no more use, close it; `abortable`: abort the transaction and begin again.
+ */
+export class KafkaError extends Error {
+  static readonly traits: Traits = traits('UNKNOWN_SERVER_ERROR');
+
+  readonly code: number;
+  readonly retriable: boolean;
+  readonly fatal: boolean;
+  readonly abortable: boolean;
+  readonly outcome: Outcome;
+  readonly topic: string | undefined;
+  readonly partition: number | undefined;
+  readonly broker: number | string | undefined;
+
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    const defaults = new.target.traits;
+    this.name = new.target.name;
+    this.code = options.code ?? defaults.code;
+    this.retriable = defaults.retriable;
+    this.fatal = defaults.fatal;
+    this.abortable = defaults.abortable;
+    this.outcome = options.outcome ?? defaults.outcome;
+    this.topic = options.topic;
+    this.partition = options.partition;
+    this.broker = options.broker;
+  }
+}
+
+export type KafkaErrorClass = typeof KafkaError;
+
+/** An answer of the broker that no narrower class stands for; `kafkaName` is its name in Kafka's table. */
+export class ApiError extends KafkaError {
+  readonly kafkaName: KafkaErrorName;
+
+  constructor(message: string, options: ErrorOptions = {}) {
+    super(message, options);
+    this.kafkaName = kafkaError(this.code).name;
+  }
+}
+
+// ---- of the client itself
+
+/** A configuration key or value that cannot be used; the message says what would be right. */
+export class ConfigError extends KafkaError {
+  static override readonly traits = traits('INVALID_CONFIG');
+}
+/** A call that the state of the object does not allow: after close, two polls at once, a partition that is not assigned. */
+export class IllegalStateError extends KafkaError {
+  static override readonly traits: Traits = { ...traits('INVALID_REQUEST'), code: -1 };
+}
+/** `wakeup()` interrupted a poll. */
+export class WakeupError extends KafkaError {
+  static override readonly traits: Traits = { ...traits('INVALID_REQUEST'), code: -1, retriable: true };
+}
+/** Some records of a `sendMany` failed. `produced` has the metadata by position, undefined where the record failed. */
+export class SendManyError extends KafkaError {
+  readonly produced: readonly (RecordMetadata | undefined)[];
+  readonly failures: readonly { readonly index: number; readonly error: KafkaError }[];
+
+  constructor(message: string, options: ErrorOptions & Pick<SendManyError, 'produced' | 'failures'>) {
+    super(message, options);
+    this.produced = options.produced;
+    this.failures = options.failures;
+  }
+}
+export class SerializationError extends KafkaError {
+  static override readonly traits = traits('INVALID_RECORD');
+}
+/** A record that cannot be decoded; `seek` to `offset` + 1 to go past it. */
+export class RecordDeserializationError extends SerializationError {
+  readonly offset: bigint;
+
+  constructor(message: string, options: ErrorOptions & { readonly offset: bigint }) {
+    super(message, options);
+    this.offset = options.offset;
+  }
+}
+/** `auto.offset.reset` is `none` and the partition has no position. */
+export class NoOffsetForPartitionError extends KafkaError {
+  static override readonly traits: Traits = { ...traits('OFFSET_OUT_OF_RANGE'), code: -1 };
+}
+/** The log no longer holds what was read before (KIP-320): an unclean election or a lost disk cut it. */
+export class LogTruncationError extends KafkaError {
+  static override readonly traits: Traits = { ...traits('OFFSET_OUT_OF_RANGE'), code: -1 };
+  /** The position that the log no longer backs. */
+  readonly offset: bigint;
+
+  constructor(message: string, options: ErrorOptions & { readonly offset: bigint }) {
+    super(message, options);
+    this.offset = options.offset;
+  }
+}
+
+// ---- retriable
+
+export class RetriableError extends ApiError {
+  static override readonly traits: Traits = { ...traits('REQUEST_TIMED_OUT'), outcome: 'definite' };
+}
+export class TimeoutError extends RetriableError {
+  static override readonly traits = traits('REQUEST_TIMED_OUT');
+}
+/** `buffer.memory` stayed full for `max.block.ms`; the record was never sent. */
+export class BufferExhaustedError extends TimeoutError {
+  static override readonly traits: Traits = { ...traits('REQUEST_TIMED_OUT'), outcome: 'definite' };
+}
+/** The connection broke while the request was under way. */
+export class DisconnectError extends RetriableError {
+  static override readonly traits = traits('NETWORK_EXCEPTION');
+}
+export class NotControllerError extends RetriableError {
+  static override readonly traits = traits('NOT_CONTROLLER');
+}
+export class NotCoordinatorError extends RetriableError {
+  static override readonly traits = traits('NOT_COORDINATOR');
+}
+export class CoordinatorNotAvailableError extends RetriableError {
+  static override readonly traits = traits('COORDINATOR_NOT_AVAILABLE');
+}
+export class CoordinatorLoadInProgressError extends RetriableError {
+  static override readonly traits = traits('COORDINATOR_LOAD_IN_PROGRESS');
+}
+export class NotEnoughReplicasError extends RetriableError {
+  static override readonly traits = traits('NOT_ENOUGH_REPLICAS');
+}
+export class NotEnoughReplicasAfterAppendError extends RetriableError {
+  static override readonly traits = traits('NOT_ENOUGH_REPLICAS_AFTER_APPEND');
+}
+export class CorruptRecordError extends RetriableError {
+  static override readonly traits = traits('CORRUPT_MESSAGE');
+}
+export class ConcurrentTransactionsError extends RetriableError {
+  static override readonly traits = traits('CONCURRENT_TRANSACTIONS');
+}
+export class OffsetNotAvailableError extends RetriableError {
+  static override readonly traits = traits('OFFSET_NOT_AVAILABLE');
+}
+export class UnknownLeaderEpochError extends RetriableError {
+  static override readonly traits = traits('UNKNOWN_LEADER_EPOCH');
+}
+export class UnstableOffsetCommitError extends RetriableError {
+  static override readonly traits = traits('UNSTABLE_OFFSET_COMMIT');
+}
+export class ThrottlingQuotaExceededError extends RetriableError {
+  static override readonly traits = traits('THROTTLING_QUOTA_EXCEEDED');
+}
+
+/** Retriable after the metadata was refreshed. */
+export class InvalidMetadataError extends RetriableError {
+  static override readonly traits: Traits = traits('LEADER_NOT_AVAILABLE');
+}
+export class NotLeaderOrFollowerError extends InvalidMetadataError {
+  static override readonly traits = traits('NOT_LEADER_OR_FOLLOWER');
+}
+export class LeaderNotAvailableError extends InvalidMetadataError {
+  static override readonly traits = traits('LEADER_NOT_AVAILABLE');
+}
+export class UnknownTopicOrPartitionError extends InvalidMetadataError {
+  static override readonly traits = traits('UNKNOWN_TOPIC_OR_PARTITION');
+}
+export class UnknownTopicIdError extends InvalidMetadataError {
+  static override readonly traits = traits('UNKNOWN_TOPIC_ID');
+}
+export class InconsistentTopicIdError extends InvalidMetadataError {
+  static override readonly traits = traits('INCONSISTENT_TOPIC_ID');
+}
+export class FencedLeaderEpochError extends InvalidMetadataError {
+  static override readonly traits = traits('FENCED_LEADER_EPOCH');
+}
+export class ReplicaNotAvailableError extends InvalidMetadataError {
+  static override readonly traits = traits('REPLICA_NOT_AVAILABLE');
+}
+/** No broker could be reached; the message names each address and what was wrong with it. */
+export class NetworkError extends InvalidMetadataError {
+  static override readonly traits = traits('NETWORK_EXCEPTION');
+}
+export class KafkaStorageError extends InvalidMetadataError {
+  static override readonly traits = traits('KAFKA_STORAGE_ERROR');
+}
+export class ListenerNotFoundError extends InvalidMetadataError {
+  static override readonly traits = traits('LISTENER_NOT_FOUND');
+}
+export class ElectionNotNeededError extends InvalidMetadataError {
+  static override readonly traits = traits('ELECTION_NOT_NEEDED');
+}
+export class PreferredLeaderNotAvailableError extends InvalidMetadataError {
+  static override readonly traits = traits('PREFERRED_LEADER_NOT_AVAILABLE');
+}
+export class EligibleLeadersNotAvailableError extends InvalidMetadataError {
+  static override readonly traits = traits('ELIGIBLE_LEADERS_NOT_AVAILABLE');
+}
+
+// ---- producer identity and transactions
+
+export class ProducerFencedError extends ApiError {
+  static override readonly traits = traits('PRODUCER_FENCED', { fatal: true });
+}
+export class InvalidProducerEpochError extends ApiError {
+  static override readonly traits = traits('INVALID_PRODUCER_EPOCH', { fatal: true });
+}
+export class OutOfOrderSequenceError extends ApiError {
+  static override readonly traits = traits('OUT_OF_ORDER_SEQUENCE_NUMBER', { fatal: true });
+}
+export class UnknownProducerIdError extends OutOfOrderSequenceError {
+  static override readonly traits = traits('UNKNOWN_PRODUCER_ID', { fatal: true });
+}
+export class UnsupportedVersionError extends ApiError {
+  static override readonly traits = traits('UNSUPPORTED_VERSION', { fatal: true });
+}
+export class InvalidTransactionStateError extends ApiError {
+  static override readonly traits = traits('INVALID_TXN_STATE', { abortable: true });
+}
+
+// ---- groups
+
+export class RebalanceInProgressError extends ApiError {
+  static override readonly traits = traits('REBALANCE_IN_PROGRESS');
+}
+export class IllegalGenerationError extends ApiError {
+  static override readonly traits = traits('ILLEGAL_GENERATION');
+}
+export class UnknownMemberIdError extends ApiError {
+  static override readonly traits = traits('UNKNOWN_MEMBER_ID');
+}
+export class MemberIdRequiredError extends ApiError {
+  static override readonly traits = traits('MEMBER_ID_REQUIRED');
+}
+export class FencedInstanceIdError extends ApiError {
+  static override readonly traits = traits('FENCED_INSTANCE_ID', { fatal: true });
+}
+
+// ---- data and administration
+
+/** Larger than `max.request.size`, `buffer.memory` or the topic's `max.message.bytes`. */
+export class RecordTooLargeError extends ApiError {
+  static override readonly traits = traits('MESSAGE_TOO_LARGE');
+}
+export class RecordBatchTooLargeError extends ApiError {
+  static override readonly traits = traits('RECORD_LIST_TOO_LARGE');
+}
+export class InvalidRecordError extends ApiError {
+  static override readonly traits = traits('INVALID_RECORD');
+}
+export class OffsetOutOfRangeError extends ApiError {
+  static override readonly traits = traits('OFFSET_OUT_OF_RANGE');
+}
+export class InvalidTopicError extends ApiError {
+  static override readonly traits = traits('INVALID_TOPIC_EXCEPTION');
+}
+export class InvalidReplicationFactorError extends ApiError {
+  static override readonly traits = traits('INVALID_REPLICATION_FACTOR');
+}
+export class InvalidPartitionsError extends ApiError {
+  static override readonly traits = traits('INVALID_PARTITIONS');
+}
+export class InvalidReplicaAssignmentError extends ApiError {
+  static override readonly traits = traits('INVALID_REPLICA_ASSIGNMENT');
+}
+export class InvalidConfigError extends ApiError {
+  static override readonly traits = traits('INVALID_CONFIG');
+}
+export class TopicExistsError extends ApiError {
+  static override readonly traits = traits('TOPIC_ALREADY_EXISTS');
+}
+export class PolicyViolationError extends ApiError {
+  static override readonly traits = traits('POLICY_VIOLATION');
+}
+
+// ---- permissions
+
+export class AuthenticationError extends ApiError {
+  static override readonly traits = traits('SASL_AUTHENTICATION_FAILED', { fatal: true });
+}
+export class AuthorizationError extends ApiError {
+  static override readonly traits = traits('CLUSTER_AUTHORIZATION_FAILED');
+}
+export class TopicAuthorizationError extends AuthorizationError {
+  static override readonly traits = traits('TOPIC_AUTHORIZATION_FAILED');
+}
+export class GroupAuthorizationError extends AuthorizationError {
+  static override readonly traits = traits('GROUP_AUTHORIZATION_FAILED');
+}
+export class ClusterAuthorizationError extends AuthorizationError {
+  static override readonly traits = traits('CLUSTER_AUTHORIZATION_FAILED');
+}
+export class TransactionalIdAuthorizationError extends AuthorizationError {
+  static override readonly traits = traits('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', { fatal: true });
+}
