@@ -10,6 +10,7 @@ export class NodeConnection implements Connection {
   #handler: ConnectionHandler | undefined;
   #error: NetworkError | undefined;
   #closed = false;
+  #paused = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -30,6 +31,7 @@ export class NodeConnection implements Connection {
     else if (isFirst) {
       this.#socket.on('data', this.#onData);
       this.#socket.on('drain', this.#onDrain);
+      if (!this.#paused) this.#socket.resume();
     }
   }
 
@@ -64,10 +66,12 @@ export class NodeConnection implements Connection {
   }
 
   pause(): void {
+    this.#paused = true;
     if (!this.#closed) this.#socket.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     if (!this.#closed && this.#handler) this.#socket.resume();
   }
 

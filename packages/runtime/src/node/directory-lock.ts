@@ -1,9 +1,10 @@
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { DiskError, type DiskLock } from '../disk.ts';
 import { toDiskError } from './disk-error.ts';
 
-/** Kafka's name for the file that guards a log directory; here a directory. */
+/** Kafka's name for the file that guards a log directory; here it is a directory. */
 const lockName = '.lock';
 
 /**
@@ -12,8 +13,10 @@ const lockName = '.lock';
  * The kernel's lock goes with the process that held it.
  */
 export async function lockDirectory(directory: string): Promise<DiskLock> {
-  const store = new Level(join(directory, lockName), { writeBufferSize: 65_536, cacheSize: 0 });
+  const path = join(directory, lockName);
+  const store = new Level(path, { writeBufferSize: 65_536, cacheSize: 0 });
   try {
+    await mkdir(path).catch(ignoreExisting);
     await store.open();
   } catch (error) {
     const cause = (error as Error).cause as { readonly code?: string } | undefined;
@@ -21,4 +24,8 @@ export async function lockDirectory(directory: string): Promise<DiskLock> {
     throw new DiskError('locked', directory, `cannot lock ${directory}: another process uses it`, { cause: error });
   }
   return { release: () => store.close() };
+}
+
+function ignoreExisting(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EEXIST') throw error;
 }

@@ -9,6 +9,9 @@ import type { WorldClock } from './world-clock.ts';
  */
 const turnsPerTrip = 64;
 
+/** The grain of virtual time, a power of two: sums and differences of times are then exact. */
+const ticksPerMs = 1_024;
+
 /** 2026-01-01T00:00:00Z: some day, always the same. */
 const wallStartMs = 1_767_225_600_000;
 
@@ -18,7 +21,7 @@ const wallStartMs = 1_767_225_600_000;
  */
 export class EventLoop implements WorldClock {
   readonly wallStartMs = wallStartMs;
-  readonly queue = new EventQueue();
+  readonly #queue = new EventQueue();
   readonly #trace: Trace;
   readonly #checks: (() => void)[] = [];
   #nowMs = 0;
@@ -39,7 +42,8 @@ export class EventLoop implements WorldClock {
   }
 
   schedule(delayMs: number, owner: EventOwner | undefined, run: () => void): SimulatedEvent {
-    return this.queue.add(this.#nowMs + Math.max(0, delayMs), owner, run);
+    const ticks = Math.ceil(Math.max(0, delayMs) * ticksPerMs);
+    return this.#queue.add(this.#nowMs + ticks / ticksPerMs, owner, run);
   }
 
   /** Runs after every event, when its promises are settled; an error it throws ends the run. */
@@ -93,12 +97,12 @@ export class EventLoop implements WorldClock {
     }
     if (isDone()) return true;
     for (;;) {
-      const event = this.queue.peek();
+      const event = this.#queue.peek();
       if (event === undefined || event.timeMs > deadlineMs) {
         this.#nowMs = Math.max(this.#nowMs, deadlineMs);
         return false;
       }
-      this.queue.take();
+      this.#queue.take();
       if (this.#happens(event)) return undefined;
     }
   }
@@ -114,7 +118,7 @@ export class EventLoop implements WorldClock {
     this.#nowMs = Math.max(this.#nowMs, event.timeMs);
     this.#eventCount++;
     this.#trace.mix(event.sequence);
-    this.#trace.mix(Math.round(event.timeMs * 1_000));
+    this.#trace.mix(event.timeMs * ticksPerMs);
     event.run = undefined;
     run();
     return true;

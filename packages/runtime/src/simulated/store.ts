@@ -54,13 +54,14 @@ class SimulatedStore implements Store {
   async get(key: string): Promise<Uint8Array | undefined> {
     this.#checkOpen();
     await this.#process.wait(this.#device.operationMs());
-    return this.#content.get(key)?.slice();
+    const value = this.#content.get(key);
+    return value && new Uint8Array(value);
   }
 
   batch(operations: readonly StoreOperation[], options: { readonly sync: boolean }): Promise<void> {
     if (this.#closed) return Promise.reject(this.#closedError());
     const copies = operations.map((operation) =>
-      operation.kind === 'put' ? { ...operation, value: operation.value.slice() } : operation,
+      operation.kind === 'put' ? { ...operation, value: new Uint8Array(operation.value) } : operation,
     );
     return this.#queue.add(copies, options.sync);
   }
@@ -73,7 +74,7 @@ class SimulatedStore implements Store {
     this.#checkOpen();
     const entries = this.#content.range(range.from, range.to, range.limit ?? Number.POSITIVE_INFINITY);
     await this.#process.wait(this.#device.operationMs());
-    for (const [key, value] of entries) yield [key, value.slice()];
+    for (const [key, value] of entries) yield [key, new Uint8Array(value)];
   }
 
   async close(): Promise<void> {
