@@ -14,16 +14,16 @@ const lockName = '.lock';
  */
 export async function lockDirectory(directory: string): Promise<DiskLock> {
   const path = join(directory, lockName);
-  const store = new Level(path, { writeBufferSize: 65_536, cacheSize: 0 });
   try {
     await mkdir(path).catch(ignoreExisting);
+    const store = new Level(path, { writeBufferSize: 65_536, cacheSize: 0 });
     await store.open();
+    return { release: () => store.close() };
   } catch (error) {
     const cause = (error as Error).cause as { readonly code?: string } | undefined;
     if (cause?.code !== 'LEVEL_LOCKED') throw toDiskError(cause ?? error, 'lock', directory);
     throw new DiskError('locked', directory, `cannot lock ${directory}: another process uses it`, { cause: error });
   }
-  return { release: () => store.close() };
 }
 
 function ignoreExisting(error: NodeJS.ErrnoException): void {
