@@ -1,8 +1,18 @@
-import type { CoordinatorSession, WatchChange, Znode } from '@naru/coordinator-client';
+import {
+  CoordinatorError,
+  type CoordinatorSession,
+  coordinatorStatus,
+  openSession,
+  type SessionState,
+  transferLeadership,
+  type Znode,
+} from '@naru/coordinator-client';
+import { sleep } from '@naru/runtime';
+import type { SimulatedNode } from '@naru/runtime/simulated';
 import { describe, expect, test } from 'vitest';
+import { faults, inject } from './testing/faults.ts';
+import { isLinearizable, type RegisterOperation } from './testing/linearizability.ts';
 import { SimulatedQuorum } from './testing/simulated-quorum.ts';
-
-const seeds = [1, 2, 3];
 
 function bytes(text: string): Uint8Array {
   return Buffer.from(text);
@@ -12,26 +22,310 @@ function textOf(node: Znode | undefined): string | undefined {
   return node && Buffer.from(node.data).toString();
 }
 
-describe.each(seeds)('three coordinators, seed %i', (seed) => {
-  test('smoke', async () => {
-    const quorum = await SimulatedQuorum.start({ seed });
-    const client = quorum.addClient('client');
-    const session = await quorum.open(client);
-    console.log('leader', quorum.leader, 'at', quorum.sim.nowMs);
-    const result = await quorum.sim.complete(session.write([{ kind: 'create', path: '/a', data: bytes('1') }]));
-    console.log(result.zxid, quorum.sim.nowMs);
-    expect(textOf(await quorum.sim.complete(session.getData('/a')))).toBe('1');
-    await quorum.expectEqualStates();
-    const old = quorum.leader;
-    quorum.crash(old);
-    const t = quorum.sim.nowMs;
-    await quorum.sim.complete(
-      session.write([{ kind: 'set-data', path: '/a', data: bytes('2') }]).catch((e) => console.log(e.code)),
+/** A copy of the tree that a watch keeps; checks on the way that no change is missing, double or out of order. */
+class Mirror {
+  readonly nodes = new Map<string, string>();
+  readonly versions: number[] = [];
+  zxid = 0;
+  snapshots = 0;
+
+  constructor(session: CoordinatorSession, path = '/') {
+    session.watch(
+      path,
+      { recursive: true },
+      {
+        onSnapshot: (nodes, zxid) => {
+          expect(zxid).toBeGreaterThanOrEqual(this.zxid);
+          this.zxid = zxid;
+          this.snapshots += 1;
+          this.nodes.clear();
+          for (const node of nodes) this.nodes.set(node.path, `${node.stat.version}:${textOf(node)}`);
+        },
+        onChanges: (changes, zxid) => {
+          expect(zxid).toBeGreaterThan(this.zxid);
+          this.zxid = zxid;
+          for (const change of changes) {
+            if (change.kind === 'deleted') expect(this.nodes.delete(change.path)).toBe(true);
+            else {
+              const before = this.nodes.get(change.node.path);
+              expect(before === undefined).toBe(change.kind === 'created');
+              if (before !== undefined) expect(change.node.stat.version).toBe(Number.parseInt(before, 10) + 1);
+              this.nodes.set(change.node.path, `${change.node.stat.version}:${textOf(change.node)}`);
+            }
+          }
+        },
+      },
     );
-    console.log('took', quorum.sim.nowMs - t);
-    await quorum.sim.complete(session.write([{ kind: 'set-data', path: '/a', data: bytes('2') }]));
-    console.log('took', quorum.sim.nowMs - t);
-    await quorum.restart(old);
+  }
+}
+
+describe('sessions', () => {
+  test('the ephemerals of a killed client are gone one grace after its connection broke (Z11)', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 11 });
+    const victim = quorum.addClient('victim');
+    const session = await quorum.open(victim);
+    const observer = await quorum.open(quorum.addClient('observer'));
+    await quorum.sim.complete(session.write([{ kind: 'create', path: '/e', data: bytes(''), ephemeral: true }]));
+    const mirror = new Mirror(observer);
+    await quorum.sim.runUntil(() => mirror.nodes.has('/e'));
+    const killedMs = quorum.sim.nowMs;
+    victim.crash();
+    await quorum.sim.runUntil(() => !mirror.nodes.has('/e'));
+    expect(quorum.sim.nowMs - killedMs).toBeGreaterThan(990);
+    expect(quorum.sim.nowMs - killedMs).toBeLessThan(1_200);
     await quorum.expectEqualStates();
   });
+
+  test('a client whose machine vanished without a word is given its whole timeout (Z12)', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 12 });
+    const victim = quorum.addClient('victim');
+    const session = await quorum.open(victim, { timeoutMs: 3_000 });
+    const observer = await quorum.open(quorum.addClient('observer'));
+    await quorum.sim.complete(session.write([{ kind: 'create', path: '/e', data: bytes(''), ephemeral: true }]));
+    const mirror = new Mirror(observer);
+    const lastTouchMs = quorum.sim.nowMs;
+    victim.losePower({ silent: true });
+    await quorum.sim.runUntil(() => mirror.snapshots > 0 && !mirror.nodes.has('/e'));
+    expect(quorum.sim.nowMs - lastTouchMs).toBeGreaterThan(2_990);
+    expect(quorum.sim.nowMs - lastTouchMs).toBeLessThan(3_200);
+  });
+
+  test('a living client keeps its session and its ephemerals when the leader is killed (row 27, Z12)', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 13 });
+    const session = await quorum.open(quorum.addClient('client'));
+    const states: SessionState[] = [];
+    session.onState((state) => states.push(state));
+    await quorum.sim.complete(session.write([{ kind: 'create', path: '/e', data: bytes(''), ephemeral: true }]));
+    for (let round = 0; round < 3; round += 1) {
+      const leader = quorum.leader;
+      quorum.crash(leader);
+      await quorum.untilLeader(leader);
+      await quorum.sim.runUntil(() => session.state === 'connected');
+      await quorum.restart(leader);
+      await quorum.sim.runFor(8_000);
+    }
+    const stat = await quorum.sim.complete(session.exists('/e'));
+    expect(stat?.ephemeralOwner).toBe(session.id);
+    expect(states).toEqual(['suspended', 'connected', 'suspended', 'connected', 'suspended', 'connected']);
+    await quorum.expectEqualStates();
+  });
+
+  test('a session outlives an outage of the quorum that is far longer than its timeout (row 27)', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 14 });
+    const session = await quorum.open(quorum.addClient('client'), { timeoutMs: 2_000 });
+    await quorum.sim.complete(session.write([{ kind: 'create', path: '/e', data: bytes(''), ephemeral: true }]));
+    for (const id of quorum.ids) quorum.losePower(id, { unsynced: 'lost' });
+    await quorum.sim.runFor(30_000);
+    for (const id of quorum.ids) await quorum.restart(id);
+    await quorum.sim.runUntil(() => session.state === 'connected');
+    expect(await quorum.sim.complete(session.exists('/e'))).toBeDefined();
+  });
+
+  test('a client cut off longer than its timeout learns that it expired; calls then fail by name', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 15 });
+    const session = await quorum.open(quorum.addClient('client'), { timeoutMs: 2_000 });
+    quorum.sim.network.isolate('client');
+    await quorum.sim.runFor(5_000);
+    expect(session.state).toBe('suspended');
+    quorum.sim.network.healAll();
+    await quorum.sim.runUntil(() => session.state === 'expired');
+    const failure = await quorum.sim.complete(session.write([]).catch((error) => error));
+    expect(failure).toMatchObject({ code: 'session-expired' });
+  });
+
+  test('close ends the session and its ephemerals at once', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 16 });
+    const session = await quorum.open(quorum.addClient('client'));
+    const observer = await quorum.open(quorum.addClient('observer'));
+    await quorum.sim.complete(session.write([{ kind: 'create', path: '/e', data: bytes(''), ephemeral: true }]));
+    await quorum.sim.complete(session.close());
+    expect(session.state).toBe('closed');
+    expect(await quorum.sim.complete(observer.exists('/e'))).toBeUndefined();
+  });
+
+  test('without a coordinator openSession gives up when it was told to, and says why', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 17 });
+    for (const id of quorum.ids) quorum.crash(id);
+    const client = quorum.addClient('client');
+    const attempt = openSession(client.runtime, { servers: quorum.servers, connectTimeoutMs: 1_000 });
+    const error = await quorum.sim.complete(attempt.catch((failure) => failure));
+    expect(error).toBeInstanceOf(CoordinatorError);
+    expect(error.message).toMatch(/c1:2181.*1000 ms.*refused/);
+  });
 });
+
+describe('tools', () => {
+  test('every node answers Status; leadership is handed over without losing a session', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 21 });
+    const client = quorum.addClient('client');
+    const session = await quorum.open(client);
+    const leader = quorum.leader;
+    await quorum.sim.runFor(500);
+    for (const id of quorum.ids) {
+      const status = await quorum.sim.complete(coordinatorStatus(client.runtime, `c${id}:2181`));
+      expect(status).toMatchObject({
+        nodeId: id,
+        leaderId: leader,
+        leaderAddress: `c${leader}:2181`,
+        sessions: 1,
+        znodes: 1,
+      });
+      expect(status.role).toBe(id === leader ? 'leader' : 'follower');
+      expect(status.members).toHaveLength(3);
+    }
+    const to = quorum.ids.find((id) => id !== leader) as number;
+    await quorum.sim.complete(transferLeadership(client.runtime, `c${leader}:2181`, to));
+    await quorum.sim.runUntil(() => quorum.leader === to && session.state === 'connected');
+    expect(await quorum.sim.complete(session.getChildren('/'))).toEqual([]);
+  });
+});
+
+/** Works on its own path and on a shared one until it is told to stop; remembers what was acknowledged. */
+class Worker {
+  readonly id: number;
+  readonly acknowledged: string[] = [];
+  readonly history: RegisterOperation[] = [];
+  lastValue = 0;
+  lastAcknowledged = 0;
+  stopping = false;
+  readonly #session: CoordinatorSession;
+  readonly #node: SimulatedNode;
+  readonly #nowMs: () => number;
+
+  constructor(id: number, session: CoordinatorSession, node: SimulatedNode, nowMs: () => number) {
+    this.id = id;
+    this.#session = session;
+    this.#node = node;
+    this.#nowMs = nowMs;
+  }
+
+  async run(): Promise<void> {
+    while (!this.stopping) {
+      await this.#count();
+      await this.#enlist();
+      if (this.history.length < 14) await this.#register();
+      await sleep(this.#node.runtime.timers, 20 + this.#node.runtime.random.nextInt(150));
+    }
+  }
+
+  async #count(): Promise<void> {
+    this.lastValue += 1;
+    const value = this.lastValue;
+    const data = bytes(String(value));
+    if (await this.#tried(this.#session.write([{ kind: 'set-data', path: `/counters/${this.id}`, data }])))
+      this.lastAcknowledged = value;
+  }
+
+  async #enlist(): Promise<void> {
+    const path = `/queue/${this.id}-`;
+    const result = await this.#tried(
+      this.#session.write([{ kind: 'create', path, data: bytes(''), sequential: true }]),
+    );
+    const created = result?.results[0]?.path;
+    if (created !== undefined) this.acknowledged.push(created);
+  }
+
+  async #register(): Promise<void> {
+    const calledMs = this.#nowMs();
+    if (this.#node.runtime.random.nextInt(2) === 0) {
+      const value = `${this.id}.${this.lastValue}`;
+      const done = await this.#tried(
+        this.#session.write([{ kind: 'set-data', path: '/register', data: bytes(value) }]),
+      );
+      this.history.push({
+        kind: 'write',
+        value,
+        calledMs,
+        returnedMs: done ? this.#nowMs() : Number.POSITIVE_INFINITY,
+      });
+    } else {
+      const value = textOf(await this.#session.getData('/register'));
+      this.history.push({ kind: 'read', value: value === '' ? undefined : value, calledMs, returnedMs: this.#nowMs() });
+    }
+  }
+
+  /** Undefined: the outcome is unknown. Anything else that fails is a bug. */
+  async #tried<T>(attempt: Promise<T>): Promise<T | undefined> {
+    try {
+      return await attempt;
+    } catch (error) {
+      if (error instanceof CoordinatorError && error.code === 'connection-loss') return undefined;
+      throw error;
+    }
+  }
+}
+
+describe.each([101, 102, 103, 104, 105, 106])('under faults, seed %i', (seed) => {
+  test('no acknowledged write is lost, sessions live, watches see each change once, registers are linearizable (Z8, Z10, Z12)', async () => {
+    const quorum = await SimulatedQuorum.start({ seed, config: { 'snapshot.threshold.entries': 100 } });
+    const { sim } = quorum;
+    const workers = await workersOf(quorum, 4);
+    const observer = await quorum.open(quorum.addClient('observer'), { timeoutMs: 20_000 });
+    const mirror = new Mirror(observer);
+    const runs = Promise.all(workers.map((worker) => worker.run()));
+    runs.catch(() => {});
+    for (let round = 0; round < 6; round += 1) {
+      await sim.runFor(1_000 + sim.random.nextInt(2_000));
+      const fault = faults[sim.random.nextInt(faults.length)] ?? 'crash-leader';
+      await sim.runFor(inject(quorum, fault) + 100);
+    }
+    await sim.runFor(5_000);
+    for (const worker of workers) worker.stopping = true;
+    await sim.complete(runs);
+    await quorum.expectEqualStates();
+    await expectNothingLost(quorum, observer, workers);
+    const tree = await treeOf(quorum, observer);
+    await sim.runUntil(() => [...mirror.nodes].length === tree.size);
+    expect([...mirror.nodes].sort()).toEqual([...tree].sort());
+    expect(isLinearizable(workers.flatMap((worker) => worker.history))).toBe(true);
+    expect(workers.reduce((sum, worker) => sum + worker.acknowledged.length, 0)).toBeGreaterThan(50);
+  });
+});
+
+async function workersOf(quorum: SimulatedQuorum, count: number): Promise<Worker[]> {
+  const workers: Worker[] = [];
+  for (let id = 1; id <= count; id += 1) {
+    const client = quorum.addClient(`client-${id}`);
+    const session = await quorum.open(client, { timeoutMs: 20_000 });
+    if (id === 1) {
+      const paths = ['/counters', '/queue', '/register', '/living'];
+      await quorum.sim.complete(session.write(paths.map((path) => ({ kind: 'create', path, data: bytes('') }))));
+    }
+    await quorum.sim.complete(
+      session.write([
+        { kind: 'create', path: `/counters/${id}`, data: bytes('0') },
+        { kind: 'create', path: `/living/${id}`, data: bytes(''), ephemeral: true },
+      ]),
+    );
+    workers.push(new Worker(id, session, client, () => quorum.sim.nowMs));
+  }
+  return workers;
+}
+
+async function expectNothingLost(
+  quorum: SimulatedQuorum,
+  session: CoordinatorSession,
+  workers: readonly Worker[],
+): Promise<void> {
+  const queue = new Set((await quorum.sim.complete(session.getChildren('/queue')))?.map((name) => `/queue/${name}`));
+  const living = await quorum.sim.complete(session.getChildren('/living'));
+  expect(living).toEqual(workers.map((worker) => String(worker.id)));
+  for (const worker of workers) {
+    for (const path of worker.acknowledged) expect(queue.has(path), path).toBe(true);
+    const counters = worker.acknowledged.map((path) => Number(path.slice(-10)));
+    expect(counters).toEqual([...counters].sort((a, b) => a - b));
+    const counter = Number(textOf(await quorum.sim.complete(session.getData(`/counters/${worker.id}`))));
+    expect(counter).toBeGreaterThanOrEqual(worker.lastAcknowledged);
+    expect(counter).toBeLessThanOrEqual(worker.lastValue);
+  }
+}
+
+async function treeOf(quorum: SimulatedQuorum, session: CoordinatorSession, path = '/'): Promise<Map<string, string>> {
+  const node = await quorum.sim.complete(session.getData(path));
+  const tree = new Map([[path, `${node?.stat.version}:${textOf(node)}`]]);
+  for (const name of (await quorum.sim.complete(session.getChildren(path))) ?? []) {
+    const below = await treeOf(quorum, session, path === '/' ? `/${name}` : `${path}/${name}`);
+    for (const [key, value] of below) tree.set(key, value);
+  }
+  return tree;
+}

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { ConfigError, parseProperties } from '@naru/config';
 import { createLogger, type Logger } from '@naru/observability';
-import { formatAddress, type Runtime } from '@naru/runtime';
+import { formatAddress, isDiskError, type Runtime } from '@naru/runtime';
 import { createNodeRuntime } from '@naru/runtime/node';
 import { type Coordinator, createCoordinator } from './coordinator.ts';
 import { type CoordinatorConfig, coordinatorConfigDefinition, parseCoordinatorConfig } from './coordinator-config.ts';
@@ -72,7 +72,7 @@ async function readProperties(runtime: Runtime, path: string): Promise<Record<st
   try {
     bytes = await runtime.disk.readFile(path);
   } catch (error) {
-    throw new ConfigError('', `cannot read ${path}: ${(error as Error).message}`);
+    throw new ConfigError('', isDiskError(error) ? error.message : `cannot read ${path}: ${(error as Error).message}`);
   }
   try {
     return parseProperties(Buffer.from(bytes).toString('utf8'));
