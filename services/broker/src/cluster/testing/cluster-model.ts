@@ -40,11 +40,15 @@ export class ClusterModel {
     return cluster;
   }
 
-  /** Registers a new incarnation and returns its epoch. */
+  readonly #directories = new Map<number, string>();
+
+  /** Registers a new incarnation, with the directory of the one before, and returns its epoch. */
   async start(brokerId: number, extra: Partial<BrokerIdentity> = {}): Promise<number> {
     const session = this.coordinator.openSession();
     this.sessions.set(brokerId, session);
-    return registerBroker(session, identityOf(brokerId, extra));
+    const directoryId = extra.directoryId ?? this.#directories.get(brokerId) ?? `directory-${brokerId}`;
+    this.#directories.set(brokerId, directoryId);
+    return registerBroker(session, identityOf(brokerId, { ...extra, directoryId }));
   }
 
   kill(brokerId: number): void {
