@@ -88,10 +88,13 @@ export class SimulatedConnection implements StreamLink {
     this.streams.delete(stream);
   }
 
-  /** Ends every stream with `error`, sends what is waiting, and closes. */
+  /** Ends every stream with `error`, sends what is waiting, and closes. A client's streams end by the connection's end. */
   close(error: RpcError): void {
     if (this.#closed) return;
-    for (const stream of [...this.streams.values()]) stream.fail(error);
+    for (const stream of [...this.streams.values()]) {
+      if (this.role === 'server') stream.fail(error);
+      else stream.connectionLost(error);
+    }
     this.#flush();
     this.#connection.end();
     this.#linger = this.#timers.after(closeLingerMs, () => this.destroy());
