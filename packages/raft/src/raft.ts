@@ -155,6 +155,11 @@ export class Raft {
     return this.#core.log.configuration;
   }
 
+  /** Of the entry that holds `configuration`. */
+  get configurationIndex(): LogIndex {
+    return this.#core.log.configurationIndex;
+  }
+
   /** The innards, for this package's own tests: their harness breaks rules on purpose and must be found out. */
   static coreOf(raft: Raft): RaftCore {
     return raft.#core;

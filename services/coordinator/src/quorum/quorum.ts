@@ -1,6 +1,7 @@
 import type { Logger } from '@naru/observability';
 import {
   type Configuration,
+  decodeConfiguration,
   type Entry,
   isVoter,
   membersOf,
@@ -316,27 +317,28 @@ export class Quorum implements ReplicatedLog {
   }
 
   #configurationApplied(entry: Entry): void {
-    const { configuration } = this.#raft;
     const change = this.#pendingChange;
     // The joint configuration is only half of the way.
-    if (change === undefined || entry.index < change.index || configuration.outgoing.length > 0) return;
+    const final = decodeConfiguration(entry.data).outgoing.length === 0;
+    if (change === undefined || entry.index < change.index || !final) return;
     this.#pendingChange = undefined;
     change.settle({ ok: true, members: this.#members() });
   }
 
-  /** One link to each member, none to others. */
+  /** One link to each member, and to former ones until their removal is committed: a leader that removes itself needs the answers. */
   #followConfiguration(): void {
-    const { configuration } = this.#raft;
+    const { configuration, configurationIndex, commitIndex } = this.#raft;
     if (configuration === this.#linkedConfiguration || this.#stopped) return;
-    this.#linkedConfiguration = configuration;
     const members = membersOf(configuration);
+    for (const peer of members) {
+      if (peer !== this.#options.nodeId && !this.#links.has(peer)) this.#link(configuration, peer);
+    }
+    if (configurationIndex > commitIndex) return;
+    this.#linkedConfiguration = configuration;
     for (const [peer, link] of this.#links) {
       if (members.includes(peer)) continue;
       this.#links.delete(peer);
       void link.close();
-    }
-    for (const peer of members) {
-      if (peer !== this.#options.nodeId && !this.#links.has(peer)) this.#link(configuration, peer);
     }
   }
 
