@@ -44,18 +44,25 @@ export const brokerConfigDefinition = defineConfig({
   },
 
   // Storage.
+  'node.dir': { type: 'string', doc: 'Directory of node.pid and node.log; default: log.dirs.' },
   'log.dirs': { type: 'string', default: 'data', doc: 'Data directory.' },
+  'log.memory.bytes': {
+    type: 'long',
+    default: 64 * mebibyte,
+    min: 0,
+    doc: 'Memory for the newest batches of all partitions, from which followers and consumers that keep up are served.',
+  },
+  'log.flush.offset.checkpoint.interval.ms': {
+    type: 'long',
+    default: 60_000,
+    min: 1,
+    doc: 'How often logs are flushed and recovery points and high watermarks written, milliseconds.',
+  },
   'log.retention.check.interval.ms': {
     type: 'long',
     default: 300_000,
     min: 1,
     doc: 'How often old segments are looked for, milliseconds.',
-  },
-  'replica.high.watermark.checkpoint.interval.ms': {
-    type: 'long',
-    default: 5_000,
-    min: 1,
-    doc: 'How often the high watermarks are written to disk, milliseconds.',
   },
 
   // Topics that nobody gave other values.
@@ -161,6 +168,17 @@ export const brokerConfigDefinition = defineConfig({
     default: 15_000,
     min: 0,
     doc: 'How long a stopping broker waits for its leaderships to move, milliseconds.',
+  },
+  'auto.leader.rebalance.enable': {
+    type: 'boolean',
+    default: true,
+    doc: 'Whether the controller gives leadership back to preferred replicas.',
+  },
+  'leader.imbalance.check.interval.seconds': {
+    type: 'int',
+    default: 300,
+    min: 1,
+    doc: 'How often the controller looks for leaderships to give back, seconds.',
   },
   'log.level': {
     type: 'string',

@@ -1,1 +1,2 @@
-export {};
+export { type Broker, createBroker } from './broker.ts';
+export { type BrokerConfig, brokerConfigDefinition, parseBrokerConfig } from './broker-config.ts';

@@ -19,7 +19,7 @@ export type Target =
   | { readonly kind: 'follower'; readonly term: FollowerTerm; readonly isInSync: boolean }
   /** Nobody leads, or it must not lead. */
   | { readonly kind: 'idle' }
-  /** Not on this broker any more, or the broker stops: the log is closed and stays. */
+  /** Not on this broker any more, or the broker stops: the log stays where it is. */
   | { readonly kind: 'closed' }
   /** The topic's deletion is committed. */
   | { readonly kind: 'deleted' };
@@ -134,15 +134,9 @@ export class HostedPartition {
   async #open(): Promise<Partition> {
     if (this.#partition !== undefined) return this.#partition;
     const { store, partitionOptions } = this.#options;
-    const log = await store.open(this.identity, this.#config, {
-      onFailure: (error) => this.#failed(error),
-      onDamage: () => this.#damaged(),
-    });
-    const partition = new Partition({
-      ...partitionOptions(),
-      log,
-      highWatermark: store.highWatermarkOf(this.identity),
-    });
+    const log = await store.open(this.identity, this.#config);
+    const highWatermark = store.highWatermarkOf(log);
+    const partition = new Partition({ ...partitionOptions(this.#config), log, highWatermark });
     this.#partition = partition;
     if (!isWhole(partition)) this.#setDamaged(true);
     return partition;
@@ -185,7 +179,7 @@ export class HostedPartition {
     );
     this.#options.events.stopFetching(damaged);
     this.#partition = undefined;
-    await damaged.close();
+    await damaged.stop();
     await this.#options.store.quarantine(this.identity);
     return this.#open();
   }
@@ -195,7 +189,7 @@ export class HostedPartition {
     this.#partition = undefined;
     if (partition !== undefined) {
       this.#options.events.stopFetching(partition);
-      await partition.close();
+      await partition.stop();
     }
     if (target.kind === 'deleted') await this.#options.store.delete(this.identity);
     this.#setDamaged(false);
@@ -203,8 +197,8 @@ export class HostedPartition {
     if (this.#target === target) this.#options.events.gone(this);
   }
 
-  /** A leader that meets a bad batch gives up leadership at once; the controller elects another, and this replica repairs (row 21). */
-  #damaged(): void {
+  /** A read met a bad batch. A leader gives up leadership at once; the controller elects another, and this replica repairs (row 21). */
+  logDamaged(): void {
     this.#options.logger.error({ ...this.identity, damage: this.#partition?.log.damage }, 'the log is damaged');
     this.#partition?.rest('storage-failed');
     this.#setDamaged(true);

@@ -104,6 +104,11 @@ export class Partition {
     return this.#machine.highWatermark;
   }
 
+  /** Of the log itself: retention moves it between two events of the machine. */
+  get logStartOffset(): number {
+    return this.log.logStartOffset;
+  }
+
   get leaderEpoch(): number {
     return this.#machine.leaderEpoch;
   }
@@ -141,7 +146,7 @@ export class Partition {
         baseOffset: appended.baseOffset,
         endOffset: appended.lastOffset + 1,
         logAppendTimeMs: appended.logAppendTimeMs,
-        logStartOffset: this.#machine.logStartOffset,
+        logStartOffset: this.log.logStartOffset,
       };
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
@@ -292,19 +297,14 @@ export class Partition {
   }
 
   tick(): void {
+    this.#logStartMoved();
     this.#apply(this.#machine.tick(this.#options.clock.monotonicMs()));
   }
 
-  async applyRetention(nowMs: number): Promise<void> {
-    await this.#mutation;
-    await this.log.applyRetention(nowMs, this.#machine.highWatermark);
-    this.#logStartMoved();
-  }
-
-  async close(): Promise<void> {
+  /** Rests, and waits for what is under way. The log stays open: it belongs to the log manager. */
+  async stop(): Promise<void> {
     this.rest();
     await this.#mutation;
-    await this.log.close();
   }
 
   get #label(): { readonly topic: string; readonly partition: number } {
@@ -324,7 +324,7 @@ export class Partition {
   readonly #logView = {
     partition: this as Partition,
     get logStartOffset(): number {
-      return this.partition.#machine.logStartOffset;
+      return this.partition.log.logStartOffset;
     },
     get logEndOffset(): number {
       return this.partition.#machine.logEndOffset;
@@ -334,8 +334,12 @@ export class Partition {
     },
   };
 
+  /** KIP-279's lookup. An epoch that is younger than all of this log ends where the log ends. */
   #endOf(epoch: number, logEndOffset: number): EpochEnd | undefined {
-    const end = this.log.leaderEpochs.endOffsetFor(epoch, logEndOffset);
+    const { latestEpoch, leaderEpochs } = this.log;
+    if (latestEpoch < 0) return undefined;
+    if (epoch > latestEpoch) return { epoch: latestEpoch, endOffset: logEndOffset };
+    const end = leaderEpochs.endOffsetFor(epoch, logEndOffset);
     return end.epoch < 0 ? undefined : end;
   }
 

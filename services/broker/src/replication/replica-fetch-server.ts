@@ -286,7 +286,7 @@ function answerOf(asked: Asked, partition: Partition, errorCode: number): Answer
     errorCode,
     leaderEpoch: partition.leaderEpoch,
     highWatermark: partition.highWatermark,
-    logStartOffset: partition.state.logStartOffset,
+    logStartOffset: partition.logStartOffset,
     diverging: false,
     divergingEpoch: -1,
     divergingEndOffset: -1,

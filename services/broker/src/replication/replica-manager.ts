@@ -30,14 +30,10 @@ export interface ReplicaManagerOptions {
   /** `replica.lag.time.max.ms`. */
   readonly lagTimeMaxMs: number;
   readonly fetcher: ReplicaFetcherConfig;
-  /** `replica.high.watermark.checkpoint.interval.ms`. */
-  readonly checkpointIntervalMs: number;
-  /** `log.retention.check.interval.ms`. */
-  readonly retentionIntervalMs: number;
   /** A topic's configuration: the broker's defaults with the topic's overrides. */
   readonly logConfigOf: (overrides: ConfigOverrides) => LogConfig;
-  /** Which replicas are known to be incomplete (`replicaKey`). */
-  readonly onDamagedChanged: (damaged: readonly string[]) => void;
+  /** `damaged` is another list now. */
+  readonly onDamagedChanged: () => void;
   /** The disk failed: this broker must stop. */
   readonly onStorageFailed: (error: StorageError) => void;
 }
@@ -64,17 +60,12 @@ export class ReplicaManager implements ReplicaSource {
   #image: MetadataImage | undefined;
   #self: Member | undefined;
   #tickTimer: Timer | undefined;
-  #nextCheckpointMs: number;
-  #nextRetentionMs: number;
   #isClosed = false;
 
   constructor(options: ReplicaManagerOptions) {
     this.#options = options;
     this.deadlines = new Deadlines(options.clock, options.timers);
     this.turnEnd = new TurnEnd(options.timers);
-    const nowMs = options.clock.monotonicMs();
-    this.#nextCheckpointMs = nowMs + options.checkpointIntervalMs;
-    this.#nextRetentionMs = nowMs + options.retentionIntervalMs;
     this.#tickLater();
   }
 
@@ -84,6 +75,21 @@ export class ReplicaManager implements ReplicaSource {
 
   get hosted(): Iterable<HostedPartition> {
     return this.#all();
+  }
+
+  /** Which replicas are known to be incomplete (`replicaKey`). */
+  get damaged(): readonly string[] {
+    const damaged = [...this.#all()].filter((hosted) => hosted.isDamaged);
+    return damaged.map(({ identity }) => replicaKey(identity.topicId, identity.partition));
+  }
+
+  /** Undefined when this broker does not host the log, or does not know how far it is replicated. */
+  highWatermarkOf(topicId: string, partition: number): number | undefined {
+    return this.partitionById(topicId, partition)?.highWatermark;
+  }
+
+  logDamaged(topicId: string, partition: number): void {
+    this.#byTopicId.get(topicId)?.get(partition)?.logDamaged();
   }
 
   // Finding a replica.
@@ -221,10 +227,7 @@ export class ReplicaManager implements ReplicaSource {
         this.#fetchers.delete(leaderId);
       }
     },
-    damageChanged: () => {
-      const damaged = [...this.#all()].filter((hosted) => hosted.isDamaged);
-      this.#options.onDamagedChanged(damaged.map(({ identity }) => replicaKey(identity.topicId, identity.partition)));
-    },
+    damageChanged: () => this.#options.onDamagedChanged(),
     storageFailed: (_, error) => this.#options.onStorageFailed(error),
     gone: ({ identity }) => {
       const partitions = this.#byTopicId.get(identity.topicId);
@@ -264,47 +267,15 @@ export class ReplicaManager implements ReplicaSource {
   #tickLater(): void {
     this.#tickTimer = this.#options.timers.after(tickMs, () => {
       for (const hosted of this.#all()) hosted.partition?.tick();
-      const nowMs = this.#options.clock.monotonicMs();
-      if (nowMs >= this.#nextCheckpointMs) {
-        this.#nextCheckpointMs = nowMs + this.#options.checkpointIntervalMs;
-        this.checkpointHighWatermarks().catch((error: unknown) => {
-          this.#options.logger.warn({ error }, 'the high watermarks could not be written');
-        });
-      }
-      if (nowMs >= this.#nextRetentionMs) {
-        this.#nextRetentionMs = nowMs + this.#options.retentionIntervalMs;
-        void this.#applyRetention();
-      }
       this.#tickLater();
     });
-  }
-
-  checkpointHighWatermarks(): Promise<void> {
-    return this.#options.store.checkpointHighWatermarks(() => {
-      const entries: (readonly [string, number, number])[] = [];
-      for (const { partition } of this.#all()) {
-        if (partition !== undefined) entries.push([partition.topic, partition.index, partition.highWatermark]);
-      }
-      return entries;
-    });
-  }
-
-  async #applyRetention(): Promise<void> {
-    const nowMs = this.#options.clock.wallMs();
-    for (const hosted of [...this.#all()]) {
-      try {
-        await hosted.partition?.applyRetention(nowMs);
-      } catch (error) {
-        this.#options.logger.warn({ ...hosted.identity, error }, 'old segments could not be deleted');
-      }
-    }
   }
 
   *#all(): Iterable<HostedPartition> {
     for (const partitions of this.#byTopicId.values()) yield* partitions.values();
   }
 
-  /** Closes every log, flushed. */
+  /** Nothing is led, followed or waited for any more; the logs stay open for their manager to close. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#self = undefined;
@@ -313,7 +284,6 @@ export class ReplicaManager implements ReplicaSource {
     this.#fetchers.clear();
     const all = [...this.#all()];
     for (const hosted of all) hosted.partition?.rest();
-    await this.checkpointHighWatermarks().catch(() => {});
     for (const hosted of all) hosted.setTarget({ kind: 'closed' });
     await Promise.all(all.map((hosted) => hosted.settled()));
     this.deadlines.close();

@@ -160,8 +160,8 @@ class PendingFetch implements Watcher, Expiring {
       answers.push({ ...answerOf(asked, undefined, code), ...replicas.leaderOf(asked.topic, asked.partition) });
       return undefined;
     }
-    const { state } = found.partition;
-    if (asked.fetchOffset < state.logStartOffset || asked.fetchOffset > state.logEndOffset) {
+    const { logStartOffset, logEndOffset } = found.partition.log;
+    if (asked.fetchOffset < logStartOffset || asked.fetchOffset > logEndOffset) {
       answers.push(answerOf(asked, found.partition, codeOf['out-of-range']));
       return undefined;
     }
@@ -205,7 +205,7 @@ function answerOf(
     errorCode,
     errorMessage: '',
     highWatermark,
-    logStartOffset: partition?.state.logStartOffset ?? -1,
+    logStartOffset: partition?.logStartOffset ?? -1,
     lastStableOffset: highWatermark,
     leaderId: -1,
     leaderEpoch: partition?.leaderEpoch ?? -1,

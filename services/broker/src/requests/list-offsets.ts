@@ -46,8 +46,8 @@ export class ListOffsetsHandler {
 }
 
 async function lookUp(asked: broker.PartitionTimestamp, partition: Partition): Promise<broker.PartitionOffset> {
-  const { log, highWatermark } = partition;
-  const { logStartOffset, knowsLatestOffset } = partition.state;
+  const { log, highWatermark, logStartOffset } = partition;
+  const { knowsLatestOffset } = partition.state;
   const found = answerOf(asked, errorCodes.NONE);
   switch (asked.timestamp) {
     case earliest:

@@ -74,6 +74,7 @@ export function nodeProperties(dataDirectory: string, node: NodeLayout, layout: 
   }
   return {
     'broker.id': String(node.id),
+    'node.dir': directory,
     'log.dirs': join(directory, 'data'),
     'listen.host': host,
     port: String(node.clientPort),

@@ -1,0 +1,390 @@
+import { openSession } from '@naru/coordinator-client';
+import { type Logger, Metrics, silentLogger } from '@naru/observability';
+import { createRpc } from '@naru/rpc';
+import { type Address, formatAddress, type Runtime } from '@naru/runtime';
+import { type BrokerConfig, brokerConfigDefinition } from './broker-config.ts';
+import { ClusterMembership } from './cluster/membership.ts';
+import { MetadataPublisher } from './cluster/metadata-publisher.ts';
+import type { Member } from './cluster/partition-state.ts';
+import { PartitionStateWriter } from './cluster/partition-state-writer.ts';
+import { ensureClusterId, ensureTree } from './cluster/registration.ts';
+import { Controller } from './controller/controller.ts';
+import { ControllerForwarder } from './controller/forwarder.ts';
+import { BrokerListener } from './listeners/broker-listener.ts';
+import { ClientListener } from './listeners/client-listener.ts';
+import { clientServices, unaryServices } from './listeners/grpc-front.ts';
+import { MetricsListener } from './listeners/metrics-listener.ts';
+import { RequestBudget } from './listeners/request-budget.ts';
+import { readIdentity } from './log/directory-identity.ts';
+import { logConfigDefinition } from './log/log-config.ts';
+import { LogManager } from './log/log-manager.ts';
+import { logConfigOf } from './log-config-of.ts';
+import type { LogStore } from './replication/log-store.ts';
+import { ReplicaFetchServer } from './replication/replica-fetch-server.ts';
+import { ReplicaManager } from './replication/replica-manager.ts';
+import { leaveGracefully } from './requests/controlled-shutdown.ts';
+import { FetchHandler } from './requests/fetch.ts';
+import { ListOffsetsHandler } from './requests/list-offsets.ts';
+import { ProduceHandler } from './requests/produce.ts';
+import { controllerTable, requestTable } from './requests/request-table.ts';
+
+/** A running broker. */
+export interface Broker {
+  readonly id: number;
+  /** With the ports that were really taken. */
+  readonly clientAddress: Address;
+  readonly internalAddress: Address;
+  /** This incarnation; undefined while a lost session is being replaced. */
+  readonly self: Member | undefined;
+  /** For tests and tools: what this broker knows and holds. */
+  readonly publisher: MetadataPublisher;
+  readonly replicas: ReplicaManager;
+  readonly controller: Controller;
+  /** Called once when it cannot go on (a failed disk, its id taken by another): the process must end. */
+  onFailure(callback: (error: Error) => void): void;
+  /** `controlled`: moves leaderships to other brokers first, within `controlled.shutdown.timeout.ms`. */
+  close(options?: { readonly controlled?: boolean }): Promise<void>;
+}
+
+/**
+ * One broker, wired in the order of a record's way: disk, cluster, replication, requests, ports. The same for the real world and the simulation.
+ * Fails with a one-line error when the directory is somebody else's or in use, a port is taken, or the broker id is in use.
+ */
+export async function createBroker(
+  runtime: Runtime,
+  config: BrokerConfig,
+  { logger = silentLogger, metrics = new Metrics() }: { readonly logger?: Logger; readonly metrics?: Metrics } = {},
+): Promise<Broker> {
+  const undo: (() => Promise<unknown>)[] = [];
+  const failure = new Failure();
+  try {
+    return await start(runtime, config, { logger, metrics, undo, failure });
+  } catch (error) {
+    for (const step of undo.reverse()) await step().catch(() => {});
+    throw error;
+  }
+}
+
+interface Surroundings {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Taken back in reverse order when the start fails. */
+  readonly undo: (() => Promise<unknown>)[];
+  readonly failure: Failure;
+}
+
+async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surroundings): Promise<Broker> {
+  const { logger, metrics, undo, failure } = surroundings;
+  const { clock, timers, random, network } = runtime;
+  const brokerId = config['broker.id'];
+
+  /** What the disk tells goes to parts that are made after it. */
+  const late: { replicas?: ReplicaManager; membership?: ClusterMembership } = {};
+  /** Whoever cannot trust its disk leads nothing and leaves at once, so that others can lead (row 56). */
+  const failStorage = (error: Error): void => {
+    logger.error({ error }, 'the disk failed; this broker stops');
+    late.replicas?.setSelf(undefined);
+    late.membership?.stop().catch(() => {});
+    failure.report(error);
+  };
+
+  // Disk.
+  const clusterId = await clusterIdOf(runtime, config, logger);
+  const logs = await openLogs(runtime, config, clusterId, {
+    logger,
+    highWatermarkOf: (topicId, partition) => late.replicas?.highWatermarkOf(topicId, partition),
+    onDamage: (topicId, partition) => late.replicas?.logDamaged(topicId, partition),
+    onFailure: failStorage,
+  });
+  undo.push(() => logs.abandon());
+
+  // Ports: taken now, because the registration names them; served when everything behind them stands.
+  const host = config['listen.host'];
+  const clients = new ClientListener({ network, timers, address: { host, port: config.port }, logger });
+  const clientAddress = await clients.listen();
+  undo.push(() => clients.close());
+  const brokers = new BrokerListener(network, { host, port: config['internal.port'] });
+  const internalAddress = await brokers.listen();
+  undo.push(() => brokers.close());
+
+  // Cluster.
+  const publisher = new MetadataPublisher({ timers, logger });
+  const membership = new ClusterMembership({
+    openSession: (signal) => openSession(runtime, { ...sessionOptions(config), signal }, logger),
+    identity: {
+      brokerId,
+      host: config['advertised.host'],
+      port: config['advertised.port'] ?? clientAddress.port,
+      internalHost: config['advertised.host'],
+      internalPort: internalAddress.port,
+      rack: config['broker.rack'],
+      directoryId: logs.directoryId,
+      damaged: logs.damaged,
+    },
+    clusterId,
+    publisher,
+    timers,
+    random,
+    logger,
+  });
+  late.membership = membership;
+  undo.push(() => membership.stop());
+
+  // Replication.
+  const rpc = createRpc(runtime, {
+    onError: (error, path) => logger.error({ error, path }, 'a request failed unexpectedly'),
+  });
+  const replicas: ReplicaManager = new ReplicaManager({
+    brokerId,
+    clock,
+    timers,
+    random,
+    rpc,
+    store: storeOf(logs),
+    isrWriter: new PartitionStateWriter(() => membership.session),
+    logger,
+    lagTimeMaxMs: config['replica.lag.time.max.ms'],
+    fetcher: {
+      partitionBytesMax: config['replica.fetch.max.bytes'],
+      responseBytesMax: config['replica.fetch.response.max.bytes'],
+      waitMaxMs: config['replica.fetch.wait.max.ms'],
+      backoffMaxMs: config['replica.fetch.backoff.ms'],
+    },
+    logConfigOf: (overrides) => logConfigOf(config.topicDefaults, overrides, logger),
+    onDamagedChanged: () => {
+      const damaged = [...new Set([...replicas.damaged, ...logs.damaged])];
+      membership.reportDamaged(damaged).catch((error: unknown) => {
+        logger.warn({ error, damaged }, 'could not report the damaged replicas');
+      });
+    },
+    onStorageFailed: failStorage,
+  });
+  late.replicas = replicas;
+  undo.push(() => replicas.close());
+  publisher.subscribe((image, delta) => replicas.apply(image, delta));
+  membership.subscribe({
+    onJoined: (self) => replicas.setSelf(self),
+    onLost: () => replicas.setSelf(undefined),
+    onFatal: (error) => failure.report(error),
+  });
+
+  // Controller and requests.
+  const controller = new Controller({
+    publisher,
+    membership,
+    topicConfig: logConfigDefinition,
+    settings: controllerSettings(config),
+    timers,
+    clock,
+    random,
+    logger,
+    metrics,
+  });
+  const forwarder = new ControllerForwarder({ rpc, publisher, controller, timers, clock, logger });
+  const budget = new RequestBudget(config['queued.max.request.bytes']);
+  const table = requestTable({
+    produce: new ProduceHandler(replicas),
+    fetch: new FetchHandler({ replicas, responseBytesMax: config['fetch.max.bytes'] }),
+    listOffsets: new ListOffsetsHandler(replicas),
+    admin: { publisher, forwarder, clock, random },
+    describe: {
+      publisher,
+      brokerId,
+      topicSettings: logConfigDefinition.settings,
+      topicDefaults: config.topicDefaults,
+      brokerSettings: brokerConfigDefinition.settings,
+      brokerValues: config,
+    },
+  });
+
+  // Service: first for brokers, then a place in the cluster, then for clients.
+  const limits = {
+    messageBytesMax: config['socket.request.max.bytes'],
+    connectionsMax: config['max.connections'],
+  };
+  const fetchServer = new ReplicaFetchServer({
+    source: replicas,
+    deadlines: replicas.deadlines,
+    turnEnd: replicas.turnEnd,
+    logger,
+  });
+  brokers.serve(rpc.host([fetchServer.binding(), ...unaryServices(controllerTable(controller), budget)], limits));
+  await membership.start();
+  controller.start();
+  removeDeleted(logs, publisher, logger);
+  clients.serve(rpc.host(clientServices(table, budget), limits));
+  registerMetrics(metrics, replicas, budget);
+  const metricsListener = await listenForMetrics(runtime, config, metrics, () => membership.self !== undefined);
+  logger.info({ brokerId, clients: formatAddress(clientAddress), clusterId }, 'broker serves');
+
+  let closing: Promise<void> | undefined;
+  const close = async (controlled: boolean): Promise<void> => {
+    const { self } = membership;
+    if (controlled && self !== undefined && config['controlled.shutdown.enable']) {
+      const timeoutMs = config['controlled.shutdown.timeout.ms'];
+      const result = await leaveGracefully({ forwarder, clock }, self, timeoutMs);
+      logger.info({ ...result }, 'controlled shutdown');
+    }
+    replicas.setSelf(undefined);
+    await controller.stop();
+    await forwarder.close();
+    await metricsListener?.close();
+    await clients.close();
+    await membership.stop();
+    publisher.close();
+    await brokers.close();
+    await replicas.close();
+    await logs.close(self?.brokerEpoch ?? -1);
+    logger.info({ brokerId }, 'broker ends');
+  };
+  return {
+    id: brokerId,
+    clientAddress,
+    internalAddress,
+    get self() {
+      return membership.self;
+    },
+    publisher,
+    replicas,
+    controller,
+    onFailure: (callback) => failure.listen(callback),
+    close: ({ controlled = false } = {}) => {
+      closing ??= close(controlled);
+      return closing;
+    },
+  };
+}
+
+/** Told once, whoever listens first or later. */
+class Failure {
+  #error: Error | undefined;
+  readonly #callbacks: ((error: Error) => void)[] = [];
+
+  report(error: Error): void {
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    for (const callback of this.#callbacks) callback(error);
+  }
+
+  listen(callback: (error: Error) => void): void {
+    if (this.#error !== undefined) callback(this.#error);
+    else this.#callbacks.push(callback);
+  }
+}
+
+function sessionOptions(config: BrokerConfig): { readonly servers: readonly string[]; readonly timeoutMs: number } {
+  return { servers: config['coordinator.connect'], timeoutMs: config['session.timeout.ms'] };
+}
+
+/** As the data directory remembers it; a new directory learns it from the coordinators. */
+async function clusterIdOf(runtime: Runtime, config: BrokerConfig, logger: Logger): Promise<string> {
+  const known = await readIdentity(runtime.disk, config['log.dirs']);
+  if (known !== undefined) return known.clusterId;
+  const session = await openSession(runtime, sessionOptions(config), logger);
+  try {
+    await ensureTree(session);
+    return await ensureClusterId(session, runtime.random);
+  } finally {
+    await session.close();
+  }
+}
+
+interface LogEvents {
+  readonly logger: Logger;
+  readonly highWatermarkOf: (topicId: string, partition: number) => number | undefined;
+  readonly onDamage: (topicId: string, partition: number) => void;
+  readonly onFailure: (error: Error) => void;
+}
+
+function openLogs(
+  runtime: Runtime,
+  config: BrokerConfig,
+  clusterId: string,
+  { logger, highWatermarkOf, onDamage, onFailure }: LogEvents,
+): Promise<LogManager> {
+  return LogManager.open({
+    runtime,
+    logger,
+    directories: [config['log.dirs']],
+    brokerId: config['broker.id'],
+    clusterId,
+    defaultConfig: config.topicDefaults,
+    tailBytesMax: config['log.memory.bytes'],
+    checkpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
+    retentionIntervalMs: config['log.retention.check.interval.ms'],
+    highWatermarkOf: (log) => highWatermarkOf(log.topicId, log.partition),
+    onFailure: (_, error) => onFailure(error),
+    onDamage: (log) => onDamage(log.topicId, log.partition),
+  });
+}
+
+function storeOf(logs: LogManager): LogStore {
+  return {
+    open: async (identity, config) => {
+      const log = await logs.getOrCreate({ ...identity, config });
+      log.updateConfig(config);
+      return log;
+    },
+    quarantine: ({ topicId, partition }) => logs.quarantine(topicId, partition),
+    delete: ({ topicId, partition }) => logs.delete(topicId, partition),
+    highWatermarkOf: (log) => logs.highWatermarkAtStart(log),
+  };
+}
+
+/** Topics that were deleted while this broker was away. Only a committed deletion of that topic id is a reason (row 58). */
+function removeDeleted(logs: LogManager, publisher: MetadataPublisher, logger: Logger): void {
+  const { deletedTopicIds } = publisher.image;
+  for (const { topicId, partition, topic } of [...logs.logs]) {
+    if (!deletedTopicIds.has(topicId)) continue;
+    logs.delete(topicId, partition).catch((error: unknown) => {
+      logger.warn({ error, topic, partition }, 'the log of a deleted topic could not be removed');
+    });
+  }
+}
+
+function controllerSettings(config: BrokerConfig): ConstructorParameters<typeof Controller>[0]['settings'] {
+  return {
+    numPartitions: config['num.partitions'],
+    defaultReplicationFactor: config['default.replication.factor'],
+    minInsyncReplicas: config['min.insync.replicas'],
+    uncleanLeaderElection: config['unclean.leader.election.enable'],
+    deleteTopicEnable: config['delete.topic.enable'],
+    autoLeaderRebalance: config['auto.leader.rebalance.enable'],
+    leaderImbalanceCheckIntervalMs: config['leader.imbalance.check.interval.seconds'] * 1_000,
+  };
+}
+
+function registerMetrics(metrics: Metrics, replicas: ReplicaManager, budget: RequestBudget): void {
+  const count = (
+    counts: (hosted: ReplicaManager['hosted'] extends Iterable<infer H> ? H : never) => boolean,
+  ): number => {
+    let total = 0;
+    for (const hosted of replicas.hosted) if (counts(hosted)) total++;
+    return total;
+  };
+  metrics.gauge('naru_partitions', 'Replicas on this broker', () => count(() => true));
+  metrics.gauge('naru_leaders', 'Partitions that this broker leads', () =>
+    count((h) => h.partition?.isLeader ?? false),
+  );
+  metrics.gauge(
+    'naru_under_min_isr_partitions',
+    'Led partitions with fewer replicas in sync than min.insync.replicas',
+    () => count((h) => h.partition?.state.leader?.isUnderMinInSync ?? false),
+  );
+  metrics.gauge('naru_damaged_replicas', 'Replicas that are known to be incomplete', () => count((h) => h.isDamaged));
+  metrics.gauge('naru_queued_request_bytes', 'Bytes of requests that are not answered yet', () => budget.bytes);
+}
+
+async function listenForMetrics(
+  { network, timers }: Runtime,
+  config: BrokerConfig,
+  metrics: Metrics,
+  isReady: () => boolean,
+): Promise<MetricsListener | undefined> {
+  const port = config['metrics.port'];
+  if (port < 0) return undefined;
+  const address = { host: config['listen.host'], port };
+  const listener = new MetricsListener({ network, timers, address, metrics: () => metrics.format(), isReady });
+  await listener.listen();
+  return listener;
+}

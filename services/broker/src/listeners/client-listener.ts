@@ -1,0 +1,100 @@
+import type { Logger } from '@naru/observability';
+import type { RpcHost } from '@naru/rpc';
+import { type Address, type Connection, formatAddress, type Listener, type Network, type Timers } from '@naru/runtime';
+
+/** What HTTP/2 begins with (RFC 9113 §3.4), as far as it is looked at. */
+const http2Preface = [0x50, 0x52, 0x49, 0x20];
+/** A connection that does not say in time what it speaks is closed. */
+const sniffTimeoutMs = 10_000;
+/** Connections that have not said anything yet, or came before there was anything to serve. */
+const silentConnectionsMax = 1_000;
+
+export interface ClientListenerOptions {
+  readonly network: Network;
+  readonly timers: Timers;
+  readonly address: Address;
+  readonly logger: Logger;
+}
+
+/**
+ * The clients' port: gRPC and Kafka's own protocol, told apart by the first four bytes. Kafka's frames begin with their length, and no frame is 1.3 GB long, so
+ * that `PRI ` can only be HTTP/2.
+ *
+ * It listens before the broker can serve, because the port stands in the registration; connections that come early wait.
+ */
+export class ClientListener {
+  readonly #options: ClientListenerOptions;
+  readonly #silent = new Set<Connection>();
+  #early: Connection[] = [];
+  #listener: Listener | undefined;
+  #grpc: RpcHost | undefined;
+
+  constructor(options: ClientListenerOptions) {
+    this.#options = options;
+  }
+
+  /** Fails with `NetworkError`. Resolves with the address that was really taken. */
+  async listen(): Promise<Address> {
+    const { network, address } = this.#options;
+    this.#listener = await network.listen(address, (connection) => this.#accept(connection));
+    return this.#listener.address;
+  }
+
+  /** `grpc` takes the connections that speak it. */
+  serve(grpc: RpcHost): void {
+    this.#grpc = grpc;
+    for (const connection of this.#early.splice(0)) this.#sniff(connection, grpc);
+  }
+
+  async close(): Promise<void> {
+    await this.#listener?.close();
+    for (const connection of [...this.#silent, ...this.#early.splice(0)]) connection.destroy();
+    await this.#grpc?.close();
+  }
+
+  #accept(connection: Connection): void {
+    if (this.#silent.size + this.#early.length >= silentConnectionsMax) connection.destroy();
+    else if (this.#grpc === undefined) this.#early.push(connection);
+    else this.#sniff(connection, this.#grpc);
+  }
+
+  #sniff(connection: Connection, grpc: RpcHost): void {
+    const head: Uint8Array[] = [];
+    const deadline = this.#options.timers.after(sniffTimeoutMs, () => connection.destroy());
+    const heard = (): void => {
+      deadline.cancel();
+      this.#silent.delete(connection);
+    };
+    this.#silent.add(connection);
+    connection.handle({
+      onData: (bytes) => {
+        head.push(bytes);
+        const protocol = protocolOf(head);
+        if (protocol === undefined) return;
+        heard();
+        if (protocol === 'grpc') grpc.accept(connection, head);
+        else this.#refuse(connection);
+      },
+      onClose: heard,
+    });
+  }
+
+  #refuse(connection: Connection): void {
+    const peer = formatAddress(connection.remote);
+    this.#options.logger.warn({ peer }, "a client speaks Kafka's own protocol, which this version does not serve yet");
+    connection.destroy();
+  }
+}
+
+/** Undefined while too little is there. One byte that does not fit is enough to know. */
+function protocolOf(head: readonly Uint8Array[]): 'grpc' | 'kafka' | undefined {
+  let at = 0;
+  for (const bytes of head) {
+    for (const byte of bytes) {
+      if (byte !== http2Preface[at]) return 'kafka';
+      at++;
+      if (at === http2Preface.length) return 'grpc';
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,98 @@
+import { type broker, brokerMethods, controllerMethods, type UnaryMethod } from '@naru/rpc';
+import type { Controller } from '../controller/controller.ts';
+import type { AdminDependencies } from './admin-dependencies.ts';
+import { alterConfigs, alterConfigsAtController } from './alter-configs.ts';
+import { controlledShutdownAtController } from './controlled-shutdown.ts';
+import { createPartitions, createPartitionsAtController } from './create-partitions.ts';
+import { createTopics, createTopicsAtController } from './create-topics.ts';
+import { deleteTopics, deleteTopicsAtController } from './delete-topics.ts';
+import { type DescribeConfigsDependencies, describeConfigs } from './describe-configs.ts';
+import type { FetchHandler } from './fetch.ts';
+import type { ListOffsetsHandler } from './list-offsets.ts';
+import { metadata } from './metadata.ts';
+import type { ProduceHandler } from './produce.ts';
+
+/** A request with one answer. */
+export interface UnaryEntry {
+  readonly method: UnaryMethod<unknown, unknown>;
+  readonly handle: (request: unknown) => unknown;
+  /**
+   * Bytes that it holds until it is answered, besides the message itself; counted against `queued.max.request.bytes` before it is begun.
+   */
+  readonly cost: number;
+}
+
+/** What this broker serves to clients: the data path by name, everything else as a table. Both protocols dispatch by it. */
+export interface RequestTable {
+  readonly produce: ProduceHandler;
+  readonly fetch: FetchHandler;
+  /** What one produce request holds until its acks are fulfilled. */
+  readonly produceCost: (request: broker.ProduceRequest) => number;
+  /** A waiting fetch holds its request; what it reads is a view of the log's memory. */
+  readonly fetchCost: (request: broker.FetchRequest) => number;
+  readonly unary: readonly UnaryEntry[];
+}
+
+export interface RequestDependencies {
+  readonly produce: ProduceHandler;
+  readonly fetch: FetchHandler;
+  readonly listOffsets: ListOffsetsHandler;
+  readonly admin: AdminDependencies;
+  readonly describe: DescribeConfigsDependencies;
+}
+
+const requestOverheadBytes = 512;
+const partitionOverheadBytes = 256;
+const smallCost = 4_096;
+/** Metadata of a large cluster, changes that wait for the controller. */
+const largeCost = 65_536;
+
+export function requestTable(deps: RequestDependencies): RequestTable {
+  const { admin } = deps;
+  return {
+    produce: deps.produce,
+    fetch: deps.fetch,
+    produceCost: (request) => {
+      let bytes = requestOverheadBytes;
+      for (const { records } of request.partitions) bytes += records.length + partitionOverheadBytes;
+      return bytes;
+    },
+    fetchCost: (request) => requestOverheadBytes + request.partitions.length * partitionOverheadBytes,
+    unary: [
+      entry(brokerMethods.metadata, (request) => metadata(admin, request), largeCost),
+      entry(brokerMethods.listOffsets, deps.listOffsets.handle, smallCost),
+      entry(brokerMethods.createTopics, (request) => createTopics(admin, request), largeCost),
+      entry(brokerMethods.deleteTopics, (request) => deleteTopics(admin, request), largeCost),
+      entry(brokerMethods.createPartitions, (request) => createPartitions(admin, request), largeCost),
+      entry(brokerMethods.describeConfigs, (request) => describeConfigs(deps.describe, request), largeCost),
+      entry(brokerMethods.alterConfigs, (request) => alterConfigs(admin, request), largeCost),
+    ],
+  };
+}
+
+/** What brokers forward to the controller; any broker may be it, or be asked by one that has not heard of the new one. */
+export function controllerTable(controller: Controller): readonly UnaryEntry[] {
+  return [
+    entry(controllerMethods.createTopics, (request) => createTopicsAtController(controller, request), largeCost),
+    entry(controllerMethods.deleteTopics, (request) => deleteTopicsAtController(controller, request), largeCost),
+    entry(
+      controllerMethods.createPartitions,
+      (request) => createPartitionsAtController(controller, request),
+      largeCost,
+    ),
+    entry(controllerMethods.alterConfigs, (request) => alterConfigsAtController(controller, request), largeCost),
+    entry(
+      controllerMethods.controlledShutdown,
+      (request) => controlledShutdownAtController(controller, request),
+      smallCost,
+    ),
+  ];
+}
+
+function entry<Request, Response>(
+  method: UnaryMethod<Request, Response>,
+  handle: (request: Request) => Promise<Response> | Response,
+  cost: number,
+): UnaryEntry {
+  return { method, handle, cost } as unknown as UnaryEntry;
+}
