@@ -1,7 +1,13 @@
 import type { broker } from '@naru/rpc';
 import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
-import { InvalidMetadataError, type KafkaError, RecordTooLargeError, TimeoutError } from '../errors.ts';
+import {
+  InvalidMetadataError,
+  type KafkaError,
+  RecordBatchTooLargeError,
+  RecordTooLargeError,
+  TimeoutError,
+} from '../errors.ts';
 import { errorFromCode } from '../errors-from-wire.ts';
 import type { Accumulator, PartitionQueue } from './accumulator.ts';
 import { type OpenRequest, ProduceLane, type RequestPart } from './produce-lane.ts';
@@ -241,7 +247,8 @@ export class Sender {
       topic,
       partition,
     });
-    if (error instanceof RecordTooLargeError && this.#sendSmaller(part)) return;
+    const isTooLarge = error instanceof RecordTooLargeError || error instanceof RecordBatchTooLargeError;
+    if (isTooLarge && this.#sendSmaller(part)) return;
     const isLeaderKnown = result !== undefined && this.#cluster.applyLeaderHint(result);
     if (error instanceof InvalidMetadataError) this.#cluster.requestRefresh();
     this.#retryOrFail(part, error, isLeaderKnown);

@@ -1,0 +1,97 @@
+import { batchesOf, RecordReader, setBaseOffset, setPartitionLeaderEpoch } from '@naru/record';
+
+/** A record as a scripted partition holds it. */
+export interface StoredRecord {
+  readonly offset: number;
+  readonly key: string | null;
+  readonly value: string | null;
+}
+
+/** One partition of the scripted cluster: its log is common to all replicas, its leader moves when the test says so. */
+export class ScriptedLog {
+  readonly topic: string;
+  readonly partition: number;
+  leaderId: number;
+  leaderEpoch = 0;
+  startOffset = 0;
+  endOffset = 0;
+  maxBatchBytes = 1_048_588;
+  #batches: Buffer[] = [];
+
+  constructor(topic: string, partition: number, leaderId: number) {
+    this.topic = topic;
+    this.partition = partition;
+    this.leaderId = leaderId;
+  }
+
+  moveTo(leaderId: number): void {
+    this.leaderId = leaderId;
+    this.leaderEpoch++;
+  }
+
+  /** Copies the batches, as a disk would: the caller's bytes may be sent again. Returns the first offset. */
+  append(records: Uint8Array, leaderEpoch = this.leaderEpoch): number {
+    const baseOffset = this.endOffset;
+    for (const { bytes, header } of batchesOf(Buffer.from(records))) {
+      setBaseOffset(bytes, 0, this.endOffset);
+      setPartitionLeaderEpoch(bytes, 0, leaderEpoch);
+      this.#batches.push(bytes as Buffer);
+      this.endOffset += header.lastOffsetDelta + 1;
+    }
+    return baseOffset;
+  }
+
+  /** Whole batches from the one that holds `offset`; the first in any case. */
+  read(offset: number, maxBytes: number): Buffer {
+    const found: Buffer[] = [];
+    let size = 0;
+    for (const batch of this.#batches) {
+      const view = batchesOf(batch).next().value;
+      if (view === undefined || view.header.lastOffset < offset) continue;
+      if (found.length > 0 && size + batch.length > maxBytes) break;
+      found.push(batch);
+      size += batch.length;
+    }
+    return Buffer.concat(found);
+  }
+
+  /** Cuts from `offset` on, as an unclean election may. */
+  truncate(offset: number): void {
+    this.#batches = this.#batches.filter((batch) => (batchesOf(batch).next().value?.header.baseOffset ?? 0) < offset);
+    this.endOffset = offset;
+  }
+
+  deleteBefore(offset: number): void {
+    this.startOffset = offset;
+  }
+
+  /** Flips one bit of the last batch's records. */
+  corruptLast(): void {
+    const batch = this.#batches[this.#batches.length - 1] as Buffer;
+    const at = batch.length - 1;
+    batch[at] = (batch[at] as number) ^ 1;
+  }
+
+  get records(): StoredRecord[] {
+    const records: StoredRecord[] = [];
+    for (const batch of this.#batches) {
+      const reader = new RecordReader(batch);
+      while (reader.next()) {
+        records.push({ offset: reader.offset, key: text(reader.key), value: text(reader.value) });
+      }
+    }
+    return records;
+  }
+
+  get values(): (string | null)[] {
+    return this.records.map((record) => record.value);
+  }
+
+  get batchesCount(): number {
+    return this.#batches.length;
+  }
+}
+
+function text(bytes: Uint8Array | null): string | null {
+  return bytes === null ? null : Buffer.from(bytes).toString();
+}
