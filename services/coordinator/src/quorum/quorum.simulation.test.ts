@@ -181,3 +181,39 @@ describe('a directory', () => {
     await expect(open(1, 'other')).rejects.toThrow('/data belongs to cluster simulated, this is other');
   });
 });
+
+describe('row 56: a failed sync is final', () => {
+  test('the node acknowledges nothing any more and says so; the others go on', async () => {
+    const cluster = new SimulatedCluster(51, 3);
+    await cluster.startAll();
+    const leader = await cluster.awaitLeader();
+    const broken = cluster.leader as Member;
+    await cluster.sim.complete(leader.propose(Buffer.from('before')));
+    broken.node.disk.failSyncs('/data/raft');
+    const outcome = await cluster.sim.complete(leader.propose(Buffer.from('lost or not')));
+    // The other two may have committed it before the own sync failed.
+    if (!outcome.ok) expect(outcome.reason).toBe('closed');
+    await cluster.sim.runUntil(() => broken.failure !== undefined);
+    expect(broken.failure).toMatchObject({ code: 'storage-failed' });
+    expect(await leader.propose(Buffer.from('after'))).toMatchObject({ ok: false, reason: 'closed' });
+    broken.quorum = undefined;
+    const next = await cluster.awaitLeader();
+    expect(await cluster.sim.complete(next.propose(Buffer.from('c')))).toMatchObject({ ok: true });
+  });
+});
+
+describe('strangers', () => {
+  test('a node of another cluster on the same addresses changes nothing', async () => {
+    const cluster = new SimulatedCluster(61, 3, 1);
+    await cluster.startAll();
+    const leader = await cluster.awaitLeader();
+    const { term } = leader.status();
+    const stranger = cluster.members[3] as Member;
+    const members = [1, 2, 3, 4].map((id) => cluster.address(id));
+    const options = { nodeId: 4, clusterId: 'other', dataDirectory: '/data', members };
+    await cluster.sim.complete(Quorum.open(stranger.node.runtime, options, stranger.machine, silentLogger));
+    await cluster.sim.runFor(5_000);
+    expect(leader.status()).toMatchObject({ term, serving: true });
+    expect(await cluster.sim.complete(leader.propose(Buffer.from('a')))).toMatchObject({ ok: true });
+  });
+});

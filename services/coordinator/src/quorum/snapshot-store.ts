@@ -43,6 +43,8 @@ export class SnapshotStore {
     if (name === undefined) return { store, newest: undefined };
     const newest = decodeSnapshot(name, await disk.readFile(`${directory}/${name}`));
     store.#newest = newest.meta;
+    // A removal that was not durable: harmless, but the space is wanted back.
+    await store.#removeOlder(newest.meta);
     return { store, newest };
   }
 
