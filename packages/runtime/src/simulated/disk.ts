@@ -1,6 +1,6 @@
 import { type Disk, DiskError, type DiskFile, type DiskLock, type DiskStat } from '../disk.ts';
 import { nameOf, parentOf, type SimulatedDisk } from './device.ts';
-import type { FileContent } from './file-content.ts';
+import { FileContent } from './file-content.ts';
 import type { SimulatedProcess } from './process.ts';
 
 /** A process's view of its machine's disk. */
@@ -22,8 +22,8 @@ export class ProcessDisk implements Disk {
     const entry = this.#device.find(path);
     if (entry?.kind === 'directory') throw new DiskError('io', path, `cannot open ${path}: it is a directory`);
     if (entry) return this.#file(path, entry.content);
-    if (!options?.create || !this.#process.alive) throw this.#notFound('open', path);
-    return this.#file(path, this.#device.createFile(path));
+    if (!options?.create) throw this.#notFound('open', path);
+    return this.#file(path, this.#process.alive ? this.#device.createFile(path) : new FileContent());
   }
 
   async makeDirectory(path: string): Promise<void> {

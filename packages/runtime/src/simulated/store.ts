@@ -16,6 +16,7 @@ export class ProcessStores implements StoreFactory {
   }
 
   async open(path: string): Promise<Store> {
+    if (!this.#process.alive) return new Promise(() => {});
     const directory = this.#device.makeDirectory(path);
     directory.store ??= new StoreContent();
     const content = directory.store;
