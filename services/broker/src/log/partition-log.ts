@@ -517,6 +517,8 @@ export class PartitionLog {
     const target = Math.min(offset, this.#logEndOffset, this.damage?.offset ?? offset);
     const segment = this.#segmentOf(target);
     const cut = await segment.planCut(target);
+    // The batch begins before the log start: of what is left, nothing can be read (L3).
+    if (cut.offset < this.#logStartOffset) return this.#startOver(this.#logStartOffset);
     await checkpoints.recoveryPointLowered(this, cut.offset);
     this.#cuts++;
     this.#logEndOffset = cut.offset;

@@ -1,0 +1,408 @@
+import { batchesOf, validateBatch } from '@naru/record';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { formatCheckpoint } from './checkpoint-file.ts';
+import type { PartitionLog } from './partition-log.ts';
+import { batch, dataDirectory, LogWorld, readAll, topicId } from './testing/log-world.ts';
+
+/** A world whose log has `batches` batches of three records in epoch 0, all flushed. */
+async function flushedWorld(seed: string, batches: number) {
+  const world = new LogWorld(seed);
+  const log = await world.open();
+  await world.complete(log.leaderEpochs.assign(0, 0));
+  for (let i = 0; i < batches; i++) log.appendAsLeader(batch(3), 0, 0);
+  await world.complete(log.flush());
+  return { world, log };
+}
+
+/** The last segment's file and size. */
+function lastSegment(world: LogWorld): { path: string; size: number } {
+  const [path, size] = [...world.node.disk.files()].filter(([name]) => name.endsWith('.log')).at(-1) as [
+    string,
+    number,
+  ];
+  return { path, size };
+}
+
+describe('after kill -9', () => {
+  test('the log is what it was, and durable before it is used', async () => {
+    const { world, log } = await flushedWorld('kill', 20);
+    log.appendAsLeader(batch(2), 0, 0);
+    const before = await readAll(world, log);
+    world.node.crash();
+    const again = await world.open();
+    expect((await readAll(world, again)).equals(before)).toBe(true);
+    // Row 60: what was read from the page cache was synced before it counts as flushed.
+    expect(again.flushedOffset).toBe(again.logEndOffset);
+    world.node.losePower({ unsynced: 'lost' });
+    const third = await world.open();
+    expect((await readAll(world, third)).equals(before)).toBe(true);
+  });
+});
+
+describe('row 57', () => {
+  test('a last batch that ends at any byte is a torn tail and is cut', async () => {
+    for (let missing = 1; missing < 200; missing += 13) {
+      const { world, log } = await flushedWorld(`torn-${missing}`, 10);
+      const before = await readAll(world, log);
+      const { path, size } = lastSegment(world);
+      world.node.crash();
+      world.node.disk.truncateFile(path, size - missing);
+      const again = await world.open();
+      expect([again.state.kind, again.logEndOffset]).toEqual(['open', 27]);
+      expect(before.subarray(0, again.sizeBytes).equals(await readAll(world, again))).toBe(true);
+    }
+  });
+
+  test('zeros after the last batch are a torn tail (row 61)', async () => {
+    const { world, log } = await flushedWorld('zeros', 10);
+    const { path, size } = lastSegment(world);
+    const file = await world.complete(world.node.runtime.disk.open(path));
+    file.truncate(size + 700);
+    world.node.crash();
+    const again = await world.open();
+    expect([again.state.kind, again.logEndOffset]).toEqual(['open', log.logEndOffset]);
+    expect(world.node.disk.files().get(path)).toBe(size);
+  });
+
+  test('a bad batch with valid ones after it is damage: nothing is cut, nothing bad is served', async () => {
+    const { world } = await flushedWorld('middle', 30);
+    const files = world.node.disk.files();
+    world.node.crash();
+    world.node.disk.flipBit(world.path('00000000000000000000.log'), 8 * 400);
+    const again = await world.open();
+    expect(again.damage).toMatchObject({ offset: 3, reason: expect.stringContaining('valid batches follow') });
+    expect([again.logEndOffset, again.flushedOffset]).toEqual([3, 3]);
+    expect(world.manager.damaged).toEqual([`${topicId}:0`]);
+    for (const [path, size] of files) if (path.endsWith('.log')) expect(world.node.disk.files().get(path)).toBe(size);
+    expect(() => again.appendAsLeader(batch(1), 0, 0)).toThrow(expect.objectContaining({ code: 'damaged' }));
+  });
+
+  test('damage stays known over clean and unclean stops until a cut repairs it', async () => {
+    const { world } = await flushedWorld('known', 30);
+    world.node.crash();
+    world.node.disk.flipBit(world.path('00000000000000000000.log'), 8 * 400);
+    await world.open();
+    await world.complete(world.manager.close(5));
+    expect((await world.open()).damage).toMatchObject({ offset: 3 });
+    expect(world.manager.cleanShutdownEpoch).toBeUndefined();
+    world.node.crash();
+    const damaged = await world.open();
+    expect(damaged.damage).toMatchObject({ offset: 3 });
+    await world.complete(damaged.truncateTo(damaged.logEndOffset));
+    expect(damaged.state.kind).toBe('open');
+    damaged.appendAsLeader(batch(3), 0, 0);
+    await world.complete(damaged.flush());
+    world.node.losePower();
+    const repaired = await world.open();
+    expect([repaired.state.kind, repaired.logEndOffset]).toEqual(['open', 6]);
+  });
+
+  test('a bad last batch below the recovery point is damage, not a torn tail', async () => {
+    const { world, log } = await flushedWorld('below', 10);
+    await world.complete(world.manager.checkpoint());
+    const { path, size } = lastSegment(world);
+    world.node.crash();
+    world.node.disk.truncateFile(path, size - 5);
+    const again = await world.open();
+    expect(again.damage).toMatchObject({ offset: 27, reason: expect.stringContaining('below the recovery point') });
+    expect(world.node.disk.files().get(path)).toBe(size - 5);
+    expect(log.logEndOffset).toBe(30);
+  });
+
+  test('a log that ends below its recovery point is damaged, also when all files are gone', async () => {
+    const { world } = await flushedWorld('gone', 4);
+    await world.complete(world.manager.checkpoint());
+    const { path } = lastSegment(world);
+    world.node.crash();
+    const disk = world.node.restart().disk;
+    await world.complete(disk.remove(path));
+    const again = await world.open();
+    expect(again.damage).toMatchObject({ offset: 0, reason: expect.stringContaining('below the recovery point 12') });
+  });
+
+  test('a hole between segments is damage', async () => {
+    const { world } = await flushedWorld('hole', 30);
+    const paths = [...world.node.disk.files().keys()].filter((name) => name.endsWith('.log'));
+    expect(paths.length).toBeGreaterThan(2);
+    world.node.crash();
+    await world.complete(world.node.restart().disk.remove(paths[1] as string));
+    const again = await world.open();
+    expect(again.state.kind).toBe('damaged');
+    expect(again.logEndOffset).toBe(24);
+  });
+});
+
+describe('what can be built again', () => {
+  test('L8: missing, truncated and senseless indexes are rebuilt from the batches', async () => {
+    const { world, log } = await flushedWorld('indexes', 60);
+    const before = await readAll(world, log);
+    await world.complete(world.manager.close(1));
+    const disk = world.node.runtime.disk;
+    const indexes = [...world.node.disk.files().keys()].filter((name) => name.endsWith('index'));
+    expect(indexes.length).toBeGreaterThan(6);
+    for (const [i, path] of indexes.entries()) {
+      if (i % 3 === 0) await world.complete(disk.remove(path));
+      if (i % 3 === 1) world.node.disk.truncateFile(path, 5);
+      if (i % 3 === 2) for (let bit = 3; bit < 90; bit += 17) world.node.disk.flipBit(path, bit);
+    }
+    const again = await world.open();
+    expect(again.logEndOffset).toBe(log.logEndOffset);
+    expect((await readAll(world, again)).equals(before)).toBe(true);
+    expect(again.state.kind).toBe('open');
+  });
+
+  test('row 62: a lost or unreadable epoch checkpoint is rebuilt from the batches', async () => {
+    for (const loss of ['removed', 'garbled'] as const) {
+      const { world, log } = await flushedWorld(`epochs-${loss}`, 20);
+      await world.complete(log.leaderEpochs.assign(5, 60));
+      log.appendAsLeader(batch(3), 5, 0);
+      await world.complete(log.flush());
+      await world.complete(world.manager.checkpoint());
+      world.node.crash();
+      const disk = world.node.restart().disk;
+      const path = world.path('leader-epoch-checkpoint');
+      await world.complete(loss === 'removed' ? disk.remove(path) : disk.replaceFile(path, Buffer.from('0\n9\nx')));
+      const again = await world.open();
+      expect(again.leaderEpochs.entries).toEqual([
+        { epoch: 0, startOffset: 0 },
+        { epoch: 5, startOffset: 60 },
+      ]);
+    }
+  });
+
+  test('row 62: an assigned epoch survives a power loss although nothing was appended in it', async () => {
+    const { world, log } = await flushedWorld('assigned', 2);
+    await world.complete(log.leaderEpochs.assign(8, 6));
+    world.node.losePower({ unsynced: 'lost' });
+    expect((await world.open()).leaderEpochs.entries.at(-1)).toEqual({ epoch: 8, startOffset: 6 });
+  });
+});
+
+describe('power loss at every event', () => {
+  /** A life of the log with every kind of change; `acked` is what was promised as durable, `floor` what a cut left of it. */
+  async function life(
+    log: PartitionLog,
+    promises: { acked: number; history: Uint8Array[] },
+    world: LogWorld,
+  ): Promise<void> {
+    const append = (epoch: number, count: number): void => {
+      const bytes = batch(count);
+      log.appendAsLeader(bytes, epoch, 0);
+      promises.history.push(bytes);
+    };
+    const flush = async (): Promise<void> => {
+      await log.flush();
+      promises.acked = log.flushedOffset;
+    };
+    await log.leaderEpochs.assign(1, log.logEndOffset);
+    for (let i = 0; i < 12; i++) {
+      append(1, 3);
+      if (i % 2) await flush();
+    }
+    await world.manager.checkpoint();
+    promises.acked = Math.min(promises.acked, 12);
+    await log.truncateTo(12);
+    promises.history.length = 4;
+    await log.leaderEpochs.assign(2, log.logEndOffset);
+    for (let i = 0; i < 10; i++) {
+      append(2, 4);
+      const flushed = flush();
+      append(2, 1);
+      await flushed;
+    }
+    await log.deleteRecordsBefore(30);
+    await flush();
+    await world.manager.checkpoint();
+  }
+
+  test('whatever was promised is there, nothing bad is served, and the log goes on', async () => {
+    let outcomes = { open: 0, damaged: 0 };
+    for (let stopAt = 1; stopAt < 300; stopAt++) {
+      const world = new LogWorld(`power-${stopAt}`);
+      const log = await world.open();
+      const promises = { acked: 0, history: [] as Uint8Array[] };
+      const start = world.simulation.eventCount;
+      let isOver = false;
+      void life(log, promises, world).then(() => {
+        isOver = true;
+      });
+      await world.simulation.runUntil(() => isOver || world.simulation.eventCount >= start + (stopAt % 100));
+      world.node.losePower();
+      const again = await world.open();
+      expect(again.logEndOffset, `seed ${stopAt}`).toBeGreaterThanOrEqual(promises.acked);
+      const served = await readAll(world, again);
+      expectPrefix(served, Buffer.concat(promises.history), `seed ${stopAt}`);
+      outcomes = { ...outcomes, [again.state.kind]: outcomes[again.state.kind as 'open'] + 1 };
+      if (again.state.kind === 'damaged') await world.complete(again.truncateTo(again.logEndOffset));
+      await world.complete(again.leaderEpochs.assign(99, again.logEndOffset));
+      again.appendAsLeader(batch(2), 99, 0);
+      await world.complete(again.flush());
+      world.node.losePower();
+      const third = await world.open();
+      expect([third.state.kind, third.logEndOffset], `seed ${stopAt}`).toEqual(['open', again.logEndOffset]);
+    }
+    expect(outcomes.open).toBeGreaterThan(200);
+    expect(outcomes.damaged).toBeGreaterThan(0);
+  }, 60_000);
+});
+
+/** `served` continues `history` from some batch on, whole batches only, and every CRC is right (L4). */
+function expectPrefix(served: Buffer, history: Buffer, message: string): void {
+  let at = 0;
+  for (const { header, bytes, position } of batchesOf(served)) {
+    expect(validateBatch(served, position, { maxBatchBytes: 1e6, source: 'log' }).kind, message).toBe('valid');
+    const found = history.indexOf(bytes);
+    expect(found, `${message}: the batch at ${header.baseOffset} was never appended`).toBeGreaterThanOrEqual(at);
+    at = found;
+  }
+}
+
+describe('random lives', () => {
+  const operation = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant('append' as const),
+        counts: fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }),
+      }),
+    },
+    { weight: 3, arbitrary: fc.constant({ kind: 'flush' as const }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        kind: fc.constant('truncate' as const),
+        part: fc.double({ min: 0, max: 1, noNaN: true }),
+      }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant('delete' as const), part: fc.double({ min: 0, max: 1, noNaN: true }) }),
+    },
+    { weight: 1, arbitrary: fc.constant({ kind: 'checkpoint' as const }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant('start over' as const), skip: fc.integer({ min: 0, max: 50 }) }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant('stop' as const),
+        how: fc.constantFrom('clean' as const, 'kill' as const, 'power' as const),
+      }),
+    },
+  );
+
+  test('the log serves what a plain list of batches would, through stops of every kind', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer(), fc.array(operation, { minLength: 5, maxLength: 40 }), async (seed, operations) => {
+        const world = new LogWorld(seed);
+        let log = await world.open();
+        let model: { base: number; last: number; bytes: Uint8Array }[] = [];
+        let epoch = 0;
+        let start = 0;
+        let durable = 0;
+        await world.complete(log.leaderEpochs.assign(epoch, 0));
+        for (const operation of operations) {
+          switch (operation.kind) {
+            case 'append': {
+              const run = operation.counts.map((count) => batch(count));
+              const bytes = Buffer.concat(run);
+              log.appendAsLeader(bytes, epoch, 0);
+              for (const view of batchesOf(bytes))
+                model.push({ base: view.header.baseOffset, last: view.header.lastOffset, bytes: view.bytes });
+              break;
+            }
+            case 'flush':
+              await world.complete(log.flush());
+              durable = log.logEndOffset;
+              break;
+            case 'truncate': {
+              const offset = start + Math.floor((log.logEndOffset - start) * operation.part);
+              await world.complete(log.truncateTo(offset));
+              model = model.filter((entry) => entry.last >= start && entry.last < offset);
+              durable = Math.min(durable, log.logEndOffset);
+              epoch++;
+              await world.complete(log.leaderEpochs.assign(epoch, log.logEndOffset));
+              break;
+            }
+            case 'delete': {
+              const offset = start + Math.floor((log.logEndOffset - start) * operation.part);
+              await world.complete(log.deleteRecordsBefore(offset));
+              start = Math.max(start, offset);
+              break;
+            }
+            case 'checkpoint':
+              await world.complete(world.manager.checkpoint());
+              durable = log.logEndOffset;
+              break;
+            case 'start over':
+              start = log.logEndOffset + operation.skip;
+              await world.complete(log.truncateFullyAndStartAt(start));
+              model = [];
+              durable = start;
+              epoch++;
+              await world.complete(log.leaderEpochs.assign(epoch, start));
+              break;
+            case 'stop': {
+              if (operation.how === 'clean') await world.complete(world.manager.close(1));
+              if (operation.how !== 'power') world.node.crash();
+              else world.node.losePower();
+              log = await world.open();
+              if (operation.how === 'power') {
+                expect(log.logEndOffset).toBeGreaterThanOrEqual(durable);
+                model = model.filter((entry) => entry.last < log.logEndOffset);
+                if (log.state.kind === 'damaged') await world.complete(log.truncateTo(log.logEndOffset));
+              }
+              durable = log.logEndOffset;
+              epoch++;
+              await world.complete(log.leaderEpochs.assign(epoch, log.logEndOffset));
+              break;
+            }
+          }
+          model = model.filter((entry) => entry.last >= start);
+          expect(log.logStartOffset).toBe(start);
+          expect(log.logEndOffset).toBe(model.length === 0 ? log.logEndOffset : (model.at(-1)?.last as number) + 1);
+          expect(log.flushedOffset).toBeLessThanOrEqual(log.logEndOffset);
+        }
+        const expected = Buffer.concat(model.filter((entry) => entry.last >= start).map((entry) => entry.bytes));
+        expect((await readAll(world, log)).equals(expected)).toBe(true);
+        expectEpochsMatch(log, await readAll(world, log));
+      }),
+      { numRuns: 100 },
+    );
+  }, 120_000);
+});
+
+/** L2: the epoch vector is what a scan of the headers says, plus an epoch that was assigned at the end. */
+function expectEpochsMatch(log: PartitionLog, bytes: Buffer): void {
+  for (const { header } of batchesOf(bytes)) {
+    expect(log.leaderEpochs.epochOf(Math.max(header.baseOffset, log.logStartOffset))).toBe(header.partitionLeaderEpoch);
+  }
+  const starts = log.leaderEpochs.entries.map((entry) => entry.startOffset);
+  expect(starts).toEqual([...new Set(starts)].sort((a, b) => a - b));
+}
+
+test('a recovery point of an earlier partition of the same name does not make a new one look damaged', async () => {
+  const { world } = await flushedWorld('recreated', 10);
+  await world.complete(world.manager.checkpoint());
+  await world.complete(world.manager.delete(topicId, 0));
+  const log = await world.log('topic', 'CCCCCCCCCCCCCCCCCCCCCC');
+  await world.complete(log.leaderEpochs.assign(0, 0));
+  log.appendAsLeader(batch(1), 0, 0);
+  await world.complete(log.flush());
+  world.node.losePower();
+  await world.start();
+  expect((await world.log('topic', 'CCCCCCCCCCCCCCCCCCCCCC')).state.kind).toBe('open');
+});
+
+test("checkpoint files have Kafka's text format", async () => {
+  const { world } = await flushedWorld('format', 2);
+  await world.complete(world.manager.checkpoint());
+  const text = (path: string) => Buffer.from(world.node.disk.contentOf(path)).toString();
+  expect(text(`${dataDirectory}/recovery-point-offset-checkpoint`)).toBe('0\n1\ntopic 0 6\n');
+  expect(text(`${dataDirectory}/replication-offset-checkpoint`)).toBe('0\n1\ntopic 0 6\n');
+  expect(text(world.path('leader-epoch-checkpoint'))).toBe('0\n1\n0 0\n');
+  expect(text(world.path('partition.metadata'))).toBe(`version: 0\ntopic_id: ${topicId}\n`);
+  expect(Buffer.from(formatCheckpoint([])).toString()).toBe('0\n0\n');
+});
