@@ -38,6 +38,9 @@ export interface Disk {
   lock(directory: string): Promise<DiskLock>;
 }
 
+/** Kafka's name for what guards a log directory; `lock` leaves it there, and whoever lists the directory passes over it. */
+export const lockName = '.lock';
+
 /** Held until `release` or the end of the process. */
 export interface DiskLock {
   release(): Promise<void>;

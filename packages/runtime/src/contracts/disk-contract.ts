@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { type Disk, type DiskErrorCode, type DiskFile, isDiskError } from '../disk.ts';
+import { type Disk, type DiskErrorCode, type DiskFile, isDiskError, lockName } from '../disk.ts';
 import { inWorld } from './in-world.ts';
 import type { MakeWorld } from './world.ts';
 
@@ -190,6 +190,7 @@ function lockContract(make: MakeWorld): void {
     await settle(lock.release());
     const again = await settle(runtime.disk.lock(directory));
     await settle(again.release());
+    expect(await settle(runtime.disk.list(directory))).toEqual([lockName]);
   });
 
   test('a missing directory cannot be locked', async ({ runtime, directory, settle }) => {

@@ -1,11 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
-import { DiskError, type DiskLock } from '../disk.ts';
+import { DiskError, type DiskLock, lockName } from '../disk.ts';
 import { toDiskError } from './disk-error.ts';
-
-/** Kafka's name for the file that guards a log directory; here it is a directory. */
-const lockName = '.lock';
 
 /**
  * The lock is LevelDB's: an `fcntl` lock of the kernel on `.lock/LOCK`. Node has no file locks of its own, and a file that

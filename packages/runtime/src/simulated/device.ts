@@ -17,8 +17,8 @@ export const diskTimesDefault: DiskTimes = {
   sync: { minMs: 0.2, meanMs: 0.6 },
 };
 
-/** The next syncs of paths that contain `path` fail. */
-interface SyncFault {
+/** The next `left` calls on paths that contain `path` fail. */
+interface Fault {
   readonly path: string;
   left: number;
 }
@@ -32,7 +32,8 @@ export class SimulatedDisk {
   readonly #clock: WorldClock;
   readonly #random: SeededRandom;
   readonly #root: DirectoryEntry = { kind: 'directory', names: new Directory(), store: undefined };
-  readonly #syncFaults: SyncFault[] = [];
+  readonly #syncFaults: Fault[] = [];
+  readonly #readFaults: Fault[] = [];
   #usedBytes = 0;
   #capacityBytes = Number.POSITIVE_INFINITY;
   /** May be changed at any time: a slow disk is one with other times. */
@@ -47,6 +48,11 @@ export class SimulatedDisk {
   /** The next `count` syncs of paths that contain `path` fail with an input/output error and lose what they should have saved. */
   failSyncs(path = '', count = 1): void {
     this.#syncFaults.push({ path, left: count });
+  }
+
+  /** The next `count` reads of paths that contain `path` fail with an input/output error. */
+  failReads(path = '', count = 1): void {
+    this.#readFaults.push({ path, left: count });
   }
 
   /** Writes that make files longer fail once `bytes` more have been written; `Infinity` makes room again. */
@@ -98,12 +104,12 @@ export class SimulatedDisk {
 
   /** @internal Whether this sync is one that has to fail. */
   takeSyncFault(path: string): boolean {
-    const index = this.#syncFaults.findIndex((fault) => path.includes(fault.path));
-    const fault = this.#syncFaults[index];
-    if (fault === undefined) return false;
-    fault.left--;
-    if (fault.left === 0) this.#syncFaults.splice(index, 1);
-    return true;
+    return takeFault(this.#syncFaults, path);
+  }
+
+  /** @internal Throws when this read is one that has to fail. */
+  checkReadable(path: string): void {
+    if (takeFault(this.#readFaults, path)) throw inputOutputError('read', path);
   }
 
   /** @internal */
@@ -219,6 +225,19 @@ export class SimulatedDisk {
       else entry.content.losePower(mode, this.#random);
     }
   }
+}
+
+export function inputOutputError(action: string, path: string): DiskError {
+  return new DiskError('io', path, `cannot ${action} ${path}: the device reports an input/output error`);
+}
+
+function takeFault(faults: Fault[], path: string): boolean {
+  const index = faults.findIndex((fault) => path.includes(fault.path));
+  const fault = faults[index];
+  if (fault === undefined) return false;
+  fault.left--;
+  if (fault.left === 0) faults.splice(index, 1);
+  return true;
 }
 
 function notFound(path: string): DiskError {

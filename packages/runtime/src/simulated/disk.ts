@@ -1,5 +1,5 @@
-import { type Disk, DiskError, type DiskFile, type DiskLock, type DiskStat } from '../disk.ts';
-import { nameOf, parentOf, type SimulatedDisk } from './device.ts';
+import { type Disk, DiskError, type DiskFile, type DiskLock, type DiskStat, lockName } from '../disk.ts';
+import { inputOutputError, nameOf, parentOf, type SimulatedDisk } from './device.ts';
 import { FileContent } from './file-content.ts';
 import type { SimulatedProcess } from './process.ts';
 
@@ -49,6 +49,7 @@ export class ProcessDisk implements Disk {
     return this.#operation(() => {
       const entry = this.#device.find(path);
       if (entry?.kind !== 'file') throw this.#notFound('read', path);
+      this.#device.checkReadable(path);
       return entry.content.cached.read(0, entry.content.cached.length);
     });
   }
@@ -84,7 +85,7 @@ export class ProcessDisk implements Disk {
     const { names } = this.#device.directoryAt(path);
     const { changeCount } = names;
     await this.#process.wait(this.#device.syncMs());
-    if (this.#device.takeSyncFault(path)) throw syncFailed(path);
+    if (this.#device.takeSyncFault(path)) throw inputOutputError('sync', path);
     names.syncTo(changeCount);
   }
 
@@ -96,6 +97,7 @@ export class ProcessDisk implements Disk {
         throw new DiskError('locked', directory, `cannot lock ${directory}: another process uses it`);
       }
       this.#locks.add(lockKey);
+      if (this.#process.alive) this.#device.makeDirectory(`${lockKey}/${lockName}`);
       return {
         release: async () => {
           this.#locks.delete(lockKey);
@@ -129,10 +131,6 @@ function attempt<Result>(run: () => Result): Outcome<Result> {
   } catch (error) {
     return { ok: false, error };
   }
-}
-
-function syncFailed(path: string): DiskError {
-  return new DiskError('io', path, `cannot sync ${path}: the device reports an input/output error`);
 }
 
 class SimulatedFile implements DiskFile {
@@ -172,11 +170,13 @@ class SimulatedFile implements DiskFile {
   async read(position: number, length: number): Promise<Uint8Array> {
     this.#checkOpen('read');
     await this.#process.wait(this.#device.operationMs());
+    this.#device.checkReadable(this.path);
     return this.#content.cached.read(position, length);
   }
 
   readNow(position: number, length: number): Uint8Array {
     this.#checkOpen('read');
+    this.#device.checkReadable(this.path);
     return this.#content.cached.read(position, length);
   }
 
@@ -190,7 +190,7 @@ class SimulatedFile implements DiskFile {
     await this.#process.wait(this.#device.syncMs());
     if (this.#device.takeSyncFault(this.path)) {
       this.#content.forgetTo(changeCount);
-      this.#failure ??= syncFailed(this.path);
+      this.#failure ??= inputOutputError('sync', this.path);
     }
     if (this.#failure) throw this.#failure;
     this.#content.syncTo(changeCount);

@@ -9,6 +9,9 @@ import type { WorldClock } from './world-clock.ts';
  */
 const turnsPerTrip = 64;
 
+/** Events of one moment. Code that always asks for another turn would otherwise hang the run. */
+const eventsPerMomentMax = 1_000_000;
+
 /** The grain of virtual time, a power of two: sums and differences of times are then exact. */
 const ticksPerMs = 1_024;
 
@@ -26,6 +29,7 @@ export class EventLoop implements WorldClock {
   readonly #checks: (() => void)[] = [];
   #nowMs = 0;
   #eventCount = 0;
+  #eventsThisMoment = 0;
   #running = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -115,12 +119,24 @@ export class EventLoop implements WorldClock {
       owner.hold(event);
       return false;
     }
-    this.#nowMs = Math.max(this.#nowMs, event.timeMs);
+    this.#moveTo(event.timeMs);
     this.#eventCount++;
     this.#trace.mix(event.sequence);
     this.#trace.mix(event.timeMs * ticksPerMs);
     event.run = undefined;
     run();
     return true;
+  }
+
+  #moveTo(timeMs: number): void {
+    if (timeMs > this.#nowMs) {
+      this.#nowMs = timeMs;
+      this.#eventsThisMoment = 0;
+    }
+    this.#eventsThisMoment++;
+    assert(
+      this.#eventsThisMoment <= eventsPerMomentMax,
+      'virtual time stands still: something asks for turns without end',
+    );
   }
 }

@@ -15,6 +15,9 @@ function rank(unit: number): number {
 
 /** Where `key` is, or would be inserted, in a sorted list. */
 export function positionOf(keys: readonly string[], key: string): number {
+  // Logs grow at the end: most new keys are the last.
+  const last = keys.at(-1);
+  if (last === undefined || compareKeys(last, key) < 0) return keys.length;
   let low = 0;
   let high = keys.length;
   while (low < high) {

@@ -304,6 +304,18 @@ describe('faults of the disk', () => {
     expect(contentOf(node, '/d/log')).toBe('sxnc');
   });
 
+  test('reads can fail, one way and the other', async () => {
+    const simulation = createSimulation({ seed: 1 });
+    const node = simulation.addNode('a');
+    await setUp(simulation, node.runtime.disk);
+    const file = node.runtime.disk.openNow('/d/log');
+    node.disk.failReads('/d/log', 3);
+    expect(() => file.readNow(0, 1)).toThrow('input/output error');
+    await expect(simulation.complete(file.read(0, 1))).rejects.toMatchObject({ code: 'io' });
+    await expect(simulation.complete(node.runtime.disk.readFile('/d/log'))).rejects.toMatchObject({ code: 'io' });
+    expect(file.readNow(0, 1)).toHaveLength(1);
+  });
+
   test('a slow disk is one with other times', async () => {
     const simulation = createSimulation({ seed: 1 });
     const node = simulation.addNode('a');

@@ -159,6 +159,16 @@ describe('virtual time', () => {
     await expect(simulation.runFor(10)).rejects.toThrow('a bug in a callback');
   });
 
+  test('code that asks for turns without end is found out instead of hanging the run', async () => {
+    const simulation = createSimulation({ seed: 1 });
+    const { timers } = simulation.addNode('a').runtime;
+    const again = (): void => {
+      timers.nextTurn(again);
+    };
+    again();
+    await expect(simulation.runFor(1)).rejects.toThrow('virtual time stands still');
+  });
+
   test('the wall clock can be wrong and jump; the monotonic one does not care', async () => {
     const simulation = createSimulation({ seed: 1 });
     const [a, b] = [simulation.addNode('a'), simulation.addNode('b')];
