@@ -217,7 +217,7 @@ export class LogManager {
       if (kind.kind !== 'partition') continue;
       if ((await this.#disk.stat(`${directory.path}/${name}`))?.kind !== 'directory') continue;
       const topicId = await readTopicId(this.#disk, `${directory.path}/${name}`);
-      if (topicId === undefined && (await this.#disk.list(`${directory.path}/${name}`)).length === 0) {
+      if (topicId === undefined && (await this.#isUnborn(`${directory.path}/${name}`))) {
         // Its creation was cut short before it got an id: there is nothing to lose.
         await this.#disk.remove(`${directory.path}/${name}`);
         continue;
@@ -236,6 +236,10 @@ export class LogManager {
       }
     };
     await Promise.all(Array.from({ length: recoveriesMax }, openNext));
+  }
+
+  async #isUnborn(path: string): Promise<boolean> {
+    return (await this.#disk.list(path)).every((name) => name.endsWith('.tmp'));
   }
 
   async #openLog(home: LogDirectory, wanted: NewLog, options: { readonly isNew: boolean }): Promise<PartitionLog> {
@@ -273,8 +277,9 @@ export class LogManager {
     this.#logs.delete(keyOf(log.topicId, log.partition));
     this.#homes.delete(log);
     home.logs.delete(log);
+    // A log that failed cannot be flushed; its directory is moved all the same.
     if (as === 'deleted') await log.abandon();
-    else await log.close();
+    else await succeeds(() => log.close());
     const path = await home.rename(partitionDirectoryName(log.topic, log.partition), as);
     await home.forget(log.topic, log.partition);
     return path;

@@ -312,16 +312,18 @@ export class PartitionLog {
   }
 
   /** Moves the log start forward, to the log end at most, and deletes segments below it. */
-  async deleteRecordsBefore(offset: number): Promise<void> {
-    const target = Math.min(offset, this.#logEndOffset);
-    if (target <= this.#logStartOffset) return;
-    await this.#options.checkpoints.logStartMoved(this, target);
-    this.#logStartOffset = Math.max(this.#logStartOffset, target);
-    this.leaderEpochs.truncateFromStart(this.#logStartOffset);
-    const kept = this.#segments.findIndex(
-      (segment, i) => i === this.#segments.length - 1 || segment.nextOffset > target,
-    );
-    for (const segment of this.#segments.splice(0, kept)) await this.#removeLater(segment);
+  deleteRecordsBefore(offset: number): Promise<void> {
+    return this.#exclusive(async () => {
+      this.#assertReadable();
+      const target = Math.min(offset, this.#logEndOffset);
+      if (target <= this.#logStartOffset) return;
+      await this.#options.checkpoints.logStartMoved(this, target);
+      this.#logStartOffset = target;
+      this.leaderEpochs.truncateFromStart(target);
+      const last = this.#segments.length - 1;
+      const kept = this.#segments.findIndex((segment, i) => i === last || segment.nextOffset > target);
+      for (const segment of this.#segments.splice(0, kept)) await this.#removeLater(segment);
+    });
   }
 
   /** Deletes old segments by `retention.ms` and `retention.bytes`, none at or above the high watermark. Returns how many. */
@@ -504,11 +506,18 @@ export class PartitionLog {
     assert(!this.#isCutting, 'one cut at a time');
     this.#isCutting = true;
     try {
+      await this.#exclusive(work);
+    } finally {
+      this.#isCutting = false;
+    }
+  }
+
+  /** One change of the segments at a time, and none of them during a sync. */
+  async #exclusive(work: () => Promise<void>): Promise<void> {
+    try {
       await this.#commit.exclusive(work);
     } catch (error) {
       throw isDiskError(error) ? this.#fail(error) : error;
-    } finally {
-      this.#isCutting = false;
     }
   }
 
