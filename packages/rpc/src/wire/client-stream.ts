@@ -54,9 +54,14 @@ export class ClientWireStream<Out, In> extends WireStream<Out, In> {
       this.receivedEnd();
       this.receivedClose(undefined);
     }
-    // What we have not sent yet, nobody will read.
+    this.#leave();
+  }
+
+  /** What we have not sent yet, nobody will read. An end is better than a reset: servers limit the rate of resets. */
+  #leave(): void {
     this.dropPending();
-    resetQuietly(this.http, constants.NGHTTP2_NO_ERROR);
+    if (this.writing) resetQuietly(this.http, constants.NGHTTP2_NO_ERROR);
+    else if (!this.http.writableEnded) this.http.end();
   }
 
   protected onHttpClose(): void {

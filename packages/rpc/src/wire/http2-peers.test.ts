@@ -115,6 +115,34 @@ describe('servers that fall silent', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
+  test('keepalive leaves a quiet connection alone whose peer answers', async () => {
+    const server = await rpc.serve({ host, port: 0 }, [unary(brokerMethods.metadata, () => metadata('ok'))], {
+      keepaliveMs: 30,
+    });
+    const channel = await rpc.connect(server.address, { limits: { keepaliveMs: 30 } });
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(await channel.call(brokerMethods.metadata, metadataRequest())).toMatchObject({ clusterId: 'ok' });
+    await channel.close();
+    await server.close();
+  });
+
+  test('thousands of calls and of refused streams on one connection are no attack', async () => {
+    const server = await rpc.serve({ host, port: 0 }, [unary(brokerMethods.metadata, () => metadata('ok'))]);
+    const channel = await rpc.connect(server.address);
+    for (let round = 0; round < 30; round += 1) {
+      const calls = Array.from({ length: 200 }, () => channel.call(brokerMethods.metadata, metadataRequest()));
+      const refused = Array.from({ length: 50 }, () => {
+        const recorder = new Recorder<broker.ProduceResponse>();
+        channel.open(brokerMethods.produce).handle(recorder);
+        return recorder.closed();
+      });
+      expect((await Promise.all(calls)).length).toBe(200);
+      for (const close of await Promise.all(refused)) expect(close).toMatchObject({ code: 'unimplemented' });
+    }
+    await channel.close();
+    await server.close();
+  });
+
   test('a port that is in use is a NetworkError that names the address', async () => {
     const first = await rpc.serve({ host, port: 0 }, []);
     await expect(rpc.serve(first.address, [])).rejects.toMatchObject({

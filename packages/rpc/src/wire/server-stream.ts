@@ -38,7 +38,7 @@ export class ServerWireStream extends WireStream<unknown, unknown> {
   }
 
   protected beforeWrite(): void {
-    if (this.#http.headersSent || this.#http.destroyed) return;
+    if (this.#http.headersSent || this.#http.destroyed || this.#http.closed) return;
     this.#http.respond({ ':status': 200, 'content-type': grpcContentType }, { waitForTrailers: true });
   }
 

@@ -12,8 +12,8 @@ const headerPairsMax = 64;
 /** Megabytes of a session's buffers, after which new streams are refused. */
 const sessionMegabytesMax = 256;
 /** Streams that a client may open and reset at once, and per second from then on (CVE-2023-44487). */
-const streamResetBurst = 1_000;
-const streamResetRate = 100;
+const streamResetBurst = 5_000;
+const streamResetRate = 1_000;
 const invalidFramesMax = 100;
 const rejectedStreamsMax = 1_000;
 const settingsEntriesMax = 32;

@@ -13,6 +13,9 @@ import { openWindow, sessionOptions } from './session-options.ts';
 import { timeoutHeader } from './status-headers.ts';
 import type { WireConnection } from './wire-stream.ts';
 
+/** How long a closing channel waits for the other side to take what is waiting to leave. */
+const closeLingerMs = 1_000;
+
 /** One HTTP/2 connection to a server. */
 export class WireChannel implements RpcChannel, WireConnection {
   readonly remote: Address;
@@ -69,7 +72,13 @@ export class WireChannel implements RpcChannel, WireConnection {
     this.#refuse('the connection was closed on this side');
     // Not `session.destroy()`, which would first cancel every stream: the other side is to see a closed connection.
     this.#socket.destroySoon();
-    return new Promise((resolve) => this.onClose(resolve));
+    const timer = this.timers.after(closeLingerMs, () => this.#socket.destroy());
+    return new Promise((resolve) => {
+      this.onClose(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   #open<Request, Response>(
@@ -135,6 +144,7 @@ export function connectWire(
     const timer = timers.after(timeoutMs, () => {
       cause = `no answer within ${timeoutMs} ms`;
       session.destroy();
+      socket.destroy();
     });
     // After the connection stands these only keep 'error' from ending the process: 'close' follows.
     socket.on('error', (error) => {

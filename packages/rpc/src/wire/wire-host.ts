@@ -21,6 +21,7 @@ const closeLingerMs = 1_000;
 
 interface ServerConnection extends WireConnection {
   readonly remote: Address;
+  readonly socket: Socket;
   readonly streams: Set<ServerWireStream>;
 }
 
@@ -68,6 +69,7 @@ export class WireHost {
       timers: this.#options.timers,
       isGone: () => session.destroyed || socket.destroyed,
       remote: { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+      socket,
       streams: new Set(),
     };
   }
@@ -82,7 +84,7 @@ export class WireHost {
   #closeSession(session: ServerHttp2Session, connection: ServerConnection): Promise<void> {
     const { timers } = this.#options;
     return new Promise((resolve) => {
-      const timer = timers.after(closeLingerMs, () => session.destroy());
+      const timer = timers.after(closeLingerMs, () => connection.socket.destroy());
       session.once('close', () => {
         timer.cancel();
         resolve();

@@ -41,7 +41,10 @@ export abstract class WireStream<Out, In> extends MessageStream<Out, In> {
     this.#unframer = new MessageUnframer(connection.limits.messageBytesMax, (bytes) => this.receivedMessage(bytes));
     http.on('data', (chunk: Buffer) => this.#received(chunk));
     http.on('end', () => this.onHttpEnd(this.#unframer.idle));
-    http.on('close', () => this.onHttpClose());
+    http.on('close', () => {
+      this.dropPending();
+      this.onHttpClose();
+    });
     // Every error ends in 'close'; an 'error' event without a listener would end the process.
     http.on('error', () => {});
   }
@@ -95,7 +98,7 @@ export abstract class WireStream<Out, In> extends MessageStream<Out, In> {
   }
 
   #flush(): void {
-    if (this.http.destroyed) return;
+    if (this.http.destroyed || this.http.closed) return;
     const bytes = this.#framer.bytes;
     if (bytes > 0) this.#write(bytes);
     if (this.#endWanted && !this.http.writableEnded) {
