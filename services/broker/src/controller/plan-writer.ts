@@ -1,4 +1,4 @@
-import type { CoordinatorError, CoordinatorSession, WriteOperation, Zxid } from '@naru/coordinator-client';
+import type { CoordinatorError, CoordinatorSession, Stat, WriteOperation, Zxid } from '@naru/coordinator-client';
 import type { Logger } from '@naru/observability';
 import { isCoordinatorError } from '../cluster/coordinator-errors.ts';
 import { paths } from '../cluster/znode-paths.ts';
@@ -22,8 +22,10 @@ export class FencedControllerError extends Error {
 export interface PlanResult {
   /** Of the last write; the metadata shows all of them from there on. */
   readonly zxid: Zxid;
-  /** To be decided again: their state is another one than the decision was made on (row 24). */
+  /** Their state is another one than the decision was made on (row 24): the change that tells it is on its way, or was seen meanwhile. */
   readonly conflicts: readonly PartitionKey[];
+  /** Not written for no fault of theirs: to be decided again. */
+  readonly unwritten: readonly PartitionKey[];
 }
 
 /** Writes plans. Groups of one plan are under way at the same time: they are about different partitions. Throws `FencedControllerError`. */
@@ -43,6 +45,7 @@ export class PlanWriter {
     return {
       zxid: Math.max(0, ...results.map((result) => result.zxid)),
       conflicts: results.flatMap((result) => result.conflicts),
+      unwritten: results.flatMap((result) => result.unwritten),
     };
   }
 
@@ -73,34 +76,42 @@ export class PlanWriter {
     let zxid = 0;
     while (current !== undefined) {
       const result = await this.writeMulti(current.operations);
-      if (result.ok) return { zxid: result.zxid, conflicts };
-      // A repetition is mostly refused by its own first attempt: all of the group is looked at again instead of partition by partition.
-      const failed = result.isRepeat ? current.writes : failedWrites(current, result.error);
-      for (const { topic, partition } of failed) conflicts.push({ topic, partition });
-      zxid = Math.max(zxid, ...(await Promise.all(failed.slice(0, rereadsMax).map((write) => this.#reread(write)))));
-      const dropped = new Set(failed);
-      const rest: readonly PartitionWrite[] = current.writes.filter((write) => !dropped.has(write));
+      if (result.ok) return { zxid: result.zxid, conflicts, unwritten: [] };
+      const failed = new Set(failedWrites(current, result.error));
+      conflicts.push(...keysOf(failed));
+      zxid = Math.max(zxid, ...(await this.#reread([...failed].slice(0, rereadsMax))));
+      const rest: readonly PartitionWrite[] = current.writes.filter((write) => !failed.has(write));
+      // A repetition is mostly refused by its own first attempt: better to look again than to be refused partition by partition.
+      if (result.isRepeat) return { zxid, conflicts, unwritten: keysOf(rest) };
       current = groupWrites(rest, this.#guard, Math.max(1, rest.length))[0];
     }
-    return { zxid, conflicts };
+    return { zxid, conflicts, unwritten: [] };
   }
 
-  /** The zxid from which on the metadata shows what we collided with. */
-  async #reread(write: PartitionWrite): Promise<Zxid> {
+  /** The zxids from which on the metadata shows what we collided with. */
+  async #reread(writes: readonly PartitionWrite[]): Promise<readonly Zxid[]> {
+    return Promise.all(
+      writes.map(async ({ topic, partition, expectedVersion }) => {
+        const stat = await this.#exists(paths.partitionState(topic, partition));
+        const fields = { topic, partition, expectedVersion, found: stat?.version };
+        this.#logger.info(fields, 'a partition changed while it was decided');
+        return stat?.mzxid ?? 0;
+      }),
+    );
+  }
+
+  async #exists(path: string): Promise<Stat | undefined> {
     try {
-      const node = await this.#session.getData(paths.partitionState(write.topic, write.partition));
-      const { topic, partition, expectedVersion } = write;
-      this.#logger.info(
-        { topic, partition, expectedVersion, found: node?.stat.version },
-        'a partition changed while it was decided',
-      );
-      return node?.stat.mzxid ?? 0;
+      return await this.#session.exists(path);
     } catch (error) {
-      if (isCoordinatorError(error, 'session-expired'))
-        throw new FencedControllerError('the session is over', { cause: error });
-      throw error;
+      if (!isCoordinatorError(error, 'session-expired')) throw error;
+      throw new FencedControllerError('the session is over', { cause: error });
     }
   }
+}
+
+function keysOf(writes: Iterable<PartitionWrite>): readonly PartitionKey[] {
+  return [...writes].map(({ topic, partition }) => ({ topic, partition }));
 }
 
 export type MultiResult =

@@ -200,7 +200,7 @@ export class ControllerTerm {
       this.#options.logger.info({ ...member }, 'a broker is shutting down; its leaderships move');
       for (let attempt = 0; attempt < attemptsMax; attempt++) {
         const result = await this.#decide({ kind: 'broker-stopping', brokerId: member.brokerId });
-        if (result.conflicts.length === 0) break;
+        if (result.conflicts.length + result.unwritten.length === 0) break;
       }
       return this.#leaderships(member.brokerId);
     });
@@ -321,10 +321,10 @@ export class ControllerTerm {
 
   async #decide(event: PlannerEvent): Promise<PlanResult> {
     const writes = plan(this.#view(), event);
-    if (writes.length === 0) return { zxid: 0, conflicts: [] };
+    if (writes.length === 0) return { zxid: 0, conflicts: [], unwritten: [] };
     const result = await this.#writer.writePlan(writes);
     await this.#options.publisher.waitFor(result.zxid);
-    for (const key of result.conflicts) this.#markDirty(key);
+    for (const key of result.unwritten) this.#markDirty(key);
     this.#report(writes, result);
     return result;
   }

@@ -35,6 +35,7 @@ export class CoordinatorModel {
   readonly log: { readonly session: string; readonly operations: readonly WriteOperation[]; readonly zxid: Zxid }[] =
     [];
   #sessions: ModelSession[] = [];
+  readonly #childCounts = new Map<string, number>();
 
   openSession(): ModelSession {
     this.zxid += 1;
@@ -49,7 +50,7 @@ export class CoordinatorModel {
     session.isLive = false;
     const own = [...this.nodes].filter(([, node]) => node.stat.ephemeralOwner === session.id).map(([path]) => path);
     this.zxid += 1;
-    for (const path of own) this.nodes.delete(path);
+    for (const path of own) this.#remove(path);
     this.#publish(own.sort().map((path) => ({ kind: 'deleted', path })));
   }
 
@@ -88,10 +89,10 @@ export class CoordinatorModel {
     const node = this.nodes.get(path);
     if (operation.kind === 'create') {
       if (node !== undefined) return 'node-exists';
-      if (!this.nodes.has(path.slice(0, path.lastIndexOf('/')) || '/')) return 'no-node';
+      if (!this.nodes.has(parentOf(path))) return 'no-node';
       const stat = newStat(this.zxid, operation.ephemeral ? session.id : '', operation.data.length);
-      this.nodes.set(path, { data: operation.data, stat });
-      undo.push(() => this.nodes.delete(path));
+      this.#insert(path, { data: operation.data, stat });
+      undo.push(() => this.#remove(path));
       changes.push({ kind: 'created', node: { path, data: operation.data, stat } });
       results.push({ path, stat });
       return undefined;
@@ -105,19 +106,30 @@ export class CoordinatorModel {
       return undefined;
     }
     const before = { ...node };
-    undo.push(() => this.nodes.set(path, before));
     if (operation.kind === 'delete') {
-      if ([...this.nodes.keys()].some((other) => other.startsWith(`${path}/`))) return 'not-empty';
-      this.nodes.delete(path);
+      if ((this.#childCounts.get(path) ?? 0) > 0) return 'not-empty';
+      this.#remove(path);
+      undo.push(() => this.#insert(path, before));
       changes.push({ kind: 'deleted', path });
       results.push({ path, stat: undefined });
       return undefined;
     }
+    undo.push(() => this.nodes.set(path, before));
     const stat = { ...node.stat, version: node.stat.version + 1, mzxid: this.zxid, dataLength: operation.data.length };
     this.nodes.set(path, { data: operation.data, stat });
     changes.push({ kind: 'changed', node: { path, data: operation.data, stat } });
     results.push({ path, stat });
     return undefined;
+  }
+
+  #insert(path: string, node: Node): void {
+    this.nodes.set(path, node);
+    this.#childCounts.set(parentOf(path), (this.#childCounts.get(parentOf(path)) ?? 0) + 1);
+  }
+
+  #remove(path: string): void {
+    this.nodes.delete(path);
+    this.#childCounts.set(parentOf(path), (this.#childCounts.get(parentOf(path)) ?? 0) - 1);
   }
 
   #publish(changes: readonly WatchChange[]): void {
@@ -230,6 +242,10 @@ export class ModelSession implements CoordinatorSession {
   #refuseWhenOver(): void {
     if (!this.isLive) throw new CoordinatorError('session-expired', `${this.id} is over`);
   }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf('/')) || '/';
 }
 
 function newStat(zxid: Zxid, ephemeralOwner: string, dataLength: number): Stat {
