@@ -179,6 +179,32 @@ describe('what can be built again', () => {
   });
 });
 
+test('row 62: epochs that a follower met in batches are as durable as the batches', async () => {
+  const world = new LogWorld('follower-epochs');
+  await world.start();
+  const leader = await world.log('leader', 'BBBBBBBBBBBBBBBBBBBBBB');
+  const log = await world.log();
+  for (const epoch of [2, 5, 6]) {
+    await world.complete(leader.leaderEpochs.assign(epoch, leader.logEndOffset));
+    for (let i = 0; i < 12; i++) leader.appendAsLeader(batch(3), epoch, 0);
+  }
+  log.appendAsFollower(await readAll(world, leader));
+  log.appendAsFollower(await followUp(world, leader));
+  await world.complete(log.flush());
+  await world.complete(world.manager.checkpoint());
+  const { entries } = log.leaderEpochs;
+  expect(entries.map(({ epoch }) => epoch)).toEqual([2, 5, 6, 7]);
+  world.node.losePower({ unsynced: 'lost' });
+  expect((await world.open()).leaderEpochs.entries).toEqual(entries);
+});
+
+async function followUp(world: LogWorld, leader: PartitionLog): Promise<Uint8Array> {
+  const from = leader.logEndOffset;
+  await world.complete(leader.leaderEpochs.assign(7, from));
+  leader.appendAsLeader(batch(3), 7, 0);
+  return readAll(world, leader, from);
+}
+
 describe('power loss at every event', () => {
   /** A life of the log with every kind of change; `acked` is what was promised as durable, `floor` what a cut left of it. */
   async function life(
@@ -284,6 +310,16 @@ describe('random lives', () => {
       weight: 1,
       arbitrary: fc.record({ kind: fc.constant('start over' as const), skip: fc.integer({ min: 0, max: 50 }) }),
     },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('full' as const), room: fc.nat(400) }) },
+    { weight: 1, arbitrary: fc.constant({ kind: 'broken sync' as const }) },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        kind: fc.constant('read' as const),
+        part: fc.double({ min: 0, max: 1, noNaN: true }),
+        maxBytes: fc.nat(3_000),
+      }),
+    },
     {
       weight: 2,
       arbitrary: fc.record({
@@ -297,6 +333,7 @@ describe('random lives', () => {
     await fc.assert(
       fc.asyncProperty(fc.integer(), fc.array(operation, { minLength: 5, maxLength: 40 }), async (seed, operations) => {
         const world = new LogWorld(seed);
+        world.tailBytes = [0, 1_000, 1_000_000][Math.abs(seed) % 3] as number;
         let log = await world.open();
         let model: { base: number; last: number; bytes: Uint8Array }[] = [];
         let epoch = 0;
@@ -311,6 +348,46 @@ describe('random lives', () => {
               log.appendAsLeader(bytes, epoch, 0);
               for (const view of batchesOf(bytes))
                 model.push({ base: view.header.baseOffset, last: view.header.lastOffset, bytes: view.bytes });
+              break;
+            }
+            case 'full': {
+              world.node.disk.fillUpAfter(operation.room);
+              const bytes = Buffer.concat([batch(1), batch(1)]);
+              try {
+                log.appendAsLeader(bytes, epoch, 0);
+                for (const { header, bytes: whole } of batchesOf(bytes))
+                  model.push({ base: header.baseOffset, last: header.lastOffset, bytes: whole });
+              } catch (error) {
+                expect(error).toMatchObject({ code: 'full' });
+              }
+              world.node.disk.fillUpAfter(Number.POSITIVE_INFINITY);
+              break;
+            }
+            case 'broken sync': {
+              world.node.disk.failSyncs('.log', 1);
+              const bytes = batch(1);
+              const { baseOffset, lastOffset } = log.appendAsLeader(bytes, epoch, 0);
+              model.push({ base: baseOffset, last: lastOffset, bytes });
+              await expect(world.complete(log.flush())).rejects.toMatchObject({ code: 'failed' });
+              world.node.losePower();
+              log = await world.open();
+              expect(log.logEndOffset).toBeGreaterThanOrEqual(durable);
+              model = model.filter((entry) => entry.last < log.logEndOffset);
+              if (log.state.kind === 'damaged') await world.complete(log.truncateTo(log.logEndOffset));
+              durable = log.logEndOffset;
+              epoch++;
+              await world.complete(log.leaderEpochs.assign(epoch, log.logEndOffset));
+              break;
+            }
+            case 'read': {
+              const offset = start + Math.floor((log.logEndOffset - start) * operation.part);
+              const result = await world.complete(log.read(offset, operation.maxBytes, log.logEndOffset));
+              if (result.kind !== 'batches') throw new Error(result.kind);
+              const holding = model.findIndex((entry) => entry.last >= offset);
+              const served = Buffer.concat(result.records);
+              const expected = holding < 0 ? [] : model.slice(holding).map((entry) => entry.bytes);
+              expect(Buffer.concat(expected).subarray(0, served.length).equals(served)).toBe(true);
+              expect(served.length > 0).toBe(holding >= 0);
               break;
             }
             case 'flush':

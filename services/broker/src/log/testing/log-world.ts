@@ -24,6 +24,8 @@ export class LogWorld {
   readonly node: SimulatedNode;
   readonly failures: StorageError[] = [];
   config: LogConfig;
+  /** Memory for the newest batches: decides what is read from memory and what from disk. */
+  tailBytes = 1_000;
   #manager: LogManager | undefined;
 
   constructor(seed: number | string, config: LogConfig = smallConfig) {
@@ -41,9 +43,7 @@ export class LogWorld {
     return this.simulation.complete(promise);
   }
 
-  async start(
-    options: { readonly brokerId?: number; readonly clusterId?: string; readonly tailBytes?: number } = {},
-  ): Promise<LogManager> {
+  async start(options: { readonly brokerId?: number; readonly clusterId?: string } = {}): Promise<LogManager> {
     if (!this.node.alive) this.node.restart();
     this.#manager = await this.complete(
       LogManager.open({
@@ -53,7 +53,7 @@ export class LogWorld {
         brokerId: options.brokerId ?? 1,
         clusterId: options.clusterId ?? 'cluster',
         defaultConfig: this.config,
-        tailBytesMax: options.tailBytes ?? 1_000,
+        tailBytesMax: this.tailBytes,
         checkpointIntervalMs: 1_000_000,
         retentionIntervalMs: 1_000_000,
         highWatermarkOf: (log) => log.logEndOffset,
