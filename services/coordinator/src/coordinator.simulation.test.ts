@@ -154,6 +154,37 @@ describe('sessions', () => {
   });
 });
 
+describe('reads', () => {
+  test('a leader that slept through an election answers no read from its old state (rows 28, 29)', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 31 });
+    const faithful = await quorum.open(quorum.addClient('faithful'), { timeoutMs: 20_000 });
+    const restless = await quorum.open(quorum.addClient('restless'), { timeoutMs: 20_000 });
+    await quorum.sim.complete(faithful.write([{ kind: 'create', path: '/a', data: bytes('old') }]));
+    const leader = quorum.leader;
+    quorum.host(leader).pause();
+    quorum.sim.network.resetConnections(`c${leader}`, 'restless');
+    await quorum.sim.complete(restless.write([{ kind: 'set-data', path: '/a', data: bytes('new') }]));
+    const read = faithful.getData('/a');
+    await quorum.sim.runFor(100);
+    quorum.host(leader).resume();
+    expect(textOf(await quorum.sim.complete(read))).toBe('new');
+  });
+
+  test('what a client wrote it reads, whoever leads meanwhile (session order)', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 32 });
+    const session = await quorum.open(quorum.addClient('client'));
+    const writes = [session.write([{ kind: 'create', path: '/a', data: bytes('0') }])];
+    for (let i = 1; i <= 50; i += 1)
+      writes.push(session.write([{ kind: 'set-data', path: '/a', data: bytes(String(i)) }]));
+    const read = session.getData('/a');
+    const after = session.write([{ kind: 'set-data', path: '/a', data: bytes('after') }]);
+    expect(textOf(await quorum.sim.complete(read))).toBe('50');
+    await quorum.sim.complete(Promise.all([...writes, after]));
+    quorum.crash(quorum.leader);
+    expect(textOf(await quorum.sim.complete(session.getData('/a')))).toBe('after');
+  });
+});
+
 describe('tools', () => {
   test('every node answers Status; leadership is handed over without losing a session', async () => {
     const quorum = await SimulatedQuorum.start({ seed: 21 });
@@ -184,7 +215,10 @@ describe('tools', () => {
 class Worker {
   readonly id: number;
   readonly acknowledged: string[] = [];
-  readonly history: RegisterOperation[] = [];
+  /** By register. */
+  readonly histories = new Map<string, RegisterOperation[]>();
+  /** The register that all workers use now: a new one for each fault keeps the histories short. */
+  register = '';
   lastValue = 0;
   lastAcknowledged = 0;
   stopping = false;
@@ -201,10 +235,12 @@ class Worker {
 
   async run(): Promise<void> {
     while (!this.stopping) {
-      await this.#count();
-      await this.#enlist();
-      if (this.history.length < 14) await this.#register();
-      await sleep(this.#node.runtime.timers, 20 + this.#node.runtime.random.nextInt(150));
+      const { random, timers } = this.#node.runtime;
+      const what = random.nextInt(4);
+      if (what === 0) await this.#count();
+      else if (what === 1) await this.#enlist();
+      else await this.#useRegister();
+      await sleep(timers, 20 + random.nextInt(150));
     }
   }
 
@@ -225,22 +261,18 @@ class Worker {
     if (created !== undefined) this.acknowledged.push(created);
   }
 
-  async #register(): Promise<void> {
+  async #useRegister(): Promise<void> {
+    const path = this.register;
+    const history = this.histories.get(path) ?? [];
+    this.histories.set(path, history);
     const calledMs = this.#nowMs();
     if (this.#node.runtime.random.nextInt(2) === 0) {
       const value = `${this.id}.${this.lastValue}`;
-      const done = await this.#tried(
-        this.#session.write([{ kind: 'set-data', path: '/register', data: bytes(value) }]),
-      );
-      this.history.push({
-        kind: 'write',
-        value,
-        calledMs,
-        returnedMs: done ? this.#nowMs() : Number.POSITIVE_INFINITY,
-      });
+      const done = await this.#tried(this.#session.write([{ kind: 'set-data', path, data: bytes(value) }]));
+      history.push({ kind: 'write', value, calledMs, returnedMs: done ? this.#nowMs() : Number.POSITIVE_INFINITY });
     } else {
-      const value = textOf(await this.#session.getData('/register'));
-      this.history.push({ kind: 'read', value: value === '' ? undefined : value, calledMs, returnedMs: this.#nowMs() });
+      const value = textOf(await this.#session.getData(path));
+      history.push({ kind: 'read', value: value === '' ? undefined : value, calledMs, returnedMs: this.#nowMs() });
     }
   }
 
@@ -257,14 +289,19 @@ class Worker {
 
 describe.each([101, 102, 103, 104, 105, 106])('under faults, seed %i', (seed) => {
   test('no acknowledged write is lost, sessions live, watches see each change once, registers are linearizable (Z8, Z10, Z12)', async () => {
-    const quorum = await SimulatedQuorum.start({ seed, config: { 'snapshot.threshold.entries': 100 } });
+    const quorum = await SimulatedQuorum.start({
+      seed,
+      config: { 'snapshot.threshold.entries': 100, 'watch.history.entries': seed % 2 === 0 ? 65_536 : 8 },
+    });
     const { sim } = quorum;
     const workers = await workersOf(quorum, 4);
     const observer = await quorum.open(quorum.addClient('observer'), { timeoutMs: 20_000 });
     const mirror = new Mirror(observer);
+    await useRegister(quorum, observer, workers, '/register-0');
     const runs = Promise.all(workers.map((worker) => worker.run()));
     runs.catch(() => {});
-    for (let round = 0; round < 6; round += 1) {
+    for (let round = 1; round <= 6; round += 1) {
+      await useRegister(quorum, observer, workers, `/register-${round}`);
       await sim.runFor(1_000 + sim.random.nextInt(2_000));
       const fault = faults[sim.random.nextInt(faults.length)] ?? 'crash-leader';
       await sim.runFor(inject(quorum, fault) + 100);
@@ -277,7 +314,10 @@ describe.each([101, 102, 103, 104, 105, 106])('under faults, seed %i', (seed) =>
     const tree = await treeOf(quorum, observer);
     await sim.runUntil(() => [...mirror.nodes].length === tree.size);
     expect([...mirror.nodes].sort()).toEqual([...tree].sort());
-    expect(isLinearizable(workers.flatMap((worker) => worker.history))).toBe(true);
+    for (let round = 1; round <= 6; round += 1) {
+      const history = workers.flatMap((worker) => worker.histories.get(`/register-${round}`) ?? []);
+      expect(isLinearizable(history), `register ${round}`).toBe(true);
+    }
     expect(workers.reduce((sum, worker) => sum + worker.acknowledged.length, 0)).toBeGreaterThan(50);
   });
 });
@@ -288,7 +328,7 @@ async function workersOf(quorum: SimulatedQuorum, count: number): Promise<Worker
     const client = quorum.addClient(`client-${id}`);
     const session = await quorum.open(client, { timeoutMs: 20_000 });
     if (id === 1) {
-      const paths = ['/counters', '/queue', '/register', '/living'];
+      const paths = ['/counters', '/queue', '/living'];
       await quorum.sim.complete(session.write(paths.map((path) => ({ kind: 'create', path, data: bytes('') }))));
     }
     await quorum.sim.complete(
@@ -300,6 +340,19 @@ async function workersOf(quorum: SimulatedQuorum, count: number): Promise<Worker
     workers.push(new Worker(id, session, client, () => quorum.sim.nowMs));
   }
   return workers;
+}
+
+async function useRegister(
+  quorum: SimulatedQuorum,
+  session: CoordinatorSession,
+  workers: readonly Worker[],
+  path: string,
+): Promise<void> {
+  const write = session.write([{ kind: 'create', path, data: bytes('') }]);
+  await quorum.sim.complete(
+    write.catch(() => session.write([{ kind: 'create', path, data: bytes('') }]).catch(() => {})),
+  );
+  for (const worker of workers) worker.register = path;
 }
 
 async function expectNothingLost(

@@ -1,10 +1,18 @@
 import type { SimulatedQuorum } from './simulated-quorum.ts';
 
-export type Fault = 'crash-leader' | 'isolate-leader' | 'pause-leader' | 'power-loss-of-all' | 'reset-connections';
+export type Fault =
+  | 'crash-leader'
+  | 'isolate-leader'
+  /** Its clients still reach it and believe in it. */
+  | 'cut-leader-from-peers'
+  | 'pause-leader'
+  | 'power-loss-of-all'
+  | 'reset-connections';
 
 export const faults: readonly Fault[] = [
   'crash-leader',
   'isolate-leader',
+  'cut-leader-from-peers',
   'pause-leader',
   'power-loss-of-all',
   'reset-connections',
@@ -25,8 +33,15 @@ export function inject(quorum: SimulatedQuorum, fault: Fault): number {
       sim.network.isolate(`c${leader}`);
       sim.at(lastsMs, () => sim.network.healAll());
       return lastsMs;
+    case 'cut-leader-from-peers':
+      for (const id of quorum.ids) if (id !== leader) sim.network.cut(`c${leader}`, `c${id}`);
+      sim.at(lastsMs, () => sim.network.healAll());
+      return lastsMs;
     case 'pause-leader':
+      // Some clients find the new leader; the others ask the sleeping one, which must not answer them from its old state.
       quorum.host(leader).pause();
+      for (const { name } of sim.nodes)
+        if (sim.random.nextInt(2) === 0) sim.network.resetConnections(`c${leader}`, name);
       sim.at(lastsMs, () => quorum.host(leader).resume());
       return lastsMs;
     case 'power-loss-of-all':
