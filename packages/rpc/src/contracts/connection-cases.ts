@@ -175,6 +175,22 @@ function hostCases(make: () => Promise<TransportWorld>): void {
   );
 
   test(
+    'a connection that nobody has read from is served, too',
+    within(make, async (pair) => {
+      const host = pair.serverRpc.host(pair.services);
+      const { network } = pair.world.server;
+      const listener = await network.listen(pair.world.address, (connection) => host.accept(connection, []));
+      const channel = await pair.clientRpc.connect(listener.address);
+      expect(await channel.call(brokerMethods.metadata, metadataRequest('unread'))).toMatchObject({
+        clusterId: 'unread',
+      });
+      await channel.close();
+      await host.close();
+      await listener.close();
+    }),
+  );
+
+  test(
     'a host that closes ends the connections it was given',
     within(make, async (pair) => {
       let gone: Promise<void> | undefined;

@@ -51,6 +51,8 @@ export class WireHost {
     socket.setNoDelay(true);
     for (const chunk of head.toReversed()) if (chunk.length > 0) socket.unshift(chunk);
     const session = performServerHandshake(socket, sessionOptions(this.#limits));
+    // A socket that was accepted paused, and never read from, has not begun to read: the session takes the handle as it is.
+    socket.resume();
     session.on('error', () => {});
     const connection = this.#connectionOf(session, socket);
     this.#sessions.set(session, connection);

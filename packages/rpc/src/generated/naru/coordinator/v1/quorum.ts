@@ -15,7 +15,14 @@ export const protobufFileName = "naru/coordinator/v1/quorum.proto";
 
 export interface RaftEnvelope {
   clusterId: string;
-  message: RaftMessage | undefined;
+  message:
+    | RaftMessage
+    | undefined;
+  /**
+   * Where the sender listens for peers; in the first envelope of a stream. A node that lags behind the configuration can so answer a
+   * leader of which it has not heard yet.
+   */
+  fromAddress: string;
 }
 
 export interface RaftEnvelopeAck {
@@ -109,7 +116,7 @@ export interface SnapshotPart {
 }
 
 function createBaseRaftEnvelope(): RaftEnvelope {
-  return { clusterId: "", message: undefined };
+  return { clusterId: "", message: undefined, fromAddress: "" };
 }
 
 export const RaftEnvelope: MessageFns<RaftEnvelope> = {
@@ -119,6 +126,9 @@ export const RaftEnvelope: MessageFns<RaftEnvelope> = {
     }
     if (message.message !== undefined) {
       RaftMessage.encode(message.message, writer.uint32(18).fork()).join();
+    }
+    if (message.fromAddress !== "") {
+      writer.uint32(26).string(message.fromAddress);
     }
     return writer;
   },
@@ -150,6 +160,14 @@ export const RaftEnvelope: MessageFns<RaftEnvelope> = {
             }
 
             message.message = RaftMessage.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.fromAddress = reader.string();
             continue;
           }
         }
