@@ -163,6 +163,7 @@ describe('reads', () => {
     const leader = quorum.leader;
     quorum.host(leader).pause();
     quorum.sim.network.resetConnections(`c${leader}`, 'restless');
+    await quorum.sim.runUntil(() => restless.state === 'suspended');
     await quorum.sim.complete(restless.write([{ kind: 'set-data', path: '/a', data: bytes('new') }]));
     const read = faithful.getData('/a');
     await quorum.sim.runFor(100);
