@@ -1,215 +1,118 @@
-import { type Disk, DiskError, type DiskFile, type DiskLock, type DiskStat, lockName } from '../disk.ts';
-import { inputOutputError, nameOf, parentOf, type SimulatedDisk } from './device.ts';
-import { FileContent } from './file-content.ts';
-import type { SimulatedProcess } from './process.ts';
+import { DiskError } from '../disk.ts';
+import type { EventLoop } from './event-loop.ts';
+import type { PowerLossMode } from './file-content.ts';
+import { FileTree } from './file-tree.ts';
+import type { Delay, SeededRandom } from './seeded-random.ts';
 
-/** A process's view of its machine's disk. */
-export class ProcessDisk implements Disk {
-  readonly #device: SimulatedDisk;
-  readonly #process: SimulatedProcess;
-  readonly #locks = new Set<string>();
-
-  constructor(device: SimulatedDisk, process: SimulatedProcess) {
-    this.#device = device;
-    this.#process = process;
-  }
-
-  open(path: string, options?: { readonly create?: boolean }): Promise<DiskFile> {
-    return this.#operation(() => this.openNow(path, options));
-  }
-
-  openNow(path: string, options?: { readonly create?: boolean }): DiskFile {
-    const entry = this.#device.find(path);
-    if (entry?.kind === 'directory') throw new DiskError('io', path, `cannot open ${path}: it is a directory`);
-    if (entry) return this.#file(path, entry.content);
-    if (!options?.create) throw this.#notFound('open', path);
-    return this.#file(path, this.#process.alive ? this.#device.createFile(path) : new FileContent());
-  }
-
-  async makeDirectory(path: string): Promise<void> {
-    if (this.#process.alive) this.#device.makeDirectory(path);
-    await this.#process.wait(this.#device.syncMs());
-    this.#device.syncNamesTo(path);
-  }
-
-  list(path: string): Promise<string[]> {
-    return this.#operation(() => this.#device.directoryAt(path).names.list());
-  }
-
-  stat(path: string): Promise<DiskStat | undefined> {
-    return this.#operation(() => {
-      const entry = this.#device.find(path);
-      if (entry === undefined) return undefined;
-      if (entry.kind === 'directory') return { kind: 'directory', size: 0, modifiedMs: 0 };
-      return { kind: 'file', size: entry.content.cached.length, modifiedMs: entry.content.modifiedMs };
-    });
-  }
-
-  readFile(path: string): Promise<Uint8Array> {
-    return this.#operation(() => {
-      const entry = this.#device.find(path);
-      if (entry?.kind !== 'file') throw this.#notFound('read', path);
-      this.#device.checkReadable(path);
-      return entry.content.cached.read(0, entry.content.cached.length);
-    });
-  }
-
-  async replaceFile(path: string, content: Uint8Array): Promise<void> {
-    const temporary = `${parentOf(path)}/${nameOf(path)}.tmp`;
-    const file = await this.open(temporary, { create: true });
-    file.truncate(0);
-    file.append([content]);
-    await file.sync();
-    await this.rename(temporary, path);
-    await this.syncDirectory(parentOf(path));
-  }
-
-  rename(from: string, to: string): Promise<void> {
-    return this.#operation(() => {
-      if (this.#process.alive) this.#device.rename(from, to);
-    });
-  }
-
-  /** Name by name, as a file system does: a crash can leave a directory half removed. */
-  async remove(path: string): Promise<void> {
-    const entry = this.#device.find(path);
-    if (entry?.kind === 'directory') {
-      for (const name of entry.names.list()) await this.remove(`${path}/${name}`);
-    }
-    await this.#operation(() => {
-      if (this.#process.alive && this.#device.find(path)) this.#device.unlink(path);
-    });
-  }
-
-  async syncDirectory(path: string): Promise<void> {
-    const { names } = this.#device.directoryAt(path);
-    const { changeCount } = names;
-    await this.#process.wait(this.#device.syncMs());
-    if (this.#device.takeSyncFault(path)) throw inputOutputError('sync', path);
-    names.syncTo(changeCount);
-  }
-
-  lock(directory: string): Promise<DiskLock> {
-    return this.#operation(() => {
-      this.#device.directoryAt(directory);
-      const lockKey = `${parentOf(directory)}/${nameOf(directory)}`;
-      if (this.#locks.has(lockKey)) {
-        throw new DiskError('locked', directory, `cannot lock ${directory}: another process uses it`);
-      }
-      this.#locks.add(lockKey);
-      if (this.#process.alive) this.#device.makeDirectory(`${lockKey}/${lockName}`);
-      return {
-        release: async () => {
-          this.#locks.delete(lockKey);
-        },
-      };
-    });
-  }
-
-  /** Happens now, is heard of later. */
-  async #operation<Result>(run: () => Result): Promise<Result> {
-    const outcome = attempt(run);
-    await this.#process.wait(this.#device.operationMs());
-    if (outcome.ok) return outcome.value;
-    throw outcome.error;
-  }
-
-  #file(path: string, content: FileContent): DiskFile {
-    return new SimulatedFile(path, content, this.#device, this.#process);
-  }
-
-  #notFound(action: string, path: string): DiskError {
-    return new DiskError('not-found', path, `cannot ${action} ${path}: no such file or directory`);
-  }
+export interface DiskTimes {
+  /** An asynchronous call that need not reach the platter: read, open, rename, list. */
+  readonly operation: Delay;
+  /** A sync of a file, a directory or a store. */
+  readonly sync: Delay;
 }
 
-type Outcome<Result> = { readonly ok: true; readonly value: Result } | { readonly ok: false; readonly error: unknown };
+/** A good SSD. */
+export const diskTimesDefault: DiskTimes = {
+  operation: { minMs: 0.02, meanMs: 0.05 },
+  sync: { minMs: 0.2, meanMs: 0.6 },
+};
 
-function attempt<Result>(run: () => Result): Outcome<Result> {
-  try {
-    return { ok: true, value: run() };
-  } catch (error) {
-    return { ok: false, error };
-  }
-}
-
-class SimulatedFile implements DiskFile {
+/** The next `left` calls on paths that contain `path` fail. */
+interface Fault {
   readonly path: string;
-  readonly #content: FileContent;
-  readonly #device: SimulatedDisk;
-  readonly #process: SimulatedProcess;
-  #closed = false;
-  #failure: DiskError | undefined;
+  left: number;
+}
 
-  constructor(path: string, content: FileContent, device: SimulatedDisk, process: SimulatedProcess) {
-    this.path = path;
-    this.#content = content;
-    this.#device = device;
-    this.#process = process;
+/** The disk of one machine. It outlives the processes that use it; its faults are set here. */
+export class SimulatedDisk {
+  /** @internal */
+  readonly tree: FileTree;
+  readonly #random: SeededRandom;
+  readonly #syncFaults: Fault[] = [];
+  readonly #readFaults: Fault[] = [];
+  /** May be changed at any time: a slow disk is one with other times. */
+  times: DiskTimes;
+
+  /** @internal Made with its node. */
+  constructor(loop: EventLoop, random: SeededRandom, times: DiskTimes) {
+    this.tree = new FileTree(() => loop.wallStartMs + loop.nowMs);
+    this.#random = random;
+    this.times = times;
   }
 
-  get size(): number {
-    return this.#content.cached.length;
+  /** The next `count` syncs of paths that contain `path` fail with an input/output error and lose what they should have saved. */
+  failSyncs(path = '', count = 1): void {
+    this.#syncFaults.push({ path, left: count });
   }
 
-  append(chunks: readonly Uint8Array[]): void {
-    if (!this.#mayWrite('append to')) return;
-    const start = this.size;
-    try {
-      for (const chunk of chunks) this.#device.write(this.path, this.#content, this.size, chunk);
-    } catch (error) {
-      this.#device.resize(this.#content, start);
-      throw error;
-    }
+  /** The next `count` reads of paths that contain `path` fail with an input/output error. */
+  failReads(path = '', count = 1): void {
+    this.#readFaults.push({ path, left: count });
   }
 
-  writeAt(position: number, bytes: Uint8Array): void {
-    if (this.#mayWrite('write')) this.#device.write(this.path, this.#content, position, bytes);
+  /** Writes that make files longer fail once `bytes` more have been written; `Infinity` makes room again. */
+  fillUpAfter(bytes: number): void {
+    this.tree.setRoom(bytes);
   }
 
-  async read(position: number, length: number): Promise<Uint8Array> {
-    this.#checkOpen('read');
-    await this.#process.wait(this.#device.operationMs());
-    this.#device.checkReadable(this.path);
-    return this.#content.cached.read(position, length);
+  /** Damage at rest. Bits count from the start of the file; nothing happens beyond its end. */
+  flipBit(path: string, bitIndex: number): void {
+    this.tree.fileAt(path).flipBit(Math.floor(bitIndex / 8), bitIndex % 8);
   }
 
-  readNow(position: number, length: number): Uint8Array {
-    this.#checkOpen('read');
-    this.#device.checkReadable(this.path);
-    return this.#content.cached.read(position, length);
+  /** Damage at rest. */
+  truncateFile(path: string, size: number): void {
+    this.tree.fileAt(path).truncateAtRest(size);
   }
 
-  truncate(size: number): void {
-    if (this.#mayWrite('truncate')) this.#device.resize(this.#content, size);
+  /** All files with their sizes as programs see them, by path: for fault scripts and checkers. */
+  files(): Map<string, number> {
+    const sizes = new Map<string, number>();
+    for (const [path, content] of this.tree.files()) sizes.set(path, content.cached.length);
+    return sizes;
   }
 
-  async sync(): Promise<void> {
-    this.#mayWrite('sync');
-    const { changeCount } = this.#content;
-    await this.#process.wait(this.#device.syncMs());
-    if (this.#device.takeSyncFault(this.path)) {
-      this.#content.forgetTo(changeCount);
-      this.#failure ??= inputOutputError('sync', this.path);
-    }
-    if (this.#failure) throw this.#failure;
-    this.#content.syncTo(changeCount);
+  /** What a file holds as programs see it. */
+  contentOf(path: string): Uint8Array {
+    const { cached } = this.tree.fileAt(path);
+    return cached.read(0, cached.length);
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#process.wait(this.#device.operationMs());
+  /** @internal Called by the node when its power goes. */
+  losePower(mode: PowerLossMode): void {
+    this.tree.losePower(mode, this.#random);
   }
 
-  #checkOpen(action: string): void {
-    if (this.#closed) throw new DiskError('closed', this.path, `cannot ${action} ${this.path}: it is closed`);
+  /** @internal How long the next operation takes. */
+  operationMs(): number {
+    return this.#random.delayMs(this.times.operation);
   }
 
-  /** False for a ghost, see `SimulatedProcess`. */
-  #mayWrite(action: string): boolean {
-    this.#checkOpen(action);
-    if (this.#failure) throw this.#failure;
-    return this.#process.alive;
+  /** @internal How long the next sync takes. */
+  syncMs(): number {
+    return this.#random.delayMs(this.times.sync);
   }
+
+  /** @internal Whether this sync is one that has to fail. */
+  takeSyncFault(path: string): boolean {
+    return takeFault(this.#syncFaults, path);
+  }
+
+  /** @internal Throws when this read is one that has to fail. */
+  checkReadable(path: string): void {
+    if (takeFault(this.#readFaults, path)) throw inputOutputError('read', path);
+  }
+}
+
+export function inputOutputError(action: string, path: string): DiskError {
+  return new DiskError('io', path, `cannot ${action} ${path}: the device reports an input/output error`);
+}
+
+function takeFault(faults: Fault[], path: string): boolean {
+  const index = faults.findIndex((fault) => path.includes(fault.path));
+  const fault = faults[index];
+  if (fault === undefined) return false;
+  fault.left--;
+  if (fault.left === 0) faults.splice(index, 1);
+  return true;
 }

@@ -1,7 +1,6 @@
 import { assert } from '../assert.ts';
 import { type EventOwner, EventQueue, type SimulatedEvent } from './event-queue.ts';
 import type { Trace } from './trace.ts';
-import type { WorldClock } from './world-clock.ts';
 
 /**
  * Turns of the real event loop that are asked for at once. Node runs all microtasks between two immediates, which is
@@ -22,7 +21,8 @@ const wallStartMs = 1_767_225_600_000;
  * Virtual time. An event runs, then every promise it settled, then the next event; time jumps from event to event and
  * nothing waits for the real clock.
  */
-export class EventLoop implements WorldClock {
+export class EventLoop {
+  /** The true wall clock at the beginning, milliseconds since the epoch. */
   readonly wallStartMs = wallStartMs;
   readonly #queue = new EventQueue();
   readonly #trace: Trace;
@@ -37,6 +37,7 @@ export class EventLoop implements WorldClock {
     this.#trace = trace;
   }
 
+  /** Milliseconds since the beginning: true time, which no node can see. */
   get nowMs(): number {
     return this.#nowMs;
   }

@@ -74,14 +74,24 @@ export class FileContent {
   #pending: Change[] = [];
   /** Changes that were ever made: where a sync that began remembers how far it reaches. */
   #changeCount = 0;
-  modifiedMs = 0;
+  #modifiedMs: number;
 
-  write(position: number, bytes: Uint8Array): void {
+  constructor(createdMs: number) {
+    this.#modifiedMs = createdMs;
+  }
+
+  get modifiedMs(): number {
+    return this.#modifiedMs;
+  }
+
+  write(position: number, bytes: Uint8Array, wallMs: number): void {
+    this.#modifiedMs = wallMs;
     this.cached.write(position, bytes);
     this.#add({ kind: 'write', position, length: bytes.length });
   }
 
-  resize(length: number): void {
+  resize(length: number, wallMs: number): void {
+    this.#modifiedMs = wallMs;
     this.cached.resize(length);
     this.#add({ kind: 'resize', length });
   }

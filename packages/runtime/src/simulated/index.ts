@@ -1,4 +1,4 @@
-export { type DiskTimes, diskTimesDefault, SimulatedDisk } from './device.ts';
+export { type DiskTimes, diskTimesDefault, SimulatedDisk } from './disk.ts';
 export type { PowerLossMode } from './file-content.ts';
 export { type Direction, networkDelayDefault, SimulatedNetwork } from './network.ts';
 export { type PowerLoss, SimulatedNode } from './node.ts';

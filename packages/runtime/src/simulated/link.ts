@@ -19,8 +19,8 @@ export class Link {
     this.delay = delay;
   }
 
-  get isCut(): boolean {
-    return this.#cut;
+  get nowMs(): number {
+    return this.#loop.nowMs;
   }
 
   cut(): void {

@@ -8,9 +8,10 @@ import {
   NetworkError,
   type NetworkErrorCode,
 } from '../network.ts';
-import { connectEnds, type SimulatedConnection } from './connection.ts';
+import { type EndOptions, SimulatedConnection } from './connection.ts';
 import type { EventLoop } from './event-loop.ts';
 import { Link } from './link.ts';
+import { Pipe } from './pipe.ts';
 import type { SimulatedProcess } from './process.ts';
 import type { Delay, SeededRandom } from './seeded-random.ts';
 
@@ -89,8 +90,9 @@ export class SimulatedNetwork {
   resetConnections(a: string, b?: string): number {
     let count = 0;
     for (const connection of this.#connections) {
-      const ends = [connection.process.host, connection.remote.host];
-      if (!ends.includes(a) || (b !== undefined && (a === b ? ends[0] !== ends[1] : !ends.includes(b)))) continue;
+      const [here, there] = [connection.process.host, connection.remote.host];
+      const isBetween = (here === a && there === (b ?? there)) || (there === a && here === (b ?? here));
+      if (!isBetween) continue;
       connection.breakOff();
       count++;
     }
@@ -111,7 +113,7 @@ export class SimulatedNetwork {
     };
   }
 
-  /** @internal Ends what the process had open. With `silent` the whole machine is gone, and peers learn nothing. */
+  /** @internal Ends what the process had open. With `silent` peers learn nothing. */
   abandon(process: SimulatedProcess, silent: boolean): void {
     const host = this.#host(process.host);
     for (const [port, listening] of host.ports) if (listening.process === process) host.ports.delete(port);
@@ -120,7 +122,11 @@ export class SimulatedNetwork {
       if (silent) host.orphans.push(connection);
       connection.abandon(silent);
     }
-    host.powered = !silent;
+  }
+
+  /** @internal */
+  powerOff(hostName: string): void {
+    this.#host(hostName).powered = false;
   }
 
   /** @internal */
@@ -197,30 +203,20 @@ export class SimulatedNetwork {
         return;
       }
       if (!process.alive) return;
-      const [ours, theirs] = this.#open(process, address, there, listening.process, localPort, back);
-      listening.process.after(0, () => listening.onConnection(theirs));
+      const server = listening.process;
+      const [outgoing, incoming] = [new Pipe(there), new Pipe(back)];
+      const ours = this.#end({ process, remote: { host: target.name, port: address.port }, outgoing, incoming });
+      const remote = { host: process.host, port: localPort };
+      const theirs = this.#end({ process: server, remote, outgoing: incoming, incoming: outgoing });
+      server.after(0, () => listening.onConnection(theirs));
       back.transmit(() => process.after(0, () => answer.connected(ours)));
     });
   }
 
-  #open(
-    process: SimulatedProcess,
-    address: Address,
-    there: Link,
-    listener: SimulatedProcess,
-    localPort: number,
-    back: Link,
-  ): readonly [SimulatedConnection, SimulatedConnection] {
-    const world = { random: this.#random, now: () => this.#loop.nowMs };
-    const ends = connectEnds(
-      { ...world, process, remote: { host: listener.host, port: address.port }, link: there },
-      { ...world, process: listener, remote: { host: process.host, port: localPort }, link: back },
-    );
-    for (const end of ends) {
-      this.#connections.add(end);
-      end.onClosed(() => this.#connections.delete(end));
-    }
-    return ends;
+  #end(options: Omit<EndOptions, 'random'>): SimulatedConnection {
+    const end = new SimulatedConnection({ ...options, random: this.#random }, () => this.#connections.delete(end));
+    this.#connections.add(end);
+    return end;
   }
 
   #freePort(host: Host): number {

@@ -1,13 +1,13 @@
 import { assert } from '../assert.ts';
 import type { Runtime } from '../runtime.ts';
-import type { SimulatedDisk } from './device.ts';
-import { ProcessDisk } from './disk.ts';
+import type { SimulatedDisk } from './disk.ts';
 import type { EventLoop } from './event-loop.ts';
 import type { PowerLossMode } from './file-content.ts';
 import type { SimulatedNetwork } from './network.ts';
 import { SimulatedClock, SimulatedProcess, SimulatedTimers } from './process.ts';
+import { ProcessDisk } from './process-disk.ts';
+import { ProcessStores } from './process-stores.ts';
 import type { SeededRandom } from './seeded-random.ts';
-import { ProcessStores } from './store.ts';
 
 export interface PowerLoss {
   /** What becomes of unsynced writes and names; default `random`. */
@@ -63,7 +63,9 @@ export class SimulatedNode {
 
   /** The machine's power goes: a crash, and the disk forgets what was not synced. Also after a `crash`. */
   losePower(options: PowerLoss = {}): void {
-    this.#end(options.silent ?? false);
+    const silent = options.silent ?? false;
+    this.#end(silent);
+    if (silent) this.#network.powerOff(this.name);
     this.disk.losePower(options.unsynced ?? 'random');
   }
 

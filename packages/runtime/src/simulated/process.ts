@@ -1,7 +1,6 @@
 import type { Clock, Timer, Timers } from '../clock.ts';
 import type { EventLoop } from './event-loop.ts';
 import type { EventOwner, SimulatedEvent } from './event-queue.ts';
-import type { WorldClock } from './world-clock.ts';
 
 /**
  * One life of a node, from its start to its crash. Whatever happens inside the node is an event that this process owns, so
@@ -103,21 +102,21 @@ class SimulatedTimer implements Timer {
 
 /** A node's clocks. The wall clock can be wrong and can jump, also while the node is down; the monotonic one starts anew with the machine. */
 export class SimulatedClock implements Clock {
-  readonly #world: WorldClock;
+  readonly #loop: EventLoop;
   readonly #startedMs: number;
   readonly #wallOffsetMs: () => number;
 
-  constructor(world: WorldClock, startedMs: number, wallOffsetMs: () => number) {
-    this.#world = world;
+  constructor(loop: EventLoop, startedMs: number, wallOffsetMs: () => number) {
+    this.#loop = loop;
     this.#startedMs = startedMs;
     this.#wallOffsetMs = wallOffsetMs;
   }
 
   monotonicMs(): number {
-    return this.#world.nowMs - this.#startedMs;
+    return this.#loop.nowMs - this.#startedMs;
   }
 
   wallMs(): number {
-    return Math.floor(this.#world.wallStartMs + this.#world.nowMs + this.#wallOffsetMs());
+    return Math.floor(this.#loop.wallStartMs + this.#loop.nowMs + this.#wallOffsetMs());
   }
 }

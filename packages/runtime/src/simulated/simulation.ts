@@ -1,5 +1,5 @@
 import { assert } from '../assert.ts';
-import { type DiskTimes, diskTimesDefault, SimulatedDisk } from './device.ts';
+import { type DiskTimes, diskTimesDefault, SimulatedDisk } from './disk.ts';
 import { EventLoop } from './event-loop.ts';
 import { networkDelayDefault, SimulatedNetwork } from './network.ts';
 import { SimulatedNode } from './node.ts';
