@@ -200,6 +200,19 @@ export class RaftLog {
     return { index, term, configuration: this.#configurationAt(index).configuration };
   }
 
+  /** Where a tail that ends at `index` begins when it may have so many entries and bytes. */
+  tailFrom(index: LogIndex, entriesMax: number, bytesMax: number): LogIndex {
+    const lowest = Math.max(this.firstIndex, index - entriesMax + 1);
+    let from = index + 1;
+    let bytes = 0;
+    while (from > lowest) {
+      bytes += (this.#entries[from - this.#baseIndex - 2] as Entry).data.length;
+      if (bytes > bytesMax) break;
+      from -= 1;
+    }
+    return from;
+  }
+
   /** A snapshot is durable: forgets the entries before `keepFrom`. An older one than the last changes nothing (row 38). */
   compact(snapshot: SnapshotMeta, keepFrom: LogIndex): void {
     if (snapshot.index <= (this.#snapshot?.index ?? 0)) return;

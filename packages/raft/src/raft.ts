@@ -177,6 +177,16 @@ export class Raft {
       campaign(this.#core, 'pre-vote');
   }
 
+  /**
+   * There is a reason to think that the leader is gone, such as a broken connection: stops protecting its lease, and campaigns. When the
+   * others still hear it, they do not answer, and its next heartbeat is followed again.
+   */
+  suspectLeader(): void {
+    if (this.#core.role !== 'follower') return;
+    this.#core.leader = 0;
+    this.campaign();
+  }
+
   step(message: Message): void {
     const core = this.#core;
     assert(message.to === core.id && message.from !== core.id, 'a message reaches the node that it names');
@@ -306,6 +316,11 @@ export class Raft {
   /** What a snapshot of the state after `index`, which was applied, must be stored with. */
   snapshotMeta(index: LogIndex): SnapshotMeta {
     return this.#core.log.snapshotAt(index);
+  }
+
+  /** Where a tail that ends at `index` begins when it may have so many entries and bytes: for `compact`. */
+  tailFrom(index: LogIndex, entriesMax: number, bytesMax: number): LogIndex {
+    return this.#core.log.tailFrom(index, entriesMax, bytesMax);
   }
 
   /** A snapshot is durable on this node: entries before `keepFrom` are forgotten; those after it serve followers that lag. */

@@ -99,7 +99,7 @@ export class Simulation {
     else if (dice < 965) this.#crash(node);
     else if (dice < 985) this.#restartOne();
     else if (dice < 991) this.#cutOrJoin();
-    else if (dice < 994) this.#transfer(node);
+    else if (dice < 994) this.#transferOrSuspect(node);
     else this.#changeMembers(node);
   }
 
@@ -153,8 +153,9 @@ export class Simulation {
     }
   }
 
-  #transfer(node: SimulatedNode): void {
-    node.raft?.transferLeadership(this.#random.pick(this.#nodes).id);
+  #transferOrSuspect(node: SimulatedNode): void {
+    if (this.#random.chance(0.5)) node.raft?.suspectLeader();
+    else node.raft?.transferLeadership(this.#random.pick(this.#nodes).id);
     node.work();
   }
 

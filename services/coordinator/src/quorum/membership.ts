@@ -28,10 +28,6 @@ export class Membership {
     return { voters: [...voters].sort((left, right) => left - right), outgoing: [], learners: [], addresses };
   }
 
-  knows(configuration: Configuration, id: NodeId): boolean {
-    return this.#configured.has(id) || membersOf(configuration).includes(id);
-  }
-
   membersOf(configuration: Configuration): QuorumMember[] {
     return membersOf(configuration).map((id) => {
       const { peerAddress, clientAddress } = this.addressesOf(configuration, id);

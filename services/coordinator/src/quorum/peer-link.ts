@@ -26,6 +26,8 @@ export interface PeerLinkOptions {
   readonly clusterId: string;
   readonly peer: NodeId;
   readonly address: Address;
+  /** Where this node listens, for a peer that does not know it yet. */
+  readonly ownAddress: string;
   readonly logger: Logger;
   readonly events: PeerLinkEvents;
 }
@@ -43,6 +45,8 @@ export class PeerLink {
   #timer: Timer | undefined;
   #backoffMs = reconnectMsMin;
   #closed = false;
+  /** The stream's first envelope, with the own address, was sent. */
+  #introduced = false;
   /** Parts that wait for the stream to take them. */
   #snapshot: { readonly parts: Iterator<quorum.RaftMessage> } | undefined;
   #readingSnapshot = false;
@@ -70,7 +74,14 @@ export class PeerLink {
       this.#options.events.onDropped(this.#options.peer);
       return;
     }
-    stream.send({ clusterId: this.#options.clusterId, message: toWire(message) });
+    stream.send(this.#envelope(toWire(message)));
+  }
+
+  #envelope(message: quorum.RaftMessage): quorum.RaftEnvelope {
+    const { clusterId, ownAddress } = this.#options;
+    const fromAddress = this.#introduced ? '' : ownAddress;
+    this.#introduced = true;
+    return { clusterId, message, fromAddress };
   }
 
   /** The peer is there, for something came from it: no reason to wait for the next attempt. */
@@ -116,6 +127,7 @@ export class PeerLink {
       },
     });
     this.#stream = stream;
+    this.#introduced = false;
     this.#backoffMs = reconnectMsMin;
     events.onConnected(peer);
   }
@@ -172,14 +184,13 @@ export class PeerLink {
 
   /** Parts leave as fast as the stream takes them; messages in between are not held up. */
   #pumpSnapshot(): void {
-    const { clusterId } = this.#options;
     while (this.#snapshot !== undefined && this.#stream !== undefined) {
       const { done, value } = this.#snapshot.parts.next();
       if (done) {
         this.#endSnapshot(true);
         return;
       }
-      if (!this.#stream.send({ clusterId, message: value })) return;
+      if (!this.#stream.send(this.#envelope(value))) return;
     }
   }
 

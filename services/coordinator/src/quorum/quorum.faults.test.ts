@@ -13,6 +13,14 @@ describe('Z4, Z6, Z7 while processes die, power fails, links break and processes
     });
   }
 
+  for (let seed = firstSeed; seed < firstSeed + seeds / 2; seed += 1) {
+    test(`row 34: members change, too, seed ${seed}`, async () => {
+      const report = await new Workload(1_000 + seed, 3, true).run(20_000);
+      expect(report.acknowledged).toBeGreaterThan(50);
+      expect(report.changes).toBeGreaterThan(0);
+    });
+  }
+
   test('the same seed is the same run', async () => {
     expect(await new Workload(99, 3).run(5_000)).toEqual(await new Workload(99, 3).run(5_000));
   });

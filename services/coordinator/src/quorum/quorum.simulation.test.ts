@@ -68,6 +68,43 @@ describe('three coordinators', () => {
     expect(cluster.sim.nowMs - start).toBeLessThan(100);
   });
 
+  test('a leader that is killed is replaced before an election timeout is over', async () => {
+    for (let seed = 70; seed < 80; seed += 1) {
+      const cluster = new SimulatedCluster(seed, 3);
+      await cluster.startAll();
+      await cluster.awaitLeader();
+      await cluster.sim.runFor(1_000);
+      const start = cluster.sim.nowMs;
+      cluster.stop(cluster.leader as Member, 'crash');
+      await cluster.awaitLeader();
+      expect(cluster.sim.nowMs - start).toBeLessThan(600);
+    }
+  });
+
+  test('a leader that is asked to stop hands over first', async () => {
+    const cluster = new SimulatedCluster(81, 3);
+    await cluster.startAll();
+    const leader = await cluster.awaitLeader();
+    const start = cluster.sim.nowMs;
+    const stopping = cluster.leader as Member;
+    stopping.quorum = undefined;
+    await cluster.sim.complete(leader.close());
+    await cluster.awaitLeader();
+    expect(cluster.sim.nowMs - start).toBeLessThan(100);
+  });
+
+  test('a follower that loses only its connection to the leader does not depose it', async () => {
+    const cluster = new SimulatedCluster(82, 3);
+    await cluster.startAll();
+    const leader = await cluster.awaitLeader();
+    const { nodeId, term } = leader.status();
+    cluster.sim.network.cut(`c${nodeId}`, `c${(nodeId % 3) + 1}`);
+    await cluster.sim.runFor(30_000);
+    cluster.sim.network.healAll();
+    await cluster.sim.runFor(3_000);
+    expect(leader.status()).toMatchObject({ term, serving: true });
+  });
+
   test('row 36: a single coordinator acknowledges after its own sync, and keeps it through a power cut', async () => {
     const cluster = new SimulatedCluster(7, 1);
     await cluster.startAll();

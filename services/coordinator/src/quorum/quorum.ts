@@ -4,6 +4,7 @@ import {
   decodeConfiguration,
   type Entry,
   isVoter,
+  membersMax,
   membersOf,
   type NodeId,
   type Proposal,
@@ -12,7 +13,7 @@ import {
   type Term,
 } from '@naru/raft';
 import { createRpc, type Rpc, type RpcServer } from '@naru/rpc';
-import { type Address, assert, type Runtime, type Timer } from '@naru/runtime';
+import { type Address, assert, formatAddress, type Runtime, type Timer } from '@naru/runtime';
 import { proposalBytesMax, proposalsPendingMax } from './limits.ts';
 import { type MemberConfig, Membership, parseAddress } from './membership.ts';
 import { claimDirectory } from './node-directory.ts';
@@ -65,7 +66,14 @@ const defaultSnapshotPolicy: SnapshotPolicy = {
   thresholdEntries: 20_000,
   thresholdBytes: 64 * 1024 * 1024,
   tailEntries: 5_000,
+  tailBytes: 16 * 1024 * 1024,
 };
+const electionTimeoutMsDefault = 600;
+/** A leader whose stream broke has this long, plus as much as the spread at random, to come back. */
+const leaderGraceMs = 100;
+const leaderGraceSpreadMs = 150;
+/** How long a leader that stops waits for its heir. */
+const handOverMs = 300;
 /** The first campaign comes this soon after a majority is connected, plus as much again at random. */
 const firstCampaignMs = 20;
 const firstCampaignSpreadMs = 180;
@@ -97,6 +105,10 @@ export class Quorum implements ReplicatedLog {
   #pendingChange: { readonly index: number; readonly settle: (outcome: MembershipOutcome) => void } | undefined;
   #hurried = false;
   #closed = false;
+  #closing: Promise<void> | undefined;
+  #down: Promise<void> | undefined;
+  /** When something came from a peer last, on the monotonic clock. */
+  readonly #lastFrom = new Map<NodeId, number>();
 
   /**
    * Reads the disk, restores `machine`, listens, and takes part. Fails with `QuorumError` for a foreign or damaged directory,
@@ -137,7 +149,7 @@ export class Quorum implements ReplicatedLog {
     this.#membership = opened.membership;
     this.#storage = opened.storage;
     this.#snapshots = opened.snapshots;
-    const { electionTimeoutMs = 600, heartbeatMs = 100 } = options;
+    const { electionTimeoutMs = electionTimeoutMsDefault, heartbeatMs = 100 } = options;
     this.#tickMs = heartbeatMs / 2;
     const electionTicks = Math.max(3, Math.round(electionTimeoutMs / this.#tickMs));
     this.#raft = new Raft({
@@ -217,7 +229,11 @@ export class Quorum implements ReplicatedLog {
   async transferLeadership(to: NodeId): Promise<{ readonly ok: boolean; readonly leader: NodeId }> {
     const { leader } = this.#raft;
     if (this.#stopped || leader === to) return { ok: !this.#stopped && leader === to, leader };
-    if (!this.#raft.transferLeadership(to)) return { ok: false, leader };
+    return this.#transfer(to, 2 * (this.#options.electionTimeoutMs ?? electionTimeoutMsDefault));
+  }
+
+  #transfer(to: NodeId, timeoutMs: number): Promise<{ readonly ok: boolean; readonly leader: NodeId }> {
+    if (!this.#raft.transferLeadership(to)) return Promise.resolve({ ok: false, leader: this.#raft.leader });
     this.#driver.schedule();
     return new Promise((resolve) => {
       const settle = (): void => {
@@ -228,7 +244,7 @@ export class Quorum implements ReplicatedLog {
       const watch = (status: QuorumStatus): void => {
         if (status.leader !== 0 && status.leader !== this.#options.nodeId) settle();
       };
-      const timer = this.#runtime.timers.after(2 * (this.#options.electionTimeoutMs ?? 600), settle);
+      const timer = this.#runtime.timers.after(timeoutMs, settle);
       this.#roleListeners.push(watch);
     });
   }
@@ -248,9 +264,11 @@ export class Quorum implements ReplicatedLog {
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#shutDown();
+    this.#closing ??= this.#handOver().then(() => {
+      this.#closed = true;
+      return this.#shutDown();
+    });
+    await this.#closing;
   }
 
   get #stopped(): boolean {
@@ -259,15 +277,16 @@ export class Quorum implements ReplicatedLog {
 
   async #start(): Promise<void> {
     const { nodeId, clusterId, listenAddress } = this.#options;
-    const own = this.#membership.addressesOf(this.#raft.configuration, nodeId).peerAddress;
-    const address = listenAddress ?? parseAddress(own);
+    const address = listenAddress ?? parseAddress(this.#ownAddress());
     assert(address !== undefined, 'a coordinator knows where it listens');
     const service = peerService({
       nodeId,
       clusterId,
       logger: this.#logger,
-      isMember: (node) => this.#membership.knows(this.#raft.configuration, node),
+      onPeer: (peer, address) => this.#meet(peer, address),
+      onLost: (peer) => this.#peerLost(peer),
       onMessage: (message) => {
+        this.#lastFrom.set(message.from, this.#runtime.clock.monotonicMs());
         this.#links.get(message.from)?.nudge();
         this.#driver.guard(() => this.#raft.step(message));
       },
@@ -331,7 +350,8 @@ export class Quorum implements ReplicatedLog {
     if (configuration === this.#linkedConfiguration || this.#stopped) return;
     const members = membersOf(configuration);
     for (const peer of members) {
-      if (peer !== this.#options.nodeId && !this.#links.has(peer)) this.#link(configuration, peer);
+      if (peer === this.#options.nodeId || this.#links.has(peer)) continue;
+      this.#link(peer, this.#membership.addressesOf(configuration, peer).peerAddress);
     }
     if (configurationIndex > commitIndex) return;
     this.#linkedConfiguration = configuration;
@@ -342,8 +362,19 @@ export class Quorum implements ReplicatedLog {
     }
   }
 
-  #link(configuration: Configuration, peer: NodeId): void {
-    const text = this.#membership.addressesOf(configuration, peer).peerAddress;
+  /** Somebody of whom the own configuration does not know yet wants answers. */
+  #meet(peer: NodeId, address: string): void {
+    const known = this.#links.has(peer) || parseAddress(address) === undefined;
+    if (!known && !this.#stopped && this.#links.size < membersMax) this.#link(peer, address);
+  }
+
+  #ownAddress(): string {
+    const { nodeId, listenAddress } = this.#options;
+    const { peerAddress } = this.#membership.addressesOf(this.#raft.configuration, nodeId);
+    return peerAddress === '' && listenAddress ? formatAddress(listenAddress) : peerAddress;
+  }
+
+  #link(peer: NodeId, text: string): void {
     const address = parseAddress(text);
     if (address === undefined) {
       this.#logger.error({ peer, address: text }, 'the address of a member is unknown');
@@ -355,6 +386,7 @@ export class Quorum implements ReplicatedLog {
       clusterId: this.#options.clusterId,
       peer,
       address,
+      ownAddress: this.#ownAddress(),
       logger: this.#logger,
       events: {
         onConnected: () => this.#hurryWhenConnected(),
@@ -379,6 +411,33 @@ export class Quorum implements ReplicatedLog {
     this.#runtime.timers.after(delay, () => this.#driver.guard(() => this.#raft.campaign()));
   }
 
+  /**
+   * A process that is killed leaves at once, its machine says so: no need to wait for a whole election timeout. A leader that
+   * only lost a connection is back within the grace, or the others protect it.
+   */
+  #peerLost(peer: NodeId): void {
+    if (this.#stopped || peer !== this.#raft.leader) return;
+    const { clock, timers, random } = this.#runtime;
+    const lostMs = clock.monotonicMs();
+    const term = this.#raft.term;
+    timers.after(leaderGraceMs + random.nextFloat() * leaderGraceSpreadMs, () => {
+      const heard = (this.#lastFrom.get(peer) ?? 0) > lostMs;
+      if (this.#stopped || heard || this.#raft.leader !== peer || this.#raft.term !== term) return;
+      this.#driver.guard(() => this.#raft.suspectLeader());
+    });
+  }
+
+  /** Whoever leads and is asked to stop gives way first, if somebody can take over soon. */
+  async #handOver(): Promise<void> {
+    if (this.#raft.role !== 'leader' || this.#failure) return;
+    const { progress } = this.#raft.status();
+    const heirs = this.#raft.configuration.voters
+      .filter((id) => this.#links.get(id)?.connected)
+      .sort((left, right) => (progress.get(right)?.match ?? 0) - (progress.get(left)?.match ?? 0));
+    const heir = heirs[0];
+    if (heir !== undefined) await this.#transfer(heir, handOverMs);
+  }
+
   #fail(error: Error): void {
     if (this.#failure !== undefined || this.#closed) return;
     this.#failure = error;
@@ -387,7 +446,12 @@ export class Quorum implements ReplicatedLog {
     for (const listener of this.#failureListeners) listener(error);
   }
 
-  async #shutDown(): Promise<void> {
+  #shutDown(): Promise<void> {
+    this.#down ??= this.#end();
+    return this.#down;
+  }
+
+  async #end(): Promise<void> {
     this.#tick?.cancel();
     this.#pending.closed();
     this.#pendingChange?.settle({ ok: false, reason: 'closed', leader: 0 });

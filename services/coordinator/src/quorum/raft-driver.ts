@@ -15,6 +15,7 @@ export interface SnapshotPolicy {
   readonly thresholdBytes: number;
   /** Entries kept before a snapshot, so that a follower that is a little behind needs no snapshot. */
   readonly tailEntries: number;
+  readonly tailBytes: number;
 }
 
 export interface RaftDriverOptions {
@@ -201,7 +202,8 @@ export class RaftDriver {
     const meta = this.#compactionDue;
     if (meta === undefined || this.#raft.stableIndex < meta.index) return;
     this.#compactionDue = undefined;
-    const keepFrom = Math.max(1, meta.index - this.#options.policy.tailEntries + 1);
+    const { tailEntries, tailBytes } = this.#options.policy;
+    const keepFrom = this.#raft.tailFrom(meta.index, tailEntries, tailBytes);
     this.#raft.compact(meta, keepFrom);
     this.#options.storage.removeBefore(keepFrom).catch((error: unknown) => this.#fail(error));
   }

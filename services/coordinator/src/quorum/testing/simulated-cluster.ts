@@ -75,6 +75,8 @@ export class SimulatedCluster {
   readonly sim: Simulation;
   readonly agreement = new Agreement();
   readonly members: Member[];
+  /** Of all lives of all nodes. */
+  readonly failures: Error[] = [];
   readonly #initial: number;
 
   constructor(seed: number | string, size: number, spare = 0) {
@@ -109,6 +111,7 @@ export class SimulatedCluster {
     member.quorum = quorum;
     quorum.onFailure((error) => {
       member.failure = error;
+      this.failures.push(error);
     });
   }
 

@@ -1,10 +1,13 @@
 import { assert } from '@naru/runtime';
+import type { MembershipChange } from '../state-machine.ts';
 import { type Member, SimulatedCluster } from './simulated-cluster.ts';
 
 export interface WorkloadReport {
   readonly acknowledged: number;
   readonly reads: number;
   readonly faults: number;
+  /** Of the membership, as far as they were confirmed. */
+  readonly changes: number;
   readonly restores: number;
   readonly terms: number;
   readonly traceHash: string;
@@ -18,21 +21,29 @@ export class Workload {
   #reads = 0;
   #faults = 0;
   #over = false;
+  #violation: string | undefined;
 
-  constructor(seed: number, size: number) {
-    this.#cluster = new SimulatedCluster(`quorum ${seed}`, size);
+  readonly #changesMembers: boolean;
+  #changes = 0;
+
+  constructor(seed: number, size: number, changesMembers = false) {
+    this.#changesMembers = changesMembers;
+    this.#cluster = new SimulatedCluster(`quorum ${seed}`, size, changesMembers ? 2 : 0);
   }
 
   async run(durationMs: number): Promise<WorkloadReport> {
     const { sim, members } = this.#cluster;
-    await this.#cluster.startAll();
+    await sim.complete(Promise.all(members.map((member) => this.#cluster.start(member))));
     this.#clients();
     this.#harm();
+    if (this.#changesMembers) this.#changeMembers();
     await sim.runFor(durationMs);
     this.#over = true;
-    await this.#heal();
-    for (const { id, machine, failure } of members) {
-      assert(failure === undefined, `node ${id} failed: ${failure?.stack}`);
+    const final = await this.#heal();
+    const [failure] = this.#cluster.failures;
+    assert(failure === undefined, `a node failed: ${failure?.stack}`);
+    assert(this.#violation === undefined, this.#violation ?? '');
+    for (const { id, machine } of final) {
       const held = new Set(machine.commands);
       assert(held.size === machine.commands.length, 'a command was applied twice');
       for (const text of this.#acknowledged)
@@ -42,6 +53,7 @@ export class Workload {
       acknowledged: this.#acknowledged.size,
       reads: this.#reads,
       faults: this.#faults,
+      changes: this.#changes,
       restores: members.reduce((sum, { machine }) => sum + machine.restores, 0),
       terms: Math.max(...members.map(({ quorum }) => quorum?.status().term ?? 0)),
       traceHash: sim.traceHash,
@@ -75,7 +87,7 @@ export class Workload {
     void quorum?.read().then((outcome) => {
       if (!outcome.ok || before === undefined) return;
       this.#reads += 1;
-      assert(machine.commands.includes(before), `row 28: a read does not see ${before}`);
+      if (!machine.commands.includes(before)) this.#violation ??= `row 28: a read does not see ${before}`;
     });
   }
 
@@ -138,13 +150,35 @@ export class Workload {
     });
   }
 
-  async #heal(): Promise<void> {
+  #changeMembers(): void {
+    const { sim, members, leader } = this.#cluster;
+    if (this.#over) return;
+    const known = leader?.quorum?.status().members ?? [];
+    const { id } = members[sim.random.nextInt(members.length)] as Member;
+    const found = known.find((member) => member.id === id);
+    if (found === undefined) this.#change(leader, { kind: 'add-learner', member: this.#cluster.address(id) });
+    else if (!found.voter) this.#change(leader, { kind: 'promote', id });
+    else if (known.filter(({ voter }) => voter).length > 3) this.#change(leader, { kind: 'remove', id });
+    sim.at(200 + sim.random.nextInt(800), () => this.#changeMembers());
+  }
+
+  #change(leader: Member | undefined, change: MembershipChange): void {
+    void leader?.quorum?.changeMembership(change).then((outcome) => {
+      if (outcome.ok) this.#changes += 1;
+    });
+  }
+
+  /** Answers with those who are members in the end. */
+  async #heal(): Promise<Member[]> {
     const { sim, members } = this.#cluster;
     sim.network.healAll();
     for (const { node } of members) if (node.alive && node.paused) node.resume();
     await sim.runUntil(() => members.every(({ quorum }) => quorum !== undefined));
+    await sim.runFor(3_000);
     const leader = await this.#cluster.awaitLeader();
     await sim.complete(leader.propose(Buffer.from('last')));
-    await this.#cluster.awaitAgreement(members);
+    const final = leader.status().members.map(({ id }) => members[id - 1] as Member);
+    await this.#cluster.awaitAgreement(final);
+    return final;
   }
 }
