@@ -2009,7 +2009,7 @@ export const CreateTopicsRequest: MessageFns<CreateTopicsRequest> = {
 };
 
 function createBaseNewTopic(): NewTopic {
-  return { name: "", numPartitions: 0, replicationFactor: 0, assignments: [], configs: {}, topicId: "" };
+  return { name: "", numPartitions: 0, replicationFactor: 0, assignments: [], configs: globalThis.Object.create(null), topicId: "" };
 }
 
 export const NewTopic: MessageFns<NewTopic> = {
@@ -3048,7 +3048,7 @@ export const AlterConfigsRequest: MessageFns<AlterConfigsRequest> = {
 };
 
 function createBaseConfigAlteration(): ConfigAlteration {
-  return { resource: undefined, set: {}, remove: [] };
+  return { resource: undefined, set: globalThis.Object.create(null), remove: [] };
 }
 
 export const ConfigAlteration: MessageFns<ConfigAlteration> = {
