@@ -213,6 +213,14 @@ describe('peers of a node that stops', () => {
     expect(heardByA).toEqual(['closed: reset']);
   });
 
+  test('power can go after the process, too: then nobody refuses', async () => {
+    const { simulation, a, b } = await talk();
+    b.crash();
+    b.losePower({ silent: true });
+    const attempt = a.runtime.network.connect({ host: 'b', port: 1 }, { timeoutMs: 500 });
+    await expect(simulation.complete(attempt)).rejects.toMatchObject({ code: 'timeout' });
+  });
+
   test('an idle peer of such a machine learns of it when it writes', async () => {
     const { simulation, b, connection, heardByA } = await talk();
     b.losePower({ silent: true });

@@ -294,6 +294,19 @@ describe('faults of the disk', () => {
     expect(() => file.append([text('8')])).toThrow('no space left');
   });
 
+  test('what a power cut takes away makes room, too', async () => {
+    const simulation = createSimulation({ seed: 1 });
+    const node = simulation.addNode('a');
+    await setUp(simulation, node.runtime.disk);
+    node.runtime.disk.openNow('/d/log').append([text('unsynced')]);
+    node.losePower({ unsynced: 'lost' });
+    node.disk.fillUpAfter(0);
+    const { disk } = node.restart();
+    await simulation.complete(disk.remove('/d/log'));
+    disk.openNow('/d/new', { create: true }).append([text('7 bytes')]);
+    expect(() => disk.openNow('/d/new').append([text('8')])).toThrow('no space left');
+  });
+
   test('damage at rest: bits flip and files get shorter, durably', async () => {
     const simulation = createSimulation({ seed: 1 });
     const node = simulation.addNode('a');
