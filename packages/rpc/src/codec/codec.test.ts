@@ -40,6 +40,7 @@ const produceRequest: fc.Arbitrary<broker.ProduceRequest> = fc.record({
 
 const raftEnvelope: fc.Arbitrary<quorum.RaftEnvelope> = fc.record({
   clusterId: text,
+  fromAddress: text,
   message: fc.record({
     ...quorum.RaftMessage.decode(new Uint8Array(0)),
     kind: fc.constantFrom(...Object.values(quorum.RaftMessage_Kind)).filter((kind) => kind >= 0),

@@ -51,8 +51,9 @@ export class WireHost {
     socket.setNoDelay(true);
     for (const chunk of head.toReversed()) if (chunk.length > 0) socket.unshift(chunk);
     const session = performServerHandshake(socket, sessionOptions(this.#limits));
-    // A socket that was accepted paused, and never read from, has not begun to read: the session takes the handle as it is.
-    socket.resume();
+    // The session takes the handle as it is, and a socket accepted paused has not begun to read. Not `resume()`: it would let
+    // what was read before flow away before the session takes it.
+    socket.read(0);
     session.on('error', () => {});
     const connection = this.#connectionOf(session, socket);
     this.#sessions.set(session, connection);
