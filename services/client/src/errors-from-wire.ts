@@ -104,7 +104,7 @@ export const errorClassByName: Readonly<Record<Exclude<KafkaErrorName, 'NONE'>, 
 export function errorFromCode(code: number, message: string, context: errors.ErrorOptions = {}): errors.KafkaError {
   const info = kafkaError(code);
   const errorClass = info.name === 'NONE' ? ApiError : errorClassByName[info.name];
-  return new errorClass(describe(message === '' ? info.message : message, context), { ...context, code });
+  return new errorClass(message === '' ? describe(info.message, context) : message, { ...context, code });
 }
 
 /** What a failed call or stream means. A connection that broke leaves the outcome of a write unknown. */

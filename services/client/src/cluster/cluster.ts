@@ -69,6 +69,7 @@ export class Cluster {
   #fruitlessRefreshes = 0;
   #rotation = 0;
   #lastError: KafkaError | undefined;
+  #isOutageKnown = false;
   #ageTimer: Timer | undefined;
 
   /** Connects to nothing yet. Throws `ConfigError` when the bootstrap servers cannot be read. */
@@ -308,17 +309,26 @@ export class Cluster {
         this.#refreshWanted = false;
         await this.fetchMetadata({ topics: [...this.#tracked], allTopics: false });
         this.#lastError = undefined;
+        this.#isOutageKnown = false;
       } catch (error) {
         if (this.isClosed) return;
         this.#fruitlessRefreshes++;
         this.#lastError = errorFromRpc(error);
-        this.logger.warn({ err: error }, 'metadata could not be refreshed');
+        this.#logFailure(error);
       }
       this.#nextRefreshMs = this.nowMs() + this.#refreshSpacingMs();
       this.#settleWaiters();
       for (const listener of [...this.#listeners]) listener();
       if (this.#waiters.size > 0) this.#refreshWanted = true;
     }
+  }
+
+  /** Once for an outage; the attempts that follow say the same. */
+  #logFailure(error: unknown): void {
+    const level = this.#isOutageKnown ? 'debug' : 'warn';
+    this.#isOutageKnown = true;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.logger[level]({ reason }, 'metadata could not be refreshed');
   }
 
   #refreshSpacingMs(): number {

@@ -205,14 +205,20 @@ describe('fetch-ahead', () => {
 });
 
 describe('seek', () => {
-  test('while a fetch is under way: its answer is dropped', async () => {
+  test.each([
+    ['forward', 50, 90],
+    ['back', 50, 10],
+  ])('%s while a fetch is under way: its answer is dropped', async (_, from, to) => {
     const { cluster, consumer, log } = await setUp();
     fill(log, 100, 10);
     cluster.onFetch = () => ({ kind: 'answer', delayMs: cluster.fetched.length === 1 ? 200 : 0 });
     consumer.assign([tp()]);
+    consumer.seek(tp(), from);
     await cluster.simulation.runUntil(() => cluster.fetched.length === 1);
-    consumer.seek(tp(), 50n);
-    expect(valuesOf(await readCount(cluster, consumer, 50))).toEqual(numbers(50, 100));
+    consumer.seek(tp(), to);
+    // The answer to the old position comes first in one case, last in the other.
+    if (to < from) cluster.onFetch = () => ({ kind: 'answer', delayMs: 400 });
+    expect(valuesOf(await readCount(cluster, consumer, 100 - to))).toEqual(numbers(to, 100));
     await cluster.simulation.runFor(1_000);
     expect(await cluster.run(consumer.poll(0))).toEqual([]);
   });
