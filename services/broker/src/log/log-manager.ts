@@ -50,8 +50,8 @@ export class LogManager {
   readonly #logs = new Map<string, PartitionLog>();
   readonly #tailBudget: TailBudget;
   readonly #homes = new Map<PartitionLog, LogDirectory>();
-  /** Creations and deletions happen one after the other. */
-  #changes: Promise<unknown> = Promise.resolve();
+  /** Creations and deletions under one partition's name happen one after the other: the last one of each. */
+  readonly #changes = new Map<string, Promise<unknown>>();
   #timers: Timer[] = [];
   #isClosed = false;
 
@@ -114,7 +114,7 @@ export class LogManager {
 
   /** The log of this topic id, made when it is not there. A directory of the same name and another id is put aside (row 18). */
   getOrCreate(wanted: NewLog): Promise<PartitionLog> {
-    return this.#change(async () => {
+    return this.#change(wanted, async () => {
       const existing = this.get(wanted.topicId, wanted.partition);
       if (existing !== undefined) return existing;
       const name = partitionDirectoryName(wanted.topic, wanted.partition);
@@ -132,9 +132,9 @@ export class LogManager {
 
   /** Only on a committed deletion of this topic id (row 58). The directory is renamed first, then removed. */
   delete(topicId: string, partition: number): Promise<void> {
-    return this.#change(async () => {
-      const log = this.get(topicId, partition);
-      if (log === undefined) return;
+    const log = this.get(topicId, partition);
+    return this.#change(log, async () => {
+      if (log === undefined || this.get(topicId, partition) !== log) return;
       const path = await this.#detach(log, 'deleted');
       await this.#disk.remove(path);
     });
@@ -142,16 +142,16 @@ export class LogManager {
 
   /** The cluster does not know this topic id (any more): closed and kept under another name. */
   quarantine(topicId: string, partition: number): Promise<void> {
-    return this.#change(async () => {
-      const log = this.get(topicId, partition);
-      if (log !== undefined) await this.#putAside(log);
+    const log = this.get(topicId, partition);
+    return this.#change(log, async () => {
+      if (log !== undefined && this.get(topicId, partition) === log) await this.#putAside(log);
     });
   }
 
   /** Flushes everything and writes the recovery points and high watermarks. Failures are reported by `onFailure`. */
   async checkpoint(): Promise<void> {
     for (const log of [...this.#logs.values()]) {
-      log.releaseMemory();
+      await log.releaseIdle().catch(() => {});
       if (log.state.kind === 'open' && log.flushedOffset < log.logEndOffset) await log.flush().catch(() => {});
     }
     for (const directory of this.#directories) {
@@ -205,7 +205,7 @@ export class LogManager {
   async #stop(): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) timer.cancel();
-    await this.#changes.catch(() => {});
+    await Promise.all(this.#changes.values());
   }
 
   async #openLogs(directory: LogDirectory): Promise<void> {
@@ -289,12 +289,20 @@ export class LogManager {
     return this.#directories.reduce((best, directory) => (directory.logs.size < best.logs.size ? directory : best));
   }
 
-  #change<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#changes.then(() => {
+  async #change<T>(
+    of: { readonly topic: string; readonly partition: number } | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const name = of === undefined ? '' : partitionDirectoryName(of.topic, of.partition);
+    const done = (this.#changes.get(name) ?? Promise.resolve()).then(() => {
       if (this.#isClosed) throw new StorageError('closed', 'the logs are closed');
       return work();
     });
-    this.#changes = done.catch(() => {});
+    const settled = done.catch(() => {});
+    this.#changes.set(name, settled);
+    void settled.then(() => {
+      if (this.#changes.get(name) === settled) this.#changes.delete(name);
+    });
     return done;
   }
 

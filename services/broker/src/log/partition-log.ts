@@ -354,9 +354,11 @@ export class PartitionLog {
     this.#config = config;
   }
 
-  /** Gives back what only reads of old segments need. */
-  releaseMemory(): void {
-    for (const segment of this.#segments.slice(0, -1)) segment.forgetIndexes();
+  /** Gives back memory and file handles of old segments that nobody has read since the last call. */
+  async releaseIdle(): Promise<void> {
+    await this.#exclusive(async () => {
+      for (const segment of this.#segments.slice(0, -1)) await segment.releaseIfIdle();
+    });
   }
 
   /** Flushes (unless the disk failed) and closes. The log is of no use afterwards. */
@@ -492,7 +494,7 @@ export class PartitionLog {
   /** Undefined when the segment was deleted or cut away meanwhile. */
   async #readDisk<T>(segment: Segment, read: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await read();
+      return await segment.use(read);
     } catch (error) {
       if (segment.isGone) return undefined;
       this.#assertReadable();
@@ -547,17 +549,20 @@ export class PartitionLog {
   async #startOver(offset: number): Promise<void> {
     const { checkpoints, disk } = this.#options;
     await checkpoints.recoveryPointLowered(this, Math.min(offset, this.#logStartOffset));
-    if (offset > this.#logStartOffset) await checkpoints.logStartMoved(this, offset);
+    // Forward before the files go, so that files which a crash brings back are known as deleted; backward after it.
+    const isForward = offset > this.#logStartOffset;
+    if (isForward) await checkpoints.logStartMoved(this, offset);
     this.#tail.clear();
     this.#cuts++;
-    for (const gone of this.#segments.splice(0).reverse()) {
-      await gone.remove();
-      await disk.syncDirectory(this.directory);
-    }
     this.#logStartOffset = offset;
     this.#logEndOffset = offset;
     this.#flushedOffset = offset;
     this.leaderEpochs.clear();
+    for (const gone of this.#segments.splice(0).reverse()) {
+      await gone.remove();
+      await disk.syncDirectory(this.directory);
+    }
+    if (!isForward) await checkpoints.logStartMoved(this, offset);
     this.#addSegment(offset);
     await disk.syncDirectory(this.directory);
     await this.leaderEpochs.persist();

@@ -67,6 +67,8 @@ export class Segment {
   #loading: Promise<SegmentContent> | undefined;
   #sizeBytes: number;
   #nextOffset: number;
+  #readers = 0;
+  #wasUsed = true;
 
   /** A segment that is on disk; its files are opened when they are needed. */
   constructor(
@@ -172,9 +174,24 @@ export class Segment {
     this.#content = content;
   }
 
-  /** Gives the memory of a sealed segment's indexes back. */
-  forgetIndexes(): void {
-    if (!this.needsSeal) this.#content = undefined;
+  /** Keeps file and indexes open while `read` runs. */
+  async use<T>(read: () => Promise<T>): Promise<T> {
+    this.#readers++;
+    this.#wasUsed = true;
+    try {
+      return await read();
+    } finally {
+      this.#readers--;
+    }
+  }
+
+  /** Closes the file of a sealed segment and forgets its indexes, when no one has used it since the last call. */
+  async releaseIfIdle(): Promise<void> {
+    const isIdle = !this.#wasUsed && this.#readers === 0 && !this.isDirty && !this.needsSeal;
+    this.#wasUsed = false;
+    if (!isIdle) return;
+    this.#content = undefined;
+    await this.close();
   }
 
   /** Reads and checks all batches of the file; the segment then ends after the last good one. */
