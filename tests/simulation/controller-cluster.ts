@@ -136,6 +136,8 @@ export class ControllerCluster {
   readonly #hosts = new Map<number, SimulatedNode>();
   readonly #coordinatorHosts = new Map<number, SimulatedNode>();
   readonly #coordinators = new Map<number, Coordinator>();
+  readonly #directories = new Map<number, string>();
+  readonly #failures: unknown[] = [];
 
   private constructor(seed: number | string) {
     this.sim = createSimulation({ seed });
@@ -188,14 +190,47 @@ export class ControllerCluster {
     this.brokers.delete(id);
   }
 
-  async restartBroker(id: number, directoryId?: string): Promise<void> {
+  async restartBroker(id: number): Promise<void> {
     this.host(id).restart();
-    await this.sim.complete(this.#openBroker(id, directoryId));
+    await this.sim.complete(this.#openBroker(id));
   }
 
   crashCoordinator(id: number): void {
     this.#coordinatorHosts.get(id)?.crash();
     this.#coordinators.delete(id);
+  }
+
+  get coordinatorsUp(): number {
+    return this.#coordinators.size;
+  }
+
+  restartCoordinatorSoon(id: number): void {
+    const host = this.#coordinatorHosts.get(id);
+    if (host?.alive !== false) return;
+    host.restart();
+    this.#openCoordinator(id).catch((error: unknown) => this.#failures.push(error));
+  }
+
+  /** `isWiped`: on an empty disk. */
+  restartBrokerSoon(id: number, isWiped: boolean): void {
+    if (this.host(id).alive) return;
+    this.host(id).restart();
+    if (isWiped) this.#directories.set(id, `directory-${id}-from-${this.sim.nowMs}`);
+    this.#openBroker(id).catch((error: unknown) => this.#failures.push(error));
+  }
+
+  resumeBroker(id: number): void {
+    if (this.host(id).paused) this.host(id).resume();
+  }
+
+  /** Something in the background failed that must not. */
+  fail(error: unknown): void {
+    this.#failures.push(error);
+  }
+
+  expectNoFailure(): void {
+    const [first] = this.#failures;
+    if (first !== undefined) throw first;
   }
 
   /** Power comes back everywhere: coordinators and brokers start at the same time. */
@@ -225,7 +260,8 @@ export class ControllerCluster {
     return coordinatorIds.map((id) => `c${id}:2181`);
   }
 
-  async #openBroker(id: number, directoryId = `directory-${id}`): Promise<void> {
+  async #openBroker(id: number): Promise<void> {
+    const directoryId = this.#directories.get(id) ?? `directory-${id}`;
     const broker = new MetadataBroker(id, this.host(id).runtime, this.servers, directoryId);
     this.brokers.set(id, broker);
     await broker.start();

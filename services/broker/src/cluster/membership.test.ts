@@ -92,6 +92,17 @@ describe('membership', () => {
     expect(membership.self).toBeUndefined();
   });
 
+  it('waits for its former registration to expire when it comes back with an empty disk', async () => {
+    const { sim, model, sessions, membership } = setUp({ directoryId: 'old disk' });
+    await membership.start();
+    const back = setUp({ model, directoryId: 'new disk' });
+    const joined = back.membership.start();
+    sim.at(3_000, () => model.expire(sessions[0] as ModelSession));
+    await sim.runFor(3_001);
+    await back.sim.runFor(8_000);
+    expect(await back.sim.complete(joined)).toMatchObject({ brokerId: 1 });
+  });
+
   it('publishes damaged replicas under the same epoch', async () => {
     const { membership, publisher, deltas } = setUp();
     const self = await membership.start();

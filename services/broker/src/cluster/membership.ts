@@ -17,6 +17,9 @@ import { paths } from './znode-paths.ts';
 const retryMinMs = 50;
 const retryMaxMs = 2_000;
 
+/** Longer than a session's timeout by default: a dead broker's registration is gone by then, so whoever still has the id lives. */
+const idTakenWaitMsDefault = 10_000;
+
 /** This broker's logs belong to another cluster than the coordinators do, or the coordinators have lost their data. */
 export class ForeignClusterError extends Error {
   override readonly name = 'ForeignClusterError';
@@ -38,6 +41,11 @@ export interface MembershipOptions {
   readonly identity: BrokerIdentity;
   /** As remembered by the data directory; undefined when the directory is new. */
   readonly clusterId: string | undefined;
+  /**
+   * How long a broker id may be registered with another data directory before that is an error, milliseconds: a broker that was killed and comes back with
+   * an empty disk meets its own old registration until its session has expired.
+   */
+  readonly idTakenWaitMs?: number;
   readonly publisher: MetadataPublisher;
   readonly timers: Timers;
   readonly random: Random;
@@ -105,6 +113,8 @@ export class ClusterMembership {
   }
 
   async #join(): Promise<Member> {
+    const { idTakenWaitMs = idTakenWaitMsDefault, logger, timers } = this.#options;
+    let waitedMs = 0;
     for (let delayMs = retryMinMs; ; delayMs = Math.min(2 * delayMs, retryMaxMs)) {
       const session = await this.#options.openSession(this.#abort.signal);
       try {
@@ -113,9 +123,10 @@ export class ClusterMembership {
         void session.close().catch(() => {});
         this.#self = undefined;
         this.#session = undefined;
-        if (!isCoordinatorError(error)) throw error;
-        this.#options.logger.warn({ error, retryMs: delayMs }, 'could not register; trying again');
-        await sleep(this.#options.timers, delayMs, this.#abort.signal);
+        if (!isCoordinatorError(error) && !(isIdTaken(error) && waitedMs < idTakenWaitMs)) throw error;
+        logger.warn({ error, retryMs: delayMs }, 'could not register; trying again');
+        await sleep(timers, delayMs, this.#abort.signal);
+        waitedMs += delayMs;
       }
     }
   }
@@ -170,4 +181,8 @@ export class ClusterMembership {
       for (const listener of this.#listeners) listener.onFatal?.(fatal);
     });
   }
+}
+
+function isIdTaken(error: unknown): boolean {
+  return error instanceof RegistrationError && error.code === 'broker-id-taken';
 }
