@@ -6,5 +6,6 @@ export {
 } from './configuration-change.ts';
 export * from './describe.ts';
 export { isVoter, membersOf } from './quorum.ts';
-export { type Proposal, Raft, type RaftOptions, type RaftStatus, type ReadRequest } from './raft.ts';
+export { Raft } from './raft.ts';
+export type { Proposal, RaftOptions, RaftStatus, ReadRequest } from './requests.ts';
 export * from './types.ts';

@@ -4,21 +4,18 @@ import {
   decodeConfiguration,
   type Entry,
   isVoter,
-  membersMax,
-  membersOf,
   type NodeId,
   type Proposal,
   Raft,
   type RaftOptions,
   type Term,
 } from '@naru/raft';
-import { createRpc, type Rpc, type RpcServer } from '@naru/rpc';
-import { type Address, assert, formatAddress, type Runtime, type Timer } from '@naru/runtime';
+import { createRpc, type Rpc } from '@naru/rpc';
+import { type Address, assert, type Runtime, type Timer } from '@naru/runtime';
 import { proposalBytesMax, proposalsPendingMax } from './limits.ts';
-import { type MemberConfig, Membership, parseAddress } from './membership.ts';
+import { type MemberConfig, Membership } from './membership.ts';
 import { claimDirectory } from './node-directory.ts';
-import { PeerLink } from './peer-link.ts';
-import { peerService } from './peer-server.ts';
+import { Peers } from './peers.ts';
 import { PendingRequests } from './pending-requests.ts';
 import { RaftDriver, type SnapshotPolicy } from './raft-driver.ts';
 import { RaftStorage } from './raft-storage.ts';
@@ -69,14 +66,8 @@ const defaultSnapshotPolicy: SnapshotPolicy = {
   tailBytes: 16 * 1024 * 1024,
 };
 const electionTimeoutMsDefault = 600;
-/** A leader whose stream broke has this long, plus as much as the spread at random, to come back. */
-const leaderGraceMs = 100;
-const leaderGraceSpreadMs = 150;
 /** How long a leader that stops waits for its heir. */
 const handOverMs = 300;
-/** The first campaign comes this soon after a majority is connected, plus as much again at random. */
-const firstCampaignMs = 20;
-const firstCampaignSpreadMs = 180;
 
 /**
  * One coordinator's part in the quorum: owns the disk and the connections that Raft must not know, and hands committed commands to the
@@ -86,29 +77,22 @@ export class Quorum implements ReplicatedLog {
   readonly #runtime: Runtime;
   readonly #options: QuorumOptions;
   readonly #logger: Logger;
-  readonly #rpc: Rpc;
   readonly #membership: Membership;
   readonly #raft: Raft;
   readonly #storage: RaftStorage;
-  readonly #snapshots: SnapshotStore;
   readonly #driver: RaftDriver;
   readonly #pending = new PendingRequests();
-  readonly #links = new Map<NodeId, PeerLink>();
+  readonly #peers: Peers;
   readonly #tickMs: number;
-  #server: RpcServer | undefined;
   #tick: Timer | undefined;
-  #linkedConfiguration: Configuration | undefined;
   #reported: QuorumStatus | undefined;
   #roleListeners: ((status: QuorumStatus) => void)[] = [];
   #failureListeners: ((error: Error) => void)[] = [];
   #failure: Error | undefined;
   #pendingChange: { readonly index: number; readonly settle: (outcome: MembershipOutcome) => void } | undefined;
-  #hurried = false;
   #closed = false;
   #closing: Promise<void> | undefined;
   #down: Promise<void> | undefined;
-  /** When something came from a peer last, on the monotonic clock. */
-  readonly #lastFrom = new Map<NodeId, number>();
 
   /**
    * Reads the disk, restores `machine`, listens, and takes part. Fails with `QuorumError` for a foreign or damaged directory,
@@ -133,7 +117,8 @@ export class Quorum implements ReplicatedLog {
         stored,
         configuration,
       });
-      await quorum.#start();
+      await quorum.#peers.start();
+      quorum.#scheduleTick();
       return quorum;
     } catch (error) {
       await store.close();
@@ -145,10 +130,8 @@ export class Quorum implements ReplicatedLog {
     this.#runtime = runtime;
     this.#options = options;
     this.#logger = logger;
-    this.#rpc = options.rpc ?? createRpc(runtime);
     this.#membership = opened.membership;
     this.#storage = opened.storage;
-    this.#snapshots = opened.snapshots;
     const { electionTimeoutMs = electionTimeoutMsDefault, heartbeatMs = 100 } = options;
     this.#tickMs = heartbeatMs / 2;
     const electionTicks = Math.max(3, Math.round(electionTimeoutMs / this.#tickMs));
@@ -170,10 +153,23 @@ export class Quorum implements ReplicatedLog {
       timers: runtime.timers,
       logger,
       applied: opened.stored.snapshot?.index ?? 0,
-      send: (message) => this.#links.get(message.to)?.send(message),
+      send: (message) => this.#peers.send(message),
       onConfigurationApplied: (entry) => this.#configurationApplied(entry),
       onTurn: () => this.#report(),
       onFailure: (error) => this.#fail(error),
+    });
+    this.#peers = new Peers({
+      runtime,
+      rpc: options.rpc ?? createRpc(runtime),
+      nodeId: options.nodeId,
+      clusterId: options.clusterId,
+      listenAddress: options.listenAddress,
+      membership: opened.membership,
+      raft: this.#raft,
+      logger,
+      guard: (event) => this.#driver.guard(event),
+      receiveSnapshot: (received) => this.#driver.receiveSnapshot(received),
+      readSnapshot: () => opened.snapshots.read(),
     });
   }
 
@@ -275,29 +271,6 @@ export class Quorum implements ReplicatedLog {
     return this.#closed || this.#failure !== undefined;
   }
 
-  async #start(): Promise<void> {
-    const { nodeId, clusterId, listenAddress } = this.#options;
-    const address = listenAddress ?? parseAddress(this.#ownAddress());
-    assert(address !== undefined, 'a coordinator knows where it listens');
-    const service = peerService({
-      nodeId,
-      clusterId,
-      logger: this.#logger,
-      onPeer: (peer, address) => this.#meet(peer, address),
-      onLost: (peer) => this.#peerLost(peer),
-      onMessage: (message) => {
-        this.#lastFrom.set(message.from, this.#runtime.clock.monotonicMs());
-        this.#links.get(message.from)?.nudge();
-        this.#driver.guard(() => this.#raft.step(message));
-      },
-      onSnapshot: (received) => this.#driver.receiveSnapshot(received),
-    });
-    this.#server = await this.#rpc.serve(address, [service]);
-    this.#followConfiguration();
-    this.#scheduleTick();
-    this.#hurryWhenConnected();
-  }
-
   #scheduleTick(): void {
     this.#tick = this.#runtime.timers.after(this.#tickMs, () => {
       this.#scheduleTick();
@@ -307,7 +280,7 @@ export class Quorum implements ReplicatedLog {
 
   /** After each turn of the driver. */
   #report(): void {
-    this.#followConfiguration();
+    this.#peers.followConfiguration();
     const { role, term, leader } = this.#raft;
     const before = this.#reported;
     const serving = role === 'leader' && this.#driver.applied >= this.#raft.termStart;
@@ -344,95 +317,12 @@ export class Quorum implements ReplicatedLog {
     change.settle({ ok: true, members: this.#members() });
   }
 
-  /** One link to each member, and to former ones until their removal is committed: a leader that removes itself needs the answers. */
-  #followConfiguration(): void {
-    const { configuration, configurationIndex, commitIndex } = this.#raft;
-    if (configuration === this.#linkedConfiguration || this.#stopped) return;
-    const members = membersOf(configuration);
-    for (const peer of members) {
-      if (peer === this.#options.nodeId || this.#links.has(peer)) continue;
-      this.#link(peer, this.#membership.addressesOf(configuration, peer).peerAddress);
-    }
-    if (configurationIndex > commitIndex) return;
-    this.#linkedConfiguration = configuration;
-    for (const [peer, link] of this.#links) {
-      if (members.includes(peer)) continue;
-      this.#links.delete(peer);
-      void link.close();
-    }
-  }
-
-  /** Somebody of whom the own configuration does not know yet wants answers. */
-  #meet(peer: NodeId, address: string): void {
-    const known = this.#links.has(peer) || parseAddress(address) === undefined;
-    if (!known && !this.#stopped && this.#links.size < membersMax) this.#link(peer, address);
-  }
-
-  #ownAddress(): string {
-    const { nodeId, listenAddress } = this.#options;
-    const { peerAddress } = this.#membership.addressesOf(this.#raft.configuration, nodeId);
-    return peerAddress === '' && listenAddress ? formatAddress(listenAddress) : peerAddress;
-  }
-
-  #link(peer: NodeId, text: string): void {
-    const address = parseAddress(text);
-    if (address === undefined) {
-      this.#logger.error({ peer, address: text }, 'the address of a member is unknown');
-      return;
-    }
-    const link = new PeerLink({
-      runtime: this.#runtime,
-      rpc: this.#rpc,
-      clusterId: this.#options.clusterId,
-      peer,
-      address,
-      ownAddress: this.#ownAddress(),
-      logger: this.#logger,
-      events: {
-        onConnected: () => this.#hurryWhenConnected(),
-        onDropped: (node) => this.#raft.reportUnreachable(node),
-        onSnapshotSent: (node, delivered) => this.#driver.guard(() => this.#raft.reportSnapshot(node, delivered)),
-        readSnapshot: () => this.#snapshots.read(),
-      },
-    });
-    this.#links.set(peer, link);
-  }
-
-  /** At the first start nobody waits out an election timeout: whoever can reach a majority campaigns, once. */
-  #hurryWhenConnected(): void {
-    if (this.#hurried || this.#raft.leader !== 0) return;
-    const { configuration } = this.#raft;
-    const { nodeId } = this.#options;
-    const connected = configuration.voters.filter((id) => id === nodeId || this.#links.get(id)?.connected);
-    if (connected.length <= configuration.voters.length / 2) return;
-    this.#hurried = true;
-    const alone = configuration.voters.length === 1;
-    const delay = alone ? 0 : firstCampaignMs + this.#runtime.random.nextFloat() * firstCampaignSpreadMs;
-    this.#runtime.timers.after(delay, () => this.#driver.guard(() => this.#raft.campaign()));
-  }
-
-  /**
-   * A process that is killed leaves at once, its machine says so: no need to wait for a whole election timeout. A leader that
-   * only lost a connection is back within the grace, or the others protect it.
-   */
-  #peerLost(peer: NodeId): void {
-    if (this.#stopped || peer !== this.#raft.leader) return;
-    const { clock, timers, random } = this.#runtime;
-    const lostMs = clock.monotonicMs();
-    const term = this.#raft.term;
-    timers.after(leaderGraceMs + random.nextFloat() * leaderGraceSpreadMs, () => {
-      const heard = (this.#lastFrom.get(peer) ?? 0) > lostMs;
-      if (this.#stopped || heard || this.#raft.leader !== peer || this.#raft.term !== term) return;
-      this.#driver.guard(() => this.#raft.suspectLeader());
-    });
-  }
-
   /** Whoever leads and is asked to stop gives way first, if somebody can take over soon. */
   async #handOver(): Promise<void> {
     if (this.#raft.role !== 'leader' || this.#failure) return;
     const { progress } = this.#raft.status();
     const heirs = this.#raft.configuration.voters
-      .filter((id) => this.#links.get(id)?.connected)
+      .filter((id) => this.#peers.connected(id))
       .sort((left, right) => (progress.get(right)?.match ?? 0) - (progress.get(left)?.match ?? 0));
     const heir = heirs[0];
     if (heir !== undefined) await this.#transfer(heir, handOverMs);
@@ -442,7 +332,8 @@ export class Quorum implements ReplicatedLog {
     if (this.#failure !== undefined || this.#closed) return;
     this.#failure = error;
     this.#logger.error({ error }, 'the coordinator cannot go on');
-    void this.#shutDown();
+    // What else fails on the way down is a consequence.
+    this.#shutDown().catch(() => {});
     for (const listener of this.#failureListeners) listener(error);
   }
 
@@ -457,8 +348,7 @@ export class Quorum implements ReplicatedLog {
     this.#pendingChange?.settle({ ok: false, reason: 'closed', leader: 0 });
     this.#pendingChange = undefined;
     await this.#driver.stop();
-    await Promise.all([...this.#links.values()].map((link) => link.close()));
-    await this.#server?.close();
+    await this.#peers.close();
     await this.#storage.close();
   }
 }
