@@ -89,7 +89,9 @@ function diffTopics(before: MetadataImage, after: MetadataImage): TopicDelta {
       if (topic.markedForDeletion && !same?.markedForDeletion) marked.push(topic);
       partitions.push(...diffPartitions(same, topic));
     }
-    for (const old of before.topics.values()) {
+    // The same names mean the same topics.
+    const candidates = before.topicNames === after.topicNames ? [] : before.topics.values();
+    for (const old of candidates) {
       if (after.topics.get(old.name)?.id === old.id) continue;
       (after.deletedTopicIds.has(old.id) ? deleted : vanished).push({ name: old.name, id: old.id });
     }

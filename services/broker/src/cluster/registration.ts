@@ -31,11 +31,20 @@ export interface BrokerIdentity extends BrokerRegistration {
   readonly brokerId: number;
 }
 
-/** Creates the persistent znodes that everything hangs on. Any number of brokers may do it at once. */
+/**
+ * Creates the persistent znodes that everything hangs on, all in one write: a fresh cluster waits for one commit. Any number of brokers may do it at once; a tree of
+ * which a part is there is completed.
+ */
 export async function ensureTree(session: CoordinatorSession): Promise<void> {
   const last = rootPaths.at(-1) as string;
   if ((await session.exists(last)) !== undefined) return;
-  for (const path of rootPaths) await createIfMissing(session, path, new Uint8Array());
+  try {
+    await session.write(rootPaths.map((path) => ({ kind: 'create', path, data: new Uint8Array() })));
+  } catch (error) {
+    if (!isCoordinatorError(error, 'node-exists', 'connection-loss')) throw error;
+    if ((await session.exists(last)) !== undefined) return;
+    for (const path of rootPaths) await createIfMissing(session, path, new Uint8Array());
+  }
 }
 
 /** The cluster's id; the first broker to ask invents it. */
