@@ -26,6 +26,9 @@ const attemptMsMax = 2_000;
 const retryMsMin = 50;
 const retryMsMax = 500;
 
+/** The coordinator refuses a multi with more than 8 MiB of paths and data; one that is larger still would cost the stream. */
+export const writeBytesMax = 12_582_912;
+
 /** Opens a session; tries the servers until one serves it, `connectTimeoutMs` has passed or `signal` aborts. */
 export async function openSession(
   runtime: Runtime,
@@ -96,7 +99,14 @@ class ClientSession implements CoordinatorSession {
   }
 
   async write(operations: readonly WriteOperation[]): Promise<WriteResult> {
-    const result = await this.#ask('write', multiOf(operations), operationBytes(operations));
+    const bytes = operationBytes(operations);
+    if (bytes > writeBytesMax) {
+      throw new CoordinatorError(
+        'limit-exceeded',
+        `a write of ${bytes} bytes; at most ${writeBytesMax} (writeBytesMax)`,
+      );
+    }
+    const result = await this.#ask('write', multiOf(operations), bytes);
     const error = errorOf(result);
     if (error !== undefined) throw error;
     return writeResultOf(result);

@@ -1,6 +1,7 @@
 import {
   CoordinatorError,
   type CoordinatorSession,
+  changeMembership,
   coordinatorStatus,
   openSession,
   type SessionState,
@@ -209,6 +210,47 @@ describe('tools', () => {
     await quorum.sim.complete(transferLeadership(client.runtime, `c${leader}:2181`, to));
     await quorum.sim.runUntil(() => quorum.leader === to && session.state === 'connected');
     expect(await quorum.sim.complete(session.getChildren('/'))).toEqual([]);
+  });
+});
+
+test('the same seed gives the same run, event for event', async () => {
+  const hashes = new Set<string>();
+  for (let run = 0; run < 2; run += 1) {
+    const quorum = await SimulatedQuorum.start({ seed: 51 });
+    const session = await quorum.open(quorum.addClient('client'));
+    for (const fault of ['crash-leader', 'isolate-leader', 'power-loss-of-all'] as const) {
+      const write = session.write([{ kind: 'set-data', path: '/', data: bytes(fault) }]).catch(() => {});
+      await quorum.sim.runFor(inject(quorum, fault) + 2_000);
+      await quorum.sim.complete(write);
+    }
+    hashes.add(quorum.sim.traceHash);
+  }
+  expect(hashes.size).toBe(1);
+});
+
+describe('members', () => {
+  test('a node joins, is promoted and stands in for one that is removed, under a session that goes on (Z15)', async () => {
+    const quorum = await SimulatedQuorum.start({ seed: 41, config: { 'snapshot.threshold.entries': 20 } });
+    const client = quorum.addClient('client');
+    const session = await quorum.open(client);
+    for (let i = 0; i < 50; i += 1) {
+      await quorum.sim.complete(session.write([{ kind: 'set-data', path: '/', data: bytes(String(i)) }]));
+    }
+    await quorum.join(4);
+    const member = (id: number) => ({ id, peerAddress: `c${id}:2888`, clientAddress: `c${id}:2181`, voter: true });
+    const change = (kind: 'add-learner' | 'promote' | 'remove', id: number) =>
+      quorum.sim.complete(changeMembership(client.runtime, `c${quorum.leader}:2181`, kind, member(id)));
+    expect((await change('add-learner', 4)).find((each) => each.id === 4)?.voter).toBe(false);
+    await quorum.sim.runUntil(() => (quorum.coordinator(4)?.status().appliedZxid ?? 0) > 50);
+    expect((await change('promote', 4)).find((each) => each.id === 4)?.voter).toBe(true);
+    const removed = quorum.ids.find((id) => id !== quorum.leader) as number;
+    expect((await change('remove', removed)).map((each) => each.id)).not.toContain(removed);
+    quorum.crash(removed);
+    await quorum.sim.complete(session.write([{ kind: 'set-data', path: '/', data: bytes('after') }]));
+    await quorum.expectEqualStates();
+    expect(session.state).toBe('connected');
+    const refused = changeMembership(client.runtime, 'c4:2181', 'remove', member(1)).catch((error) => error);
+    expect(await quorum.sim.complete(refused)).toMatchObject({ code: 'failed-precondition' });
   });
 });
 

@@ -12,6 +12,9 @@ import { TreeMachine } from './tree/tree-machine.ts';
 
 export const version = '0.1.0';
 
+/** The largest multi (`bytesPerWriteMax`) with room for its encoding; refused before it is decoded. */
+const requestBytesMax = 16_777_216;
+
 /** A running node. */
 export interface Coordinator {
   /** With the port that was really taken. */
@@ -49,9 +52,10 @@ export async function createCoordinator(
     const quorum = await openQuorum(runtime, config, machine, logger);
     opened.push(quorum);
     const services = sessionServices(runtime, config, quorum, machine, logger);
-    opened.push({ close: async () => services.director.stop('the coordinator is closing') });
     const server = await serveClients(runtime, config, services);
     opened.push(server);
+    // First of all: streams that end because this node ends are no reason to shorten a session's time.
+    opened.push({ close: async () => services.director.stop('the coordinator is closing') });
     logger.info({ client: formatAddress(server.address), node: config['node.id'] }, 'coordinator serves');
     return {
       clientAddress: server.address,
@@ -125,5 +129,5 @@ function sessionServices(
 
 function serveClients(runtime: Runtime, config: CoordinatorConfig, services: SessionServices): Promise<RpcServer> {
   const address = { host: config['listen.host'], port: config['client.port'] };
-  return createRpc(runtime).serve(address, coordinatorService(services, version));
+  return createRpc(runtime).serve(address, coordinatorService(services, version), { messageBytesMax: requestBytesMax });
 }

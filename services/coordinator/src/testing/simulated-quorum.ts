@@ -94,6 +94,12 @@ export class SimulatedQuorum {
     this.#open(id).catch((error) => this.#failures.push(error));
   }
 
+  /** One more machine, outside the quorum, waiting to be added to it. */
+  async join(id: number): Promise<void> {
+    this.#hosts.set(id, this.sim.addNode(`c${id}`));
+    await this.sim.complete(this.#open(id, { join: true }));
+  }
+
   /** A client's machine. */
   addClient(name: string): SimulatedNode {
     return this.sim.addNode(name);
@@ -112,13 +118,14 @@ export class SimulatedQuorum {
     assert(this.#failures.length === 0, `seed ${this.#options.seed}: a node failed: ${this.#failures[0]?.message}`);
   }
 
-  async #open(id: number): Promise<void> {
+  async #open(id: number, overrides: Readonly<Record<string, unknown>> = {}): Promise<void> {
     const config = parseCoordinatorConfig({
       'node.id': id,
       'data.dir': 'data',
       'listen.host': `c${id}`,
       members: this.ids.map((each) => `${each}@c${each}:2888:2181`),
       ...this.#options.config,
+      ...overrides,
     });
     const coordinator = await createCoordinator(this.host(id).runtime, config);
     coordinator.onFailure((error) => this.#failures.push(error));
