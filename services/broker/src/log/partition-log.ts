@@ -10,17 +10,16 @@ import {
   setPartitionLeaderEpoch,
   validateBatch,
 } from '@naru/record';
-import { assert, type Clock, type Disk, isDiskError, type Timer, type Timers } from '@naru/runtime';
+import { assert, type Clock, type Disk, isDiskError, type Timers } from '@naru/runtime';
 import { storedBatchBytesMax } from './batch-scan.ts';
 import { hasDamageMark, removeDamageMark, writeDamageMark } from './damage-mark.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { LeaderEpochs } from './leader-epochs.ts';
 import type { LogConfig } from './log-config.ts';
-import { relativeOffsetMax } from './log-config.ts';
 import { StorageError } from './log-errors.ts';
+import { LogHealth } from './log-health.ts';
 import { LogTail, type TailBudget } from './log-tail.ts';
 import type {
-  DamagedBatch,
   FetchedBatches,
   FollowerAppend,
   LeaderAppend,
@@ -31,7 +30,8 @@ import type {
 } from './log-types.ts';
 import { type RecoveredLog, recoverLog } from './recovery.ts';
 import { isExpired } from './retention.ts';
-import { Segment } from './segment.ts';
+import type { Segment } from './segment.ts';
+import { mustRoll, SegmentList } from './segment-list.ts';
 import { findTimestamp, readBatches } from './segment-reader.ts';
 
 export interface PartitionLogOptions {
@@ -83,17 +83,14 @@ export class PartitionLog {
   readonly #tail: LogTail;
   readonly #commit: GroupCommit;
   #config: LogConfig;
-  #state: LogState = { kind: 'open' };
-  #segments: Segment[];
+  readonly #segments: SegmentList;
+  readonly #health: LogHealth;
   #logStartOffset: number;
   #logEndOffset: number;
   #flushedOffset = 0;
-  /** Names in the directory changed since its last sync. */
-  #isDirectoryDirty = true;
   #isCutting = false;
   /** Counts cuts: a read of the disk that met one looks again. */
   #cuts = 0;
-  readonly #removals = new Map<Segment, Timer>();
 
   private constructor(options: PartitionLogOptions, recovered: RecoveredLog) {
     this.#options = options;
@@ -103,13 +100,13 @@ export class PartitionLog {
     this.directory = options.directory;
     this.#config = options.config;
     this.leaderEpochs = recovered.epochs;
-    this.#segments = recovered.segments;
+    this.#segments = new SegmentList(options, recovered.segments);
+    this.#health = new LogHealth(options, recovered.damage);
     this.#logStartOffset = recovered.logStartOffset;
     this.#logEndOffset = recovered.logEndOffset;
     this.#tail = new LogTail(options.tailBudget);
     this.#commit = new GroupCommit(() => this.#syncNow());
-    if (this.#segments.length === 0) this.#addSegment(recovered.logEndOffset);
-    if (recovered.damage !== undefined) this.#state = { kind: 'damaged', damage: recovered.damage };
+    if (this.#segments.count === 0) this.#addSegment(recovered.logEndOffset);
   }
 
   /**
@@ -127,7 +124,6 @@ export class PartitionLog {
       if (recovered.damage === undefined) await removeDamageMark(options.disk, options.directory);
       else await writeDamageMark(options.disk, options.directory, recovered.damage);
       const log = new PartitionLog(options, recovered);
-      if (log.damage !== undefined) options.logger.error({ ...log.damage }, 'log is damaged');
       await log.#makeRecoveredDurable();
       return log;
     } catch (error) {
@@ -141,11 +137,11 @@ export class PartitionLog {
   }
 
   get state(): LogState {
-    return this.#state;
+    return this.#health.state;
   }
 
   get damage(): LogDamage | undefined {
-    return this.#state.kind === 'damaged' ? this.#state.damage : undefined;
+    return this.#health.damage;
   }
 
   get logStartOffset(): number {
@@ -163,15 +159,15 @@ export class PartitionLog {
 
   /** What a checkpoint may say now; undefined while a cut changes it, and of a log that is not in order. */
   get recoveryPoint(): number | undefined {
-    return this.#state.kind === 'open' && !this.#isCutting ? this.#flushedOffset : undefined;
+    return this.state.kind === 'open' && !this.#isCutting ? this.#flushedOffset : undefined;
   }
 
   get sizeBytes(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
+    return this.#segments.sizeBytes;
   }
 
   get segmentsCount(): number {
-    return this.#segments.length;
+    return this.#segments.count;
   }
 
   /** Epoch of the last batch or the last one assigned; -1 when there is none. */
@@ -230,7 +226,8 @@ export class PartitionLog {
 
   /** Served from memory, without a copy; undefined when that cannot be: then `read`. */
   readNow(offset: number, maxBytes: number, upTo: number): FetchedBatches | undefined {
-    if (this.#state.kind === 'failed' || this.#state.kind === 'closed') return undefined;
+    const { kind } = this.state;
+    if (kind === 'failed' || kind === 'closed') return undefined;
     if (offset < this.#logStartOffset || offset > this.#logEndOffset) return undefined;
     if (offset >= upTo || offset === this.#logEndOffset) return nothingAt(offset);
     return this.#tail.read(offset, maxBytes, upTo);
@@ -242,20 +239,20 @@ export class PartitionLog {
    */
   async read(offset: number, maxBytes: number, upTo: number): Promise<ReadResult> {
     for (;;) {
-      this.#assertReadable();
+      this.#health.assertReadable();
       const { logStartOffset, logEndOffset } = this;
       if (offset < logStartOffset || offset > logEndOffset)
         return { kind: 'out-of-range', logStartOffset, logEndOffset };
       const fromTail = this.readNow(offset, maxBytes, upTo);
       if (fromTail !== undefined) return fromTail;
-      const segment = this.#segmentOf(offset);
+      const segment = this.#segments.holding(offset);
       const cuts = this.#cuts;
       const result = await this.#readDisk(segment, () =>
         readBatches(segment, offset, maxBytes, Math.min(upTo, logEndOffset)),
       );
       // A cut or a deletion came while the disk was read: what was found may be neither the old log nor the new one.
       if (result === undefined || cuts !== this.#cuts) continue;
-      if (result.kind === 'damaged') this.#noteDamage(result);
+      if (result.kind === 'damaged') this.#health.noteDamage(result.damage);
       return result;
     }
   }
@@ -274,7 +271,7 @@ export class PartitionLog {
     return this.#cut(async () => {
       if (offset < this.#logStartOffset) return this.#startOver(offset);
       this.leaderEpochs.truncateFromEnd(offset);
-      if (offset < this.#logEndOffset || this.#state.kind === 'damaged') await this.#truncateData(offset);
+      if (offset < this.#logEndOffset || this.state.kind === 'damaged') await this.#truncateData(offset);
     });
   }
 
@@ -285,8 +282,8 @@ export class PartitionLog {
 
   /** The first record whose timestamp is at least `timestampMs`; undefined when there is none. */
   async offsetForTimestamp(timestampMs: number): Promise<TimestampOffset | undefined> {
-    for (const segment of [...this.#segments]) {
-      this.#assertReadable();
+    for (const segment of this.#segments.snapshot()) {
+      this.#health.assertReadable();
       if (segment.nextOffset <= this.#logStartOffset || segment.isEmpty) continue;
       const found = await this.#readDisk(segment, async () => {
         if ((await segment.content()).maxTimestampMs < timestampMs) return undefined;
@@ -294,7 +291,7 @@ export class PartitionLog {
       });
       if (found === undefined) continue;
       if (!('kind' in found)) return found.offset < this.#logEndOffset ? found : undefined;
-      this.#noteDamage(found);
+      this.#health.noteDamage(found.damage);
       throw new StorageError('damaged', found.damage.reason);
     }
     return undefined;
@@ -303,7 +300,7 @@ export class PartitionLog {
   /** The first of the records with the largest timestamp (KIP-734). */
   async maxTimestampOffset(): Promise<TimestampOffset | undefined> {
     let largest = -1;
-    for (const segment of [...this.#segments]) {
+    for (const segment of this.#segments.snapshot()) {
       if (segment.nextOffset <= this.#logStartOffset || segment.isEmpty) continue;
       const content = await this.#readDisk(segment, () => segment.content());
       largest = Math.max(largest, content?.maxTimestampMs ?? -1);
@@ -314,24 +311,22 @@ export class PartitionLog {
   /** Moves the log start forward, to the log end at most, and deletes segments below it. */
   deleteRecordsBefore(offset: number): Promise<void> {
     return this.#exclusive(async () => {
-      this.#assertReadable();
+      this.#health.assertReadable();
       const target = Math.min(offset, this.#logEndOffset);
       if (target <= this.#logStartOffset) return;
       await this.#options.checkpoints.logStartMoved(this, target);
       this.#logStartOffset = target;
       this.leaderEpochs.truncateFromStart(target);
-      const last = this.#segments.length - 1;
-      const kept = this.#segments.findIndex((segment, i) => i === last || segment.nextOffset > target);
-      for (const segment of this.#segments.splice(0, kept)) await this.#removeLater(segment);
+      await this.#segments.deleteBelow(target, this.#config['file.delete.delay.ms']);
     });
   }
 
   /** Deletes old segments by `retention.ms` and `retention.bytes`, none at or above the high watermark. Returns how many. */
   async applyRetention(nowMs: number, highWatermark: number): Promise<number> {
-    if (this.#state.kind !== 'open' || this.#isCutting) return 0;
+    if (this.state.kind !== 'open' || this.#isCutting) return 0;
     let end = this.#logStartOffset;
     let logBytes = this.sizeBytes;
-    for (const segment of [...this.#segments]) {
+    for (const segment of this.#segments.snapshot()) {
       // What is not committed is never deleted.
       if (segment.isEmpty || segment.nextOffset > highWatermark) break;
       const content = await this.#readDisk(segment, () => segment.content());
@@ -344,10 +339,10 @@ export class PartitionLog {
     }
     if (end === this.#logStartOffset || this.#isCutting || this.state.kind !== 'open') return 0;
     // The last segment goes, too, when all of it is old: a new one takes its place.
-    if (end === this.#logEndOffset && !this.#active.isEmpty) this.#roll();
-    const before = this.#segments.length;
+    if (end === this.#logEndOffset && !this.#segments.active.isEmpty) this.#addSegment(end);
+    const before = this.#segments.count;
     await this.deleteRecordsBefore(end);
-    return before - this.#segments.length;
+    return before - this.#segments.count;
   }
 
   updateConfig(config: LogConfig): void {
@@ -356,18 +351,16 @@ export class PartitionLog {
 
   /** Gives back memory and file handles of old segments that nobody has read since the last call. */
   async releaseIdle(): Promise<void> {
-    await this.#exclusive(async () => {
-      for (const segment of this.#segments.slice(0, -1)) await segment.releaseIfIdle();
-    });
+    await this.#exclusive(() => this.#segments.releaseIdle());
   }
 
   /** Flushes (unless the disk failed) and closes. The log is of no use afterwards. */
   async close(): Promise<void> {
-    if (this.#state.kind === 'closed') return;
+    if (this.state.kind === 'closed') return;
     try {
-      if (this.#state.kind === 'open') {
+      if (this.state.kind === 'open') {
         await this.flush();
-        await this.#commit.exclusive(() => this.#active.writeIndexes());
+        await this.#commit.exclusive(() => this.#segments.active.writeIndexes());
       }
     } finally {
       await this.abandon();
@@ -376,84 +369,45 @@ export class PartitionLog {
 
   /** Closes the files without a flush: the topic is deleted, or the disk failed. */
   async abandon(): Promise<void> {
-    this.#state = { kind: 'closed' };
+    this.#health.closed();
     this.#tail.clear();
-    await this.#commit.exclusive(async () => {
-      for (const [segment, timer] of this.#removals) {
-        timer.cancel();
-        await segment.close();
-      }
-      this.#removals.clear();
-      for (const segment of this.#segments) await segment.close();
-    });
-  }
-
-  get #active(): Segment {
-    return this.#segments.at(-1) as Segment;
+    await this.#commit.exclusive(() => this.#segments.close());
   }
 
   #append(records: Uint8Array, nextOffset: number): void {
-    this.#assertWritable();
+    assert(!this.#isCutting, 'no append during a cut');
+    this.#health.assertWritable();
     const baseOffset = this.#logEndOffset;
     try {
-      if (this.#shouldRoll(records, nextOffset)) this.#roll();
-      this.#active.write(records);
+      const nowMs = (): number => this.#options.clock.wallMs();
+      if (mustRoll(this.#segments.active, records, nextOffset, this.#config, nowMs)) this.#addSegment(baseOffset);
+      this.#segments.active.write(records);
     } catch (error) {
-      throw this.#writeFailed(error);
+      throw this.#health.appendFailed(error);
     }
+    const { active } = this.#segments;
     for (let at = 0; at < records.length; ) {
       const sizeBytes = batchSizeAt(records, at) as number;
       const lastOffset = readInt64(records, at) + readInt32(records, at + batchLayout.lastOffsetDelta);
       const maxTimestampMs = readInt64(records, at + batchLayout.maxTimestamp);
-      this.#active.addBatch({ lastOffset, maxTimestampMs, sizeBytes });
+      active.addBatch({ lastOffset, maxTimestampMs, sizeBytes });
       at += sizeBytes;
     }
-    assert(
-      this.#active.nextOffset === nextOffset,
-      `the segment ends at ${this.#active.nextOffset}, not ${nextOffset} (L1)`,
-    );
+    assert(active.nextOffset === nextOffset, `the segment ends at ${active.nextOffset}, not ${nextOffset} (L1)`);
     this.#logEndOffset = nextOffset;
     this.#tail.push(baseOffset, nextOffset, records);
   }
 
-  /** Kafka's conditions (LogSegment.shouldRoll). */
-  #shouldRoll(records: Uint8Array, nextOffset: number): boolean {
-    const active = this.#active;
-    if (nextOffset - active.baseOffset > relativeOffsetMax) return true;
-    if (active.isEmpty) return false;
-    if (active.sizeBytes + records.length > this.#config['segment.bytes']) return true;
-    const content = active.active;
-    if (!content.hasIndexRoom(this.#config['segment.index.bytes'])) return true;
-    const firstMs = content.firstTimestampMs;
-    const ageMs =
-      firstMs >= 0
-        ? readInt64(records, batchLayout.maxTimestamp) - firstMs
-        : this.#options.clock.wallMs() - active.createdMs;
-    return ageMs > this.#config['segment.ms'];
-  }
-
-  #roll(): void {
-    this.#active.needsSeal = true;
-    this.#addSegment(this.#logEndOffset);
-  }
-
   #addSegment(baseOffset: number): void {
-    const { disk, directory, clock } = this.#options;
-    const place = { disk, directory, baseOffset, indexIntervalBytes: this.#config['index.interval.bytes'] };
-    this.#segments.push(Segment.createNow(place, clock.wallMs()));
-    this.#isDirectoryDirty = true;
+    this.#segments.add(baseOffset, this.#config, this.#options.clock.wallMs());
   }
 
   /** One round of group commit: older segments first, then the names, then the epochs; only then does anyone count on it. */
   async #syncNow(): Promise<void> {
-    this.#assertReadable();
+    this.#health.assertReadable();
     const target = this.#logEndOffset;
     try {
-      for (const segment of this.#unsynced()) await segment.sync();
-      if (this.#isDirectoryDirty) {
-        this.#isDirectoryDirty = false;
-        await this.#options.disk.syncDirectory(this.directory);
-      }
+      await this.#segments.sync();
       if (this.leaderEpochs.isDirty) await this.leaderEpochs.persist();
     } catch (error) {
       throw this.#fail(error);
@@ -462,33 +416,15 @@ export class PartitionLog {
     this.#flushedOffset = target;
   }
 
-  /** Dirty segments are the last ones. */
-  #unsynced(): Segment[] {
-    let first = this.#segments.length - 1;
-    while (first > 0 && isUnsynced(this.#segments[first - 1] as Segment)) first--;
-    return this.#segments.slice(first).filter(isUnsynced);
-  }
-
   /** After a crash the batches were read from the page cache: that says nothing about the disk (row 60). */
   async #makeRecoveredDurable(): Promise<void> {
     this.#flushedOffset = Math.min(this.#options.recoveryPoint, this.#logEndOffset);
-    for (const segment of this.#segments) {
+    for (const segment of this.#segments.snapshot()) {
       if (segment.nextOffset > this.#options.recoveryPoint && !this.#options.wasCleanShutdown) segment.isDirty = true;
     }
     // The active segment is open from now on: appends are synchronous.
-    await this.#active.file();
+    await this.#segments.active.file();
     await this.#syncNow();
-  }
-
-  #segmentOf(offset: number): Segment {
-    let low = 0;
-    let high = this.#segments.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#segments[middle] as Segment).baseOffset <= offset) low = middle + 1;
-      else high = middle;
-    }
-    return this.#segments[low - 1] as Segment;
   }
 
   /** Undefined when the segment was deleted or cut away meanwhile. */
@@ -497,14 +433,14 @@ export class PartitionLog {
       return await segment.use(read);
     } catch (error) {
       if (segment.isGone) return undefined;
-      this.#assertReadable();
-      throw isDiskError(error) ? this.#fail(error) : error;
+      this.#health.assertReadable();
+      throw this.#fail(error);
     }
   }
 
   /** Runs a cut while nothing syncs; appends wait for it by contract. */
   async #cut(work: () => Promise<void>): Promise<void> {
-    this.#assertReadable();
+    this.#health.assertReadable();
     assert(!this.#isCutting, 'one cut at a time');
     this.#isCutting = true;
     try {
@@ -519,14 +455,14 @@ export class PartitionLog {
     try {
       await this.#commit.exclusive(work);
     } catch (error) {
-      throw isDiskError(error) ? this.#fail(error) : error;
+      throw this.#fail(error);
     }
   }
 
   async #truncateData(offset: number): Promise<void> {
-    const { checkpoints, disk } = this.#options;
+    const { checkpoints } = this.#options;
     const target = Math.min(offset, this.#logEndOffset, this.damage?.offset ?? offset);
-    const segment = this.#segmentOf(target);
+    const segment = this.#segments.holding(target);
     const cut = await segment.planCut(target);
     // The batch begins before the log start: of what is left, nothing can be read (L3).
     if (cut.offset < this.#logStartOffset) return this.#startOver(this.#logStartOffset);
@@ -536,18 +472,14 @@ export class PartitionLog {
     this.#flushedOffset = Math.min(this.#flushedOffset, cut.offset);
     this.#tail.truncateTo(cut.offset);
     this.leaderEpochs.truncateFromEnd(cut.offset);
-    // From the last to the first, each durable before the next: a crash in between must leave no hole.
-    for (const gone of this.#segments.splice(this.#segments.indexOf(segment) + 1).reverse()) {
-      await gone.remove();
-      await disk.syncDirectory(this.directory);
-    }
+    await this.#segments.removeAfter(segment);
     segment.applyCut(cut);
     await segment.sync();
-    await this.#repaired();
+    await this.#health.repaired();
   }
 
   async #startOver(offset: number): Promise<void> {
-    const { checkpoints, disk } = this.#options;
+    const { checkpoints } = this.#options;
     await checkpoints.recoveryPointLowered(this, Math.min(offset, this.#logStartOffset));
     // Forward before the files go, so that files which a crash brings back are known as deleted; backward after it.
     const isForward = offset > this.#logStartOffset;
@@ -558,84 +490,21 @@ export class PartitionLog {
     this.#logEndOffset = offset;
     this.#flushedOffset = offset;
     this.leaderEpochs.clear();
-    for (const gone of this.#segments.splice(0).reverse()) {
-      await gone.remove();
-      await disk.syncDirectory(this.directory);
-    }
+    await this.#segments.removeFrom(0);
     if (!isForward) await checkpoints.logStartMoved(this, offset);
     this.#addSegment(offset);
-    await disk.syncDirectory(this.directory);
+    await this.#segments.sync();
     await this.leaderEpochs.persist();
-    await this.#repaired();
-  }
-
-  /** The damaged part is gone for good. */
-  async #repaired(): Promise<void> {
-    if (this.#state.kind !== 'damaged') return;
-    await removeDamageMark(this.#options.disk, this.directory);
-    this.#state = { kind: 'open' };
-  }
-
-  async #removeLater(segment: Segment): Promise<void> {
-    await segment.renameToDeleted();
-    this.#isDirectoryDirty = true;
-    const { timers, logger } = this.#options;
-    const timer = timers.after(this.#config['file.delete.delay.ms'], () => {
-      this.#removals.delete(segment);
-      segment
-        .removeDeleted()
-        .catch((error) => logger.warn({ error, directory: this.directory }, 'deleted segment stays'));
-    });
-    this.#removals.set(segment, timer);
-  }
-
-  #noteDamage(found: DamagedBatch): void {
-    if (this.#state.kind !== 'open') return;
-    this.#state = { kind: 'damaged', damage: found.damage };
-    this.#options.logger.error({ ...found.damage }, 'log is damaged');
-    // The mark comes with the next turn of the disk: without it the next start would have to meet the damage again by a read.
-    writeDamageMark(this.#options.disk, this.directory, found.damage).catch((error) => this.#fail(error));
-    this.#options.onDamage?.(found.damage);
-  }
-
-  /** A full disk can be waited out, because the failed append left nothing behind; everything else is final (row 56). */
-  #writeFailed(error: unknown): Error {
-    if (!isDiskError(error, 'full')) return isDiskError(error) ? this.#fail(error) : (error as Error);
-    return new StorageError('full', `no room in ${this.directory}`, { cause: error });
+    await this.#health.repaired();
   }
 
   #fail(cause: unknown): Error {
-    if (!isDiskError(cause)) return cause as Error;
-    if (this.#state.kind === 'failed') return this.#state.error;
-    if (this.#state.kind === 'closed') return closedError(this.directory);
-    const error = new StorageError('failed', `${this.directory} failed: ${cause.message}`, { cause });
-    this.#state = { kind: 'failed', error };
-    this.#tail.clear();
-    this.#options.logger.error({ error, directory: this.directory }, 'log failed');
-    this.#options.onFailure?.(error);
+    const error = this.#health.failed(cause);
+    if (this.state.kind === 'failed') this.#tail.clear();
     return error;
   }
-
-  #assertReadable(): void {
-    if (this.#state.kind === 'failed') throw this.#state.error;
-    if (this.#state.kind === 'closed') throw closedError(this.directory);
-  }
-
-  #assertWritable(): void {
-    assert(!this.#isCutting, 'no append during a cut');
-    if (this.#state.kind === 'damaged') throw new StorageError('damaged', this.#state.damage.reason);
-    this.#assertReadable();
-  }
-}
-
-function isUnsynced(segment: Segment): boolean {
-  return segment.isDirty || segment.needsSeal;
 }
 
 function nothingAt(offset: number): FetchedBatches {
   return { kind: 'batches', records: [], sizeBytes: 0, firstOffset: offset, nextOffset: offset };
-}
-
-function closedError(directory: string): StorageError {
-  return new StorageError('closed', `${directory} is closed`);
 }
