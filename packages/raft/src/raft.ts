@@ -116,10 +116,10 @@ export class Raft {
     else tickElection(this.#core);
   }
 
-  /** Campaigns now, when no leader is known: for a start on which everybody is connected before the first timeout. */
+  /** Campaigns now, when no leader is known: somebody whose vote may decide has come. A real candidate waits for its answers. */
   campaign(): void {
-    if (this.#core.leader === 0 && this.#core.role === 'follower' && mayCampaign(this.#core))
-      campaign(this.#core, 'pre-vote');
+    const core = this.#core;
+    if (core.leader === 0 && core.role !== 'candidate' && mayCampaign(core)) campaign(core, 'pre-vote');
   }
 
   /**

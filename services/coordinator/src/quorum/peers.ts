@@ -40,7 +40,7 @@ export class Peers {
   readonly #lastFrom = new Map<NodeId, number>();
   #server: RpcServer | undefined;
   #linkedConfiguration: Configuration | undefined;
-  #hurried = false;
+  #campaignPlanned = false;
   #closed = false;
 
   constructor(options: PeersOptions) {
@@ -134,17 +134,20 @@ export class Peers {
     this.#links.set(peer, new PeerLink({ runtime, rpc, clusterId, peer, address, ownAddress, logger, events }));
   }
 
-  /** At the first start nobody waits out an election timeout: whoever can reach a majority campaigns, once. */
+  /** Without a leader, and as soon as a majority can be reached, nobody waits out an election timeout: at the start, or when somebody is back. */
   #hurryWhenConnected(): void {
-    if (this.#hurried || this.#raft.leader !== 0) return;
+    if (this.#campaignPlanned || this.#raft.leader !== 0) return;
     const { configuration } = this.#raft;
     const { nodeId, runtime, guard } = this.#options;
     const connected = configuration.voters.filter((id) => id === nodeId || this.connected(id));
     if (connected.length <= configuration.voters.length / 2) return;
-    this.#hurried = true;
+    this.#campaignPlanned = true;
     const alone = configuration.voters.length === 1;
     const delay = alone ? 0 : firstCampaignMs + runtime.random.nextFloat() * firstCampaignSpreadMs;
-    runtime.timers.after(delay, () => guard(() => this.#raft.campaign()));
+    runtime.timers.after(delay, () => {
+      this.#campaignPlanned = false;
+      guard(() => this.#raft.campaign());
+    });
   }
 
   /**
