@@ -99,7 +99,7 @@ export class ClusterMembership {
   async reportDamaged(damaged: readonly string[]): Promise<void> {
     this.#identity = { ...this.#identity, damaged };
     if (this.#session !== undefined && this.#self !== undefined) {
-      await updateRegistration(this.#session, this.#identity, this.#self);
+      await updateRegistration(this.#session, this.#self, (registration) => ({ ...registration, damaged }));
     }
   }
 

@@ -87,10 +87,11 @@ describe('registration', () => {
     const old = { brokerId: 1, brokerEpoch: await cluster.start(1) };
     const now = { brokerId: 1, brokerEpoch: await cluster.bounce(1) };
     const session = cluster.sessions.get(1) as NonNullable<ReturnType<typeof cluster.sessions.get>>;
-    const damaged = identityOf(1, { damaged: ['x:0'] });
-    expect(await updateRegistration(session, damaged, old)).toBe(false);
-    expect(await updateRegistration(session, damaged, now)).toBe(true);
-    expect(cluster.image.brokers.get(1)).toMatchObject({ epoch: now.brokerEpoch, version: 1, damaged: ['x:0'] });
+    expect(await updateRegistration(session, old, (found) => ({ ...found, damaged: ['x:0'] }))).toBe(false);
+    expect(await updateRegistration(session, now, (found) => ({ ...found, damaged: ['x:0'] }))).toBe(true);
+    expect(await updateRegistration(session, now, (found) => ({ ...found, stopping: true }))).toBe(true);
+    const expected = { epoch: now.brokerEpoch, version: 2, damaged: ['x:0'], stopping: true };
+    expect(cluster.image.brokers.get(1)).toMatchObject(expected);
     await deregisterBroker(session, old);
     expect(cluster.epoch(1)).toBe(now.brokerEpoch);
     await deregisterBroker(session, now);

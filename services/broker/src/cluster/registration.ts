@@ -27,7 +27,8 @@ export class RegistrationError extends Error {
   }
 }
 
-export interface BrokerIdentity extends BrokerRegistration {
+/** What a broker registers with. */
+export interface BrokerIdentity extends Omit<BrokerRegistration, 'stopping'> {
   readonly brokerId: number;
 }
 
@@ -90,7 +91,12 @@ export async function registerBroker(session: CoordinatorSession, identity: Brok
     if (existing?.stat.ephemeralOwner === session.id) return existing.stat.czxid;
     const operations: WriteOperation[] = [];
     if (existing !== undefined) operations.push(...(await replaceFormer(session, identity, existing)));
-    operations.push({ kind: 'create', path: paths.broker(brokerId), data: encodeBroker(identity), ephemeral: true });
+    operations.push({
+      kind: 'create',
+      path: paths.broker(brokerId),
+      data: encodeBroker({ ...identity, stopping: false }),
+      ephemeral: true,
+    });
     operations.push(...(await directoryWrites(session, identity)));
     try {
       return (await session.write(operations)).zxid;
@@ -153,23 +159,29 @@ function readDirectory(node: Znode): string | undefined {
   }
 }
 
-/** Tells the cluster what changed about this incarnation (a replica that was found damaged). False when the incarnation is over. */
+/**
+ * Changes what this incarnation says about itself (a replica that was found damaged). Somebody else may write there, too (the controller, that it is
+ * stopping), so the change is made to what is there. False when the incarnation is over.
+ */
 export async function updateRegistration(
   session: CoordinatorSession,
-  identity: BrokerIdentity,
   self: Member,
+  change: (registration: BrokerRegistration) => BrokerRegistration,
 ): Promise<boolean> {
   const path = paths.broker(self.brokerId);
   for (;;) {
+    const node = await session.getData(path);
+    if (node?.stat.czxid !== self.brokerEpoch) return false;
+    const data = encodeBroker(change(decodeBroker(path, node.data)));
+    if (Buffer.compare(data, node.data) === 0) return true;
     try {
       await session.write([
         { kind: 'check', path, czxid: self.brokerEpoch },
-        { kind: 'set-data', path, data: encodeBroker(identity) },
+        { kind: 'set-data', path, data, version: node.stat.version },
       ]);
       return true;
     } catch (error) {
-      if (isCoordinatorError(error, 'bad-version', 'no-node')) return false;
-      if (!isCoordinatorError(error, 'connection-loss')) throw error;
+      if (!isCoordinatorError(error, 'bad-version', 'no-node', 'connection-loss')) throw error;
     }
   }
 }

@@ -56,6 +56,7 @@ const broker = fc.record({
   rack: fc.option(text, { nil: undefined }),
   directoryId: text,
   damaged: fc.array(text, { maxLength: 5 }),
+  stopping: fc.boolean(),
 });
 
 const replicas = fc.uniqueArray(id, { minLength: 1, maxLength: 4 });

@@ -12,6 +12,8 @@ export interface BrokerRegistration {
   readonly directoryId: string;
   /** Replicas on this broker that are known to be incomplete, as `replicaKey`; none of them may be elected (row 57). */
   readonly damaged: readonly string[];
+  /** In a controlled shutdown: nobody admits it to an ISR, and the controller elects it only when nobody else is left. */
+  readonly stopping: boolean;
 }
 
 const brokerVersion = 5;
@@ -32,6 +34,7 @@ export function encodeBroker(broker: BrokerRegistration): Uint8Array {
     rack: broker.rack ?? null,
     directory_id: broker.directoryId,
     damaged: broker.damaged,
+    stopping: broker.stopping,
   });
 }
 
@@ -46,6 +49,7 @@ export function decodeBroker(path: string, data: Uint8Array): BrokerRegistration
     rack: fields.optionalText('rack'),
     directoryId: fields.text('directory_id'),
     damaged: fields.texts('damaged'),
+    stopping: fields.flag('stopping'),
   };
 }
 

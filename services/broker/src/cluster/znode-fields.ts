@@ -79,6 +79,12 @@ export class ZnodeFields {
     return value === undefined || value === null ? undefined : this.#text(value, name);
   }
 
+  /** False when it is missing. */
+  flag(name: string): boolean {
+    const value = this.has(name) ? this.#object[name] : false;
+    return typeof value === 'boolean' ? value : this.fail(`${name} is not true or false`);
+  }
+
   texts(name: string): readonly string[] {
     return this.#list(name).map((value) => this.#text(value, name));
   }

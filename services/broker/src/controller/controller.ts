@@ -7,9 +7,10 @@ import type { MetadataDelta } from '../cluster/metadata-delta.ts';
 import type { MetadataImage } from '../cluster/metadata-image.ts';
 import type { MetadataPublisher } from '../cluster/metadata-publisher.ts';
 import { noLeader } from '../cluster/partition-state.ts';
+import type { ControllerSettings } from './controller-settings.ts';
 import { campaign, type Office, resign } from './election.ts';
 import type { PartitionWrite } from './planner.ts';
-import { type ControllerSettings, ControllerTerm } from './term.ts';
+import { ControllerTerm } from './term.ts';
 
 const campaignRetryMs = 100;
 

@@ -8,9 +8,10 @@ import type { ModelSession } from '../cluster/testing/coordinator-model.ts';
 import { encodeDeleteTopic } from '../cluster/znode-codecs.ts';
 import { paths } from '../cluster/znode-paths.ts';
 import { logConfigDefinition } from '../log/log-config.ts';
+import type { ControllerSettings } from './controller-settings.ts';
 import { campaign, type Office, resign } from './election.ts';
 import { FencedControllerError } from './plan-writer.ts';
-import { type ControllerSettings, ControllerTerm } from './term.ts';
+import { ControllerTerm } from './term.ts';
 import type { TopicSpec } from './topic-changes.ts';
 
 const settings: ControllerSettings = {

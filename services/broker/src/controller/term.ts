@@ -7,6 +7,8 @@ import type { MetadataDelta } from '../cluster/metadata-delta.ts';
 import type { MetadataImage, TopicImage } from '../cluster/metadata-image.ts';
 import type { MetadataPublisher } from '../cluster/metadata-publisher.ts';
 import type { Member } from '../cluster/partition-state.ts';
+import { planStopping } from './broker-changes.ts';
+import { type ControllerSettings, partitionSettings } from './controller-settings.ts';
 import type { Office } from './election.ts';
 import type { ClusterView, PartitionSettings } from './partition-decision.ts';
 import { FencedControllerError, type PlanResult, PlanWriter } from './plan-writer.ts';
@@ -18,30 +20,16 @@ import {
   type PlannerEvent,
   plan,
 } from './planner.ts';
+import { type Refusal, refuse } from './refusal.ts';
 import {
-  type ConfigChange,
   planAddPartitions,
-  planAlterTopicConfig,
   planCreateTopic,
   planDeletionMark,
   planRemoval,
-  type Refusal,
-  refuse,
   type TopicRules,
   type TopicSpec,
 } from './topic-changes.ts';
-
-/** What the controller decides by, from the broker's configuration. */
-export interface ControllerSettings {
-  readonly numPartitions: number;
-  readonly defaultReplicationFactor: number;
-  readonly minInsyncReplicas: number;
-  readonly uncleanLeaderElection: boolean;
-  readonly deleteTopicEnable: boolean;
-  readonly autoLeaderRebalance: boolean;
-  /** Milliseconds between two looks at preferred leaders. */
-  readonly leaderImbalanceCheckIntervalMs: number;
-}
+import { type ConfigChange, planAlterTopicConfig } from './topic-config-change.ts';
 
 export interface TermOptions {
   readonly session: CoordinatorSession;
@@ -75,7 +63,6 @@ export class ControllerTerm {
   readonly #options: TermOptions;
   readonly #writer: PlanWriter;
   readonly #commands: { readonly run: () => Promise<void>; readonly fail: (error: Error) => void }[] = [];
-  readonly #stopping = new Map<number, Member>();
   readonly #settings = new WeakMap<TopicImage, PartitionSettings>();
   #dirtyPartitions = new Map<string, PartitionKey>();
   #everythingDirty = true;
@@ -112,9 +99,6 @@ export class ControllerTerm {
     if (image.controllerEpochVersion > this.office.epochVersion) {
       this.end(new FencedControllerError(`the controller of epoch ${image.controllerEpoch} has taken office`));
       return;
-    }
-    for (const { brokerId, brokerEpoch } of this.#stopping.values()) {
-      if (image.brokers.get(brokerId)?.epoch !== brokerEpoch) this.#stopping.delete(brokerId);
     }
     if (concernsEverything(delta)) this.#everythingDirty = true;
     else for (const key of concernedPartitions(delta)) this.#markDirty(key);
@@ -195,8 +179,14 @@ export class ControllerTerm {
    */
   controlledShutdown(member: Member): Promise<readonly PartitionKey[] | undefined> {
     return this.#enqueue(async () => {
-      if (this.#image.brokers.get(member.brokerId)?.epoch !== member.brokerEpoch) return undefined;
-      this.#stopping.set(member.brokerId, member);
+      // In its registration, where leaders see it and do not admit it again, and a successor of this controller goes on with it.
+      const isMarked = await this.#change(() => {
+        const broker = this.#image.brokers.get(member.brokerId);
+        if (broker?.epoch !== member.brokerEpoch)
+          return refuse('STALE_BROKER_EPOCH', 'The broker has registered again.');
+        return { ok: true, multis: broker.stopping ? [] : [planStopping(broker, this.#guard)] };
+      });
+      if (!isMarked.ok) return undefined;
       this.#options.logger.info({ ...member }, 'a broker is shutting down; its leaderships move');
       for (let attempt = 0; attempt < attemptsMax; attempt++) {
         const result = await this.#decide({ kind: 'broker-stopping', brokerId: member.brokerId });
@@ -218,7 +208,9 @@ export class ControllerTerm {
     return {
       image: this.#image,
       controllerEpoch: this.office.epoch,
-      stopping: new Set(this.#stopping.keys()),
+      stopping: new Set(
+        [...this.#image.brokers.values()].filter((broker) => broker.stopping).map((broker) => broker.id),
+      ),
       settingsOf: (topic) => this.#settingsOf(topic),
     };
   }
@@ -407,14 +399,4 @@ interface RefusedMulti {
   readonly error: { readonly code: string; readonly message: string };
   readonly isRepeat: boolean;
   readonly path: string;
-}
-
-function partitionSettings(topic: TopicImage, defaults: ControllerSettings): PartitionSettings {
-  const minInsyncReplicas = Number(topic.config.get('min.insync.replicas') ?? defaults.minInsyncReplicas);
-  const unclean = topic.config.get('unclean.leader.election.enable');
-  return {
-    minInsyncReplicas:
-      Number.isSafeInteger(minInsyncReplicas) && minInsyncReplicas > 0 ? minInsyncReplicas : defaults.minInsyncReplicas,
-    uncleanLeaderElection: unclean === undefined ? defaults.uncleanLeaderElection : unclean === 'true',
-  };
 }

@@ -1,32 +1,23 @@
-import { type ConfigDefinition, ConfigError, type Settings } from '@naru/config';
+import type { ConfigDefinition, Settings } from '@naru/config';
 import type { WriteOperation } from '@naru/coordinator-client';
-import type { KafkaErrorName } from '@naru/kafka-protocol';
 import type { Random } from '@naru/runtime';
 import { assignmentOf } from '../cluster/metadata-builder.ts';
 import type { ConfigOverrides, TopicImage } from '../cluster/metadata-image.ts';
 import { encodePartitionState } from '../cluster/partition-state-codec.ts';
 import { encodeConfig, encodeDeletedTopic, encodeDeleteTopic, encodeTopic } from '../cluster/znode-codecs.ts';
 import { paths } from '../cluster/znode-paths.ts';
-import { type AssignableBroker, assignReplicas } from './assignment.ts';
 import { type ClusterView, decidePartition } from './partition-decision.ts';
 import { type ControllerGuard, controllerCheck } from './planner.ts';
+import { type Refusal, refuse } from './refusal.ts';
+import { configFaultOf } from './topic-config-change.ts';
 import { collidingTopic, topicNameFault } from './topic-name.ts';
-
-/** Partitions of one topic; the topic's znode must stay below 1 MiB. */
-export const partitionsPerTopicMax = 20_000;
+import { addedReplicas, partitionsPerTopicMax, replicasOf } from './topic-replicas.ts';
 
 /** Partitions that are created or deleted in one multi. A topic with more appears with all its partitions, and their states follow. */
 export const partitionsPerMultiMax = 2_000;
 
 /** Proofs of deletion that are kept; the oldest go first. A broker that was away for longer keeps those logs aside. */
 export const deletedTopicsMax = 10_000;
-
-/** What may not be done, and what the user is told. */
-export interface Refusal {
-  readonly ok: false;
-  readonly error: KafkaErrorName;
-  readonly message: string;
-}
 
 /** What will be written: one multi after the other, each guarded by the controller epoch. */
 export interface TopicChange {
@@ -55,10 +46,6 @@ export interface TopicSpec {
   /** Replicas by partition; empty: to be assigned. */
   readonly assignments: readonly (readonly number[])[];
   readonly configs: ConfigOverrides;
-}
-
-export function refuse(error: KafkaErrorName, message: string): Refusal {
-  return { ok: false, error, message };
 }
 
 /**
@@ -150,100 +137,6 @@ function partitionMultis(
   return [...multis, current];
 }
 
-type Replicas = { readonly ok: true; readonly replicas: readonly (readonly number[])[] };
-
-function replicasOf(view: ClusterView, spec: TopicSpec, rules: TopicRules): Replicas | Refusal {
-  if (spec.assignments.length > 0) {
-    if (spec.numPartitions > 0 || spec.replicationFactor > 0) {
-      return refuse(
-        'INVALID_REQUEST',
-        'Both a replica assignment and a number of partitions or a replication factor were given; give one of them.',
-      );
-    }
-    return checkAssignment(view, spec.assignments, 0);
-  }
-  const partitions = spec.numPartitions === -1 ? rules.numPartitions : spec.numPartitions;
-  const replicationFactor = spec.replicationFactor === -1 ? rules.defaultReplicationFactor : spec.replicationFactor;
-  if (partitions <= 0) {
-    return refuse('INVALID_PARTITIONS', `Number of partitions must be larger than 0, not ${partitions}.`);
-  }
-  if (partitions > partitionsPerTopicMax) {
-    return refuse(
-      'INVALID_PARTITIONS',
-      `Number of partitions must be at most ${partitionsPerTopicMax}, not ${partitions}.`,
-    );
-  }
-  if (replicationFactor <= 0) {
-    return refuse('INVALID_REPLICATION_FACTOR', `Replication factor must be larger than 0, not ${replicationFactor}.`);
-  }
-  return assign(view, { partitions, replicationFactor }, rules.random);
-}
-
-function assign(
-  view: ClusterView,
-  wanted: {
-    readonly partitions: number;
-    readonly replicationFactor: number;
-    readonly firstPartition?: number;
-    readonly startBroker?: number | undefined;
-  },
-  random: Random,
-): Replicas | Refusal {
-  const assigned = assignReplicas({ brokers: assignableBrokers(view, wanted.replicationFactor), ...wanted }, random);
-  if (assigned.ok) return assigned;
-  const { replicationFactor } = wanted;
-  return refuse(
-    'INVALID_REPLICATION_FACTOR',
-    `Unable to replicate the partition ${replicationFactor} time(s): the target replication factor of ${replicationFactor} ` +
-      `cannot be reached because only ${assigned.registered} broker(s) are registered.`,
-  );
-}
-
-/** Brokers in a shutdown are given replicas only when the others do not suffice. */
-function assignableBrokers({ image, stopping }: ClusterView, replicationFactor: number): readonly AssignableBroker[] {
-  const all = [...image.brokers.values()];
-  const staying = all.filter((broker) => !stopping.has(broker.id));
-  return staying.length >= replicationFactor ? staying : all;
-}
-
-function checkAssignment(
-  view: ClusterView,
-  assignments: readonly (readonly number[])[],
-  firstPartition: number,
-): Replicas | Refusal {
-  const factor = assignments[0]?.length ?? 0;
-  if (assignments.length > partitionsPerTopicMax) {
-    return refuse(
-      'INVALID_PARTITIONS',
-      `Number of partitions must be at most ${partitionsPerTopicMax}, not ${assignments.length}.`,
-    );
-  }
-  for (const [index, list] of assignments.entries()) {
-    const partition = firstPartition + index;
-    const fail = (message: string): Refusal =>
-      refuse('INVALID_REPLICA_ASSIGNMENT', `Partition ${partition}: ${message}`);
-    if (list.length === 0) return fail('the list of replicas is empty.');
-    if (list.length !== factor) return fail(`it has ${list.length} replicas, another partition ${factor}.`);
-    if (new Set(list).size !== list.length) return fail(`a broker stands twice in ${list.join(',')}.`);
-    const unknown = list.find((brokerId) => !view.image.brokers.has(brokerId));
-    if (unknown !== undefined) return fail(`broker ${unknown} is not registered.`);
-  }
-  return { ok: true, replicas: assignments };
-}
-
-function configFaultOf(definition: ConfigDefinition<Settings>, configs: ConfigOverrides): string | undefined {
-  for (const [name, value] of configs) {
-    try {
-      if (!definition.has(name)) throw definition.unknownKey(name);
-      definition.parseValue(name, value);
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      return error.message;
-    }
-  }
-  return undefined;
-}
-
 /** The first step of a deletion: from here on the topic goes, whatever happens to this controller. */
 export function planDeletionMark(topic: TopicImage, guard: ControllerGuard): readonly WriteOperation[] {
   const path = paths.deleteTopic(topic.name);
@@ -331,82 +224,4 @@ export function planAddPartitions(
   };
   const multis = partitionMultis(view, grown, existing, [set], rules.guard);
   return { ok: true, topicId: topic.id, replicas: partitions.map((partition) => partition.replicas), multis };
-}
-
-function addedReplicas(
-  view: ClusterView,
-  topic: TopicImage,
-  count: number,
-  assignments: readonly (readonly number[])[],
-  random: Random,
-): Replicas | Refusal {
-  const existing = topic.partitions.length;
-  const first = topic.partitions[0]?.replicas ?? [];
-  if (assignments.length === 0) {
-    const wanted = {
-      partitions: count - existing,
-      replicationFactor: first.length,
-      firstPartition: existing,
-      startBroker: first[0],
-    };
-    return assign(view, wanted, random);
-  }
-  if (assignments.length !== count - existing) {
-    return refuse(
-      'INVALID_REPLICA_ASSIGNMENT',
-      `Increasing the number of partitions by ${count - existing} but ${assignments.length} assignments provided.`,
-    );
-  }
-  if (assignments.some((list) => list.length !== first.length)) {
-    return refuse(
-      'INVALID_REPLICA_ASSIGNMENT',
-      `Every partition of topic ${topic.name} has ${first.length} replica(s); the new ones must have as many.`,
-    );
-  }
-  return checkAssignment(view, assignments, existing);
-}
-
-/** New overrides: `remove` first, then `set`. */
-export interface ConfigChange {
-  readonly set: ConfigOverrides;
-  readonly remove: readonly string[];
-}
-
-/**
- * Changes a topic's overrides. When that lets the ISR of a partition suffice where it did not (a lower `min.insync.replicas`), its ELR ends in the same multi: with the
- * new bound records are acknowledged that its members do not have.
- */
-export function planAlterTopicConfig(
-  view: ClusterView,
-  topic: TopicImage,
-  change: ConfigChange,
-  rules: Pick<TopicRules, 'guard' | 'topicConfig'>,
-): { readonly ok: true; readonly multis: readonly (readonly WriteOperation[])[] } | Refusal {
-  const fault = configFaultOf(rules.topicConfig, change.set);
-  if (fault !== undefined) return refuse('INVALID_CONFIG', fault);
-  for (const name of change.remove) {
-    if (!rules.topicConfig.has(name) && !topic.config.has(name))
-      return refuse('INVALID_CONFIG', rules.topicConfig.unknownKey(name).message);
-    if (change.set.has(name)) return refuse('INVALID_REQUEST', `configuration key '${name}' is both set and removed`);
-  }
-  const config = new Map(topic.config);
-  for (const name of change.remove) config.delete(name);
-  for (const [name, value] of change.set) config.set(name, value);
-  const path = paths.topicConfig(topic.name);
-  const data = encodeConfig(config);
-  const write: WriteOperation =
-    topic.configVersion < 0
-      ? { kind: 'create', path, data }
-      : { kind: 'set-data', path, data, version: topic.configVersion };
-  return { ok: true, multis: [[controllerCheck(rules.guard), write, ...endedElrs(view, { ...topic, config })]] };
-}
-
-function endedElrs(view: ClusterView, topic: TopicImage): readonly WriteOperation[] {
-  return [...topic.partitions.entries()].flatMap(([partition, { state, stateVersion }]): readonly WriteOperation[] => {
-    if (state === undefined || state.elr.length === 0) return [];
-    const after = decidePartition(view, topic, partition)?.state;
-    if (after === undefined || after.elr.length > 0 || after.leaderEpoch !== state.leaderEpoch) return [];
-    const path = paths.partitionState(topic.name, partition);
-    return [{ kind: 'set-data', path, data: encodePartitionState(after), version: stateVersion }];
-  });
 }

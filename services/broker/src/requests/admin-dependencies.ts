@@ -5,8 +5,8 @@ import type { MetadataPublisher } from '../cluster/metadata-publisher.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { ControllerForwarder } from '../controller/forwarder.ts';
 import { FencedControllerError } from '../controller/plan-writer.ts';
+import type { Refusal } from '../controller/refusal.ts';
 import type { TopicDone } from '../controller/term.ts';
-import type { Refusal } from '../controller/topic-changes.ts';
 
 /** What the handlers of changes need, on any broker. */
 export interface AdminDependencies {
