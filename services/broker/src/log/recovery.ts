@@ -1,10 +1,11 @@
 import type { Logger } from '@naru/observability';
-import type { BatchHeader } from '@naru/record';
-import type { Disk } from '@naru/runtime';
+import { type BatchHeader, readBatchHeader } from '@naru/record';
+import { assert, type Disk } from '@naru/runtime';
 import { type BadBatch, hasValidBatchAfter } from './batch-scan.ts';
 import { type EpochStart, LeaderEpochs } from './leader-epochs.ts';
 import type { LogDamage } from './log-types.ts';
 import { baseOffsetOf, deletedSuffix, logSuffix, Segment } from './segment.ts';
+import { readBatches } from './segment-reader.ts';
 
 export interface RecoveryOptions {
   readonly disk: Disk;
@@ -45,10 +46,20 @@ export interface RecoveredLog {
  *   - missing or senseless indexes and epoch vector: built anew from the batches.
  */
 export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog> {
-  const segments = await findSegments(options);
   const { epochs, found } = await LeaderEpochs.load(options.disk, options.directory);
-  const recovery = new Recovery(options, segments, epochs, !found && segments.some((segment) => !segment.isEmpty));
-  return await recovery.run();
+  const segments = await findSegments(options);
+  const mustBuildEpochs = !found && segments.some((segment) => !segment.isEmpty);
+  const recovered = await new Recovery(options, segments, epochs, mustBuildEpochs).run();
+  if (recovered !== 'epochs-disagree') return recovered;
+  // Either the checkpoint or a header is wrong, and neither has a checksum. All headers together decide (row 62).
+  options.logger.warn(
+    { directory: options.directory },
+    'epoch checkpoint disagrees with the batches, building it anew',
+  );
+  for (const segment of segments) await segment.close();
+  const rebuilt = await new Recovery(options, await findSegments(options), epochs, true).run();
+  assert(rebuilt !== 'epochs-disagree', 'nothing is compared while epochs are built');
+  return rebuilt;
 }
 
 class Recovery {
@@ -59,6 +70,7 @@ class Recovery {
   readonly #mustBuildEpochs: boolean;
   /** Epochs as the batches say them, in the order of the scan. */
   readonly #seen: EpochStart[] = [];
+  #epochsDisagree = false;
   #damage: LogDamage | undefined;
   #cutBytes = 0;
 
@@ -69,7 +81,7 @@ class Recovery {
     this.#mustBuildEpochs = mustBuildEpochs;
   }
 
-  async run(): Promise<RecoveredLog> {
+  async run(): Promise<RecoveredLog | 'epochs-disagree'> {
     let logEndOffset = this.#segments[0]?.baseOffset ?? this.#options.logStartOffset;
     for (let i = 0; i < this.#segments.length && this.#damage === undefined; i++) {
       const segment = this.#segments[i] as Segment;
@@ -87,6 +99,9 @@ class Recovery {
     }
     if (this.#damage !== undefined) logEndOffset = this.#damage.offset;
     else if (logEndOffset < this.#options.recoveryPoint) this.#missBelowRecoveryPoint(logEndOffset);
+    if (!this.#mustBuildEpochs && (this.#epochsDisagree || !(await this.#checkpointAgrees(logEndOffset)))) {
+      return 'epochs-disagree';
+    }
     this.#settleEpochs(logEndOffset);
     const firstOffset = this.#segments[0]?.baseOffset ?? this.#options.logStartOffset;
     return {
@@ -118,14 +133,14 @@ class Recovery {
     else if (i < this.#segments.length - 1) segment.needsSeal = true;
   }
 
-  /** L2: epochs do not go back along the log, and below the recovery point none is unknown to the checkpoint. */
+  /** L2: epochs do not go back along the log, and below the recovery point they are those of the checkpoint. */
   readonly #visit = (header: BatchHeader): string | undefined => {
     const epoch = header.partitionLeaderEpoch;
     const last = this.#seen.at(-1)?.epoch ?? -1;
     if (epoch < last) return `a batch of leader epoch ${epoch} follows one of epoch ${last}`;
-    if (!this.#mustBuildEpochs && header.lastOffset < this.#options.recoveryPoint) {
+    if (header.lastOffset < this.#options.recoveryPoint) {
       const known = this.#epochs.epochOf(header.baseOffset);
-      if (known !== epoch && known !== -1) return `a batch of leader epoch ${epoch} lies in epoch ${known}`;
+      if (known !== epoch && known !== -1) this.#epochsDisagree = true;
     }
     if (epoch > last) this.#seen.push({ epoch, startOffset: header.baseOffset });
     return undefined;
@@ -194,6 +209,24 @@ class Recovery {
       await segment.remove();
       await this.#options.disk.syncDirectory(this.#options.directory);
     }
+  }
+
+  /**
+   * Whether epochs begin where the checkpoint says, in the part that was not scanned: a wrong start would give a follower a
+   * wrong place to cut. The first entry may begin inside a batch, after records were deleted.
+   */
+  async #checkpointAgrees(logEndOffset: number): Promise<boolean> {
+    const scanStart = this.#seen[0]?.startOffset ?? logEndOffset;
+    for (const [i, { epoch, startOffset }] of this.#epochs.entries.entries()) {
+      const segment = this.#segments.findLast((each) => each.baseOffset <= startOffset);
+      if (segment === undefined || startOffset >= Math.min(scanStart, segment.nextOffset)) continue;
+      const read = await readBatches(segment, startOffset, 1, Number.MAX_SAFE_INTEGER);
+      const [bytes] = read.kind === 'batches' ? read.records : [];
+      if (bytes === undefined) continue;
+      const header = readBatchHeader(bytes);
+      if (header.partitionLeaderEpoch !== epoch || (i > 0 && header.baseOffset !== startOffset)) return false;
+    }
+    return true;
   }
 
   /**
