@@ -56,6 +56,8 @@ export class ReplicaManager implements ReplicaSource {
   readonly #byTopicId = new Map<string, Map<number, HostedPartition>>();
   readonly #fetchers = new Map<number, ReplicaFetcher>();
   #registrations: Registrations = new Map();
+  /** The same without brokers that are stopping: the controller has let them go, and no leader takes them back into an ISR. */
+  #admissible: Registrations = new Map();
   #brokers: ReadonlyMap<number, BrokerImage> = new Map();
   #image: MetadataImage | undefined;
   #self: Member | undefined;
@@ -151,9 +153,12 @@ export class ReplicaManager implements ReplicaSource {
 
   #brokersChanged(brokers: ReadonlyMap<number, BrokerImage>): void {
     this.#brokers = brokers;
-    this.#registrations = new Map([...brokers.values()].map((broker) => [broker.id, broker.epoch]));
+    const epochs = (some: readonly BrokerImage[]): Registrations => new Map(some.map(({ id, epoch }) => [id, epoch]));
+    const all = [...brokers.values()];
+    this.#registrations = epochs(all);
+    this.#admissible = epochs(all.filter((broker) => !broker.stopping));
     for (const [leaderId, fetcher] of this.#fetchers) fetcher.setLeader(this.#addressOf(leaderId));
-    for (const hosted of this.#all()) hosted.partition?.registrationsChanged(this.#registrations);
+    for (const hosted of this.#all()) hosted.partition?.registrationsChanged(this.#admissible);
   }
 
   #retargetTopic(topic: TopicImage): void {
@@ -205,7 +210,7 @@ export class ReplicaManager implements ReplicaSource {
         lagTimeMaxMs,
         flushBeforeAck: config['flush.before.ack'],
       },
-      registrations: this.#registrations,
+      registrations: this.#admissible,
       clock,
       turnEnd: this.turnEnd,
       isrWriter,
