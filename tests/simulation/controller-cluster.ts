@@ -115,7 +115,7 @@ export class MetadataBroker {
         if (!state.isr.some((m) => m.brokerId === self.brokerId && m.brokerEpoch === self.brokerEpoch)) continue;
         const added = replicas.flatMap((brokerId) => {
           const broker = this.image.brokers.get(brokerId);
-          if (broker === undefined || state.isr.some((m) => m.brokerId === brokerId)) return [];
+          if (broker === undefined || broker.stopping || state.isr.some((m) => m.brokerId === brokerId)) return [];
           return [{ brokerId, brokerEpoch: broker.epoch }];
         });
         if (added.length === 0) continue;

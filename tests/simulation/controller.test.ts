@@ -288,6 +288,29 @@ describe('the controller', () => {
     }
   });
 
+  it('whose predecessor died goes on with a controlled shutdown: the stopping broker is given nothing', async () => {
+    const cluster = await ControllerCluster.start('shutdown and a new controller');
+    const first = await cluster.untilController();
+    const leaving = another(cluster, first);
+    await create(cluster, first, 't');
+    const { admin, membership } = cluster.broker(leaving);
+    if (membership.self === undefined) throw new Error('not registered');
+    await cluster.sim.complete(leaveGracefully(admin, membership.self, 5_000));
+    cluster.crashBroker(first);
+    const second = await cluster.untilController(first);
+    const image = await cluster.settle((i) => !i.brokers.has(first));
+    // Also when it is the new controller itself that wants to stop: it leads only where nobody else is left.
+    const third = cluster.running.find(({ id }) => id !== leaving)?.id;
+    expect(leaders(image, 't').every((leader) => leader === third)).toBe(true);
+    expect(image.brokers.get(leaving)?.stopping).toBe(true);
+    expect([leaving, third]).toContain(second);
+    for (const broker of cluster.running) broker.admitFollowers();
+    await cluster.sim.runFor(1_000);
+    for (const { state } of cluster.broker(second).image.topics.get('t')?.partitions ?? []) {
+      expect(state?.isr.map((member) => member.brokerId)).toEqual([third]);
+    }
+  });
+
   it('brings every partition back after all brokers and coordinators died at once', async () => {
     const cluster = await ControllerCluster.start('everything dies');
     await create(cluster, 1, 't');
