@@ -298,7 +298,7 @@ describe('the controller', () => {
     await cluster.sim.complete(leaveGracefully(admin, membership.self, 5_000));
     cluster.crashBroker(first);
     const second = await cluster.untilController(first);
-    const image = await cluster.settle((i) => !i.brokers.has(first));
+    const image = await cluster.settle((i) => !i.brokers.has(first) && allLed(i));
     // Also when it is the new controller itself that wants to stop: it leads only where nobody else is left.
     const third = cluster.running.find(({ id }) => id !== leaving)?.id;
     expect(leaders(image, 't').every((leader) => leader === third)).toBe(true);
