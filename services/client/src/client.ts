@@ -60,20 +60,21 @@ export class Client {
     const { key, value, partitioner, ...settings } = options;
     const config = parseProducerConfig(this.#settings, settings);
     const cluster = new Cluster(this.#runtime, config, this.#logger);
-    return this.#opened(
-      new Producer<K, V>(cluster, config, { keySerializer: key, valueSerializer: value, partitioner }),
-    );
+    const producer = new Producer<K, V>(cluster, config, { keySerializer: key, valueSerializer: value, partitioner });
+    return this.#opened(producer, cluster);
   }
 
   consumer<K = Buffer, V = Buffer>(options: ConsumerOptions<K, V> = {}): Consumer<K, V> {
     const { key, value, ...settings } = options;
     const config = parseConsumerConfig(this.#settings, settings);
-    return this.#opened(new Consumer<K, V>(new Cluster(this.#runtime, config, this.#logger), config, { key, value }));
+    const cluster = new Cluster(this.#runtime, config, this.#logger);
+    return this.#opened(new Consumer<K, V>(cluster, config, { key, value }), cluster);
   }
 
   admin(options: CommonConfigInput = {}): Admin {
     const config = parseAdminConfig(this.#settings, options);
-    return this.#opened(new Admin(new Cluster(this.#runtime, config, this.#logger), config));
+    const cluster = new Cluster(this.#runtime, config, this.#logger);
+    return this.#opened(new Admin(cluster, config), cluster);
   }
 
   /** Closes everything that was made here; producers first send what they hold, for `timeoutMs` at most. */
@@ -87,9 +88,10 @@ export class Client {
     return this.close();
   }
 
-  #opened<Part extends { close(options?: CloseOptions): Promise<void> }>(part: Part): Part {
+  #opened<Part extends { close(options?: CloseOptions): Promise<void> }>(part: Part, cluster: Cluster): Part {
     if (this.#isClosed) throw new IllegalStateError('the client is closed');
     this.#open.add(part);
+    cluster.onClosed = () => this.#open.delete(part);
     return part;
   }
 }

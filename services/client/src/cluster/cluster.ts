@@ -55,6 +55,8 @@ export class Cluster {
   readonly runtime: Runtime;
   readonly config: CommonConfig;
   readonly logger: ClientLogger;
+  /** Called once when it is closed. */
+  onClosed: (() => void) | undefined;
   readonly #rpc: Rpc;
   readonly #bootstrap: readonly Address[];
   readonly #links = new Map<string, BrokerLink>();
@@ -252,6 +254,7 @@ export class Cluster {
     this.#closing.abort(closedError());
     this.#ageTimer?.cancel();
     for (const waiter of [...this.#waiters]) waiter.fail(closedError());
+    this.onClosed?.();
     await Promise.all([...this.#links.values()].map((link) => link.close()));
   }
 

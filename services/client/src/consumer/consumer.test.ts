@@ -356,6 +356,31 @@ describe('faults', () => {
     },
   );
 
+  test('a leader that falls silent and is replaced: reading goes on in seconds', async () => {
+    const { cluster, consumer, log } = await setUp({ maxPollRecords: 10, maxPartitionFetchBytes: 500 }, 1, 2);
+    fill(log, 100, 5, 'none', 30);
+    consumer.assign([tp()]);
+    const records = await readCount(cluster, consumer, 20);
+    cluster.onFetch = (brokerId) => ({ kind: 'answer', delayMs: brokerId === 1 ? 100_000 : 0 });
+    cluster.simulation.at(1_000, () => log.moveTo(2));
+    const startMs = cluster.simulation.nowMs;
+    records.push(...(await readCount(cluster, consumer, 80)));
+    expect(valuesOf(records)).toEqual(numbers(0, 100));
+    expect(cluster.simulation.nowMs - startMs).toBeLessThan(4_500);
+  });
+
+  test('a partition without a leader does not hold up the others', async () => {
+    const { cluster, consumer, logs } = await setUp({}, 2);
+    for (const log of logs) fill(log, 10, 10);
+    (logs[1] as ScriptedLog).leaderId = -1;
+    consumer.assign([tp(0), tp(1)]);
+    const startMs = cluster.simulation.nowMs;
+    expect(valuesOf(await readCount(cluster, consumer, 10))).toEqual(numbers(0, 10));
+    expect(cluster.simulation.nowMs - startMs).toBeLessThan(2_000);
+    (logs[1] as ScriptedLog).moveTo(1);
+    expect(valuesOf(await readCount(cluster, consumer, 10))).toEqual(numbers(0, 10));
+  });
+
   test('connections that break', async () => {
     const { cluster, consumer, log } = await setUp({ maxPartitionFetchBytes: 300 });
     fill(log, 100, 3);

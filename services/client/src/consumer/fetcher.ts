@@ -1,9 +1,10 @@
 import type { broker } from '@naru/rpc';
 import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
+import { Doubt } from '../cluster/doubt.ts';
 import { type ConsumerConfig, parseResetPolicy, type ResetPolicy } from '../config.ts';
 import { InvalidMetadataError, type KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError } from '../errors.ts';
-import { errorFromCode } from '../errors-from-wire.ts';
+import { errorFromCode, errorFromRpc } from '../errors-from-wire.ts';
 import { partitionKey } from '../topic-partition.ts';
 import type { Deserializers } from './consumer-record.ts';
 import { FetchLane, type FetchPart, type OpenFetch } from './fetch-lane.ts';
@@ -13,6 +14,9 @@ import type { PartitionState } from './partition-state.ts';
 
 /** Fetches open at once per broker. Partitions that become free while others wait for data go into a fetch of their own. */
 export const openFetchesMax = 8;
+
+/** A lookup over several partitions waits this long for the slowest of them. */
+const sharedLookupMs = 1_000;
 
 export interface FetcherParts<K, V> {
   readonly deserializers: Deserializers<K, V>;
@@ -106,7 +110,7 @@ export class Fetcher<K, V> {
       else if (state.reset !== undefined) toReset.push(state);
       else if (ownBytes < this.#config['max.partition.fetch.bytes']) this.#assignToLeader(state, byLeader);
     }
-    if (toReset.length > 0) void this.#resetPositions(toReset);
+    if (toReset.length > 0) this.#resetPositions(toReset);
     const roomBytes = this.#config['fetch.max.bytes'] - bufferedBytes;
     if (roomBytes > 0) {
       const share = Math.max(1, Math.floor(roomBytes / Math.max(1, byLeader.size)));
@@ -118,7 +122,7 @@ export class Fetcher<K, V> {
   #assignToLeader(state: PartitionState<K, V>, byLeader: Map<number, PartitionState<K, V>[]>): void {
     const leaderId = this.#cluster.partition(state.topic, state.partition)?.leaderId ?? -1;
     if (leaderId < 0) {
-      this.#cluster.requestRefresh();
+      this.#onNoLeader(state);
       return;
     }
     const states = byLeader.get(leaderId);
@@ -126,16 +130,30 @@ export class Fetcher<K, V> {
     else states.push(state);
   }
 
+  /** Wait for one, unless the topic can never be read: its name is invalid, or it is not ours to read. */
+  #onNoLeader(state: PartitionState<K, V>): void {
+    const { topic } = state;
+    const code = this.#cluster.image.topicErrors.get(topic);
+    const error = code === undefined ? undefined : errorFromCode(code, '', { topic });
+    if (error === undefined || error.retriable) {
+      this.#cluster.requestRefresh();
+    } else {
+      state.failure = error;
+      this.#parts.onArrival();
+    }
+  }
+
   #dropSilentLanes(nowMs: number): number {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const lane of this.#lanes.values()) {
       for (const fetch of lane.openFetches) {
-        if (fetch.deadlineMs <= nowMs) {
+        const states = fetch.parts.map((part) => part.state);
+        if (fetch.deadlineMs <= nowMs || fetch.doubt.isLost(this.#cluster, lane.brokerId, states)) {
           this.#cluster.logger.warn({ broker: lane.brokerId }, 'a fetch was not answered in time');
           lane.reset();
           break;
         }
-        nextMs = Math.min(nextMs, fetch.deadlineMs);
+        nextMs = Math.min(nextMs, fetch.deadlineMs, fetch.doubt.nextMs);
       }
     }
     return nextMs;
@@ -170,8 +188,9 @@ export class Fetcher<K, V> {
       isolationLevel: this.#isolationLevel,
       partitions,
     };
-    lane.send(request, { correlationId, deadlineMs, parts });
-    this.#wakeAt(deadlineMs);
+    const doubt = new Doubt(nowMs + maxWaitMs);
+    lane.send(request, { correlationId, deadlineMs, doubt, parts });
+    this.#wakeAt(doubt.nextMs);
   }
 
   #partitionFetch({ topic, partition, fetchOffset }: PartitionState<K, V>): broker.PartitionFetch {
@@ -296,46 +315,59 @@ export class Fetcher<K, V> {
     this.#wakeAt(this.#cluster.nowMs() + Math.max(1, lane.link.pauseMs));
   }
 
-  async #resetPositions(states: readonly PartitionState<K, V>[]): Promise<void> {
-    const generations = states.map((state) => state.generation);
-    for (const state of states) state.isInFlight = true;
-    await Promise.all(states.map((state, i) => this.#resetPosition(state, generations[i] as number)));
-    this.#parts.onArrival();
-    this.wake();
+  /** One lookup for all that begin the same way. */
+  #resetPositions(states: readonly PartitionState<K, V>[]): void {
+    const groups = Map.groupBy(states, (state) => state.reset ?? this.#resetPolicy);
+    for (const [policy, group] of groups) {
+      const parts = group.map((state) => ({ state, generation: state.generation }));
+      for (const state of group) state.isInFlight = true;
+      void this.#resetTo(policy, parts).then(() => {
+        this.#parts.onArrival();
+        this.wake();
+      });
+    }
   }
 
-  async #resetPosition(state: PartitionState<K, V>, generation: number): Promise<void> {
-    const { topic, partition } = state;
+  async #resetTo(policy: ResetPolicy, parts: readonly FetchPart<K, V>[]): Promise<void> {
+    const isCurrent = ({ state, generation }: FetchPart<K, V>): boolean =>
+      state.generation === generation && !this.#isClosed;
     try {
-      const position = await this.#lookUp(state, state.reset ?? this.#resetPolicy);
-      if (state.generation === generation && !this.#isClosed) state.seek(position.offset, position.leaderEpoch);
+      const offsets = await this.#lookUp(
+        parts.map((part) => part.state),
+        policy,
+      );
+      for (const [i, part] of parts.entries()) if (isCurrent(part)) part.state.seek(offsets[i] as number);
     } catch (cause) {
-      if (state.generation !== generation || this.#isClosed) return;
-      const error = cause as KafkaError;
-      state.isInFlight = false;
-      if (error.retriable) this.#retry(state, error, false);
-      else state.failure = error;
-      this.#cluster.logger.warn({ err: cause, topic, partition }, 'the position could not be looked up');
+      const error = errorFromRpc(cause);
+      if (!this.#isClosed) this.#cluster.logger.warn({ reason: error.message }, 'positions could not be looked up');
+      // One partition without a leader must not hold up the others: next time each is looked up by itself.
+      const isShared = parts.length > 1;
+      for (const part of parts) {
+        if (!isCurrent(part)) continue;
+        const { state } = part;
+        state.isInFlight = false;
+        if (isShared) state.reset = { ...policy };
+        else if (error.retriable) this.#retry(state, error, false);
+        else state.failure = error;
+      }
     }
   }
 
-  async #lookUp(
-    { topic, partition }: PartitionState<K, V>,
-    policy: ResetPolicy,
-  ): Promise<{ offset: number; leaderEpoch: number }> {
-    const ask = async (timestamp: number): Promise<{ offset: number; leaderEpoch: number }> => {
-      const deadlineMs = this.#cluster.nowMs() + this.#config['default.api.timeout.ms'];
-      const options = { isolationLevel: this.#isolationLevel, deadlineMs };
-      const [found] = await lookupOffsets(this.#cluster, [{ topic, partition, timestamp }], options);
-      return found as { offset: number; leaderEpoch: number };
+  async #lookUp(states: readonly PartitionState<K, V>[], policy: ResetPolicy): Promise<number[]> {
+    const ask = async (asked: readonly PartitionState<K, V>[], timestamp: number): Promise<number[]> => {
+      // A shared lookup gives up early, see above.
+      const limitMs = asked.length > 1 ? sharedLookupMs : this.#config['default.api.timeout.ms'];
+      const options = { isolationLevel: this.#isolationLevel, deadlineMs: this.#cluster.nowMs() + limitMs };
+      const queries = asked.map(({ topic, partition }) => ({ topic, partition, timestamp }));
+      return (await lookupOffsets(this.#cluster, queries, options)).map((found) => found.offset);
     };
-    // The epoch of an end belongs to records that nobody has read: it says nothing about what came before the position.
     if (policy.kind !== 'by-duration') {
-      const { offset } = await ask(policy.kind === 'earliest' ? earliestTimestamp : latestTimestamp);
-      return { offset, leaderEpoch: -1 };
+      return ask(states, policy.kind === 'earliest' ? earliestTimestamp : latestTimestamp);
     }
-    const since = await ask(Math.max(0, this.#cluster.runtime.clock.wallMs() - policy.durationMs));
-    const { offset } = since.offset >= 0 ? since : await ask(latestTimestamp);
-    return { offset, leaderEpoch: -1 };
+    const since = await ask(states, Math.max(0, this.#cluster.runtime.clock.wallMs() - policy.durationMs));
+    if (since.every((offset) => offset >= 0)) return since;
+    // Nothing is that young: begin with what comes next.
+    const ends = await ask(states, latestTimestamp);
+    return since.map((offset, i) => (offset >= 0 ? offset : (ends[i] as number)));
   }
 }

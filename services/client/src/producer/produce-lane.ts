@@ -1,5 +1,6 @@
 import { type broker, brokerMethods, type RpcStream } from '@naru/rpc';
 import type { BrokerLink } from '../cluster/broker-link.ts';
+import type { Doubt } from '../cluster/doubt.ts';
 import { DisconnectError, type KafkaError } from '../errors.ts';
 import { errorFromRpc } from '../errors-from-wire.ts';
 import type { PartitionQueue } from './accumulator.ts';
@@ -15,6 +16,7 @@ export interface OpenRequest {
   readonly correlationId: number;
   /** Monotonic milliseconds by which the answer must have come. */
   readonly deadlineMs: number;
+  readonly doubt: Doubt;
   readonly parts: readonly RequestPart[];
 }
 

@@ -305,6 +305,23 @@ describe('failures are told apart (row 55)', () => {
     expect(log.values).toEqual(['v']);
   });
 
+  test('a leader that falls silent and is replaced: no waiting for request.timeout.ms', async () => {
+    const { cluster, producer, log } = await setUp({ lingerMs: 0 }, 1, 2);
+    cluster.onProduce = (brokerId) => (brokerId === 1 ? { kind: 'silence', append: false } : { kind: 'append' });
+    cluster.simulation.at(1_000, () => log.moveTo(2));
+    const startMs = cluster.simulation.nowMs;
+    await cluster.run(producer.send({ topic: 't', value: 'v' }));
+    expect(cluster.simulation.nowMs - startMs).toBeLessThan(3_500);
+    expect(log.values).toEqual(['v']);
+  });
+
+  test('a leader that is slow and still leads is waited for', async () => {
+    const { cluster, producer, log } = await setUp({ lingerMs: 0 }, 1, 2);
+    cluster.onProduce = () => ({ kind: 'append', delayMs: 10_000 });
+    await cluster.run(producer.send({ topic: 't', value: 'v' }));
+    expect(log.values).toEqual(['v']);
+  });
+
   test('an unreachable bootstrap list: every address is named', async () => {
     const cluster = await ScriptedCluster.start(2);
     cluster.kill(1);

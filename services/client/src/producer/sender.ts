@@ -1,6 +1,7 @@
 import type { broker } from '@naru/rpc';
 import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
+import { Doubt } from '../cluster/doubt.ts';
 import {
   InvalidMetadataError,
   type KafkaError,
@@ -127,19 +128,26 @@ export class Sender {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const lane of this.#lanes.values()) {
       for (const request of lane.openRequests) {
-        if (request.deadlineMs <= nowMs) {
+        const queues = request.parts.map((part) => part.queue);
+        if (request.deadlineMs <= nowMs || request.doubt.isLost(this.#cluster, lane.brokerId, queues)) {
           this.#cluster.logger.warn({ broker: lane.brokerId }, 'a produce request was not answered in time');
           lane.reset();
           break;
         }
-        nextMs = Math.min(nextMs, request.deadlineMs);
-        for (const { batches } of request.parts) {
-          for (const batch of batches) {
-            if (batch.isSettled) continue;
-            if (batch.settings.deadlineMs <= nowMs) this.#fail(batch, lateError(batch, 'indefinite'));
-            else nextMs = Math.min(nextMs, batch.settings.deadlineMs);
-          }
-        }
+        nextMs = Math.min(nextMs, request.deadlineMs, request.doubt.nextMs, this.#expireOpen(request, nowMs));
+      }
+    }
+    return nextMs;
+  }
+
+  /** Returns when the next of the request's batches will be too old. */
+  #expireOpen(request: OpenRequest, nowMs: number): number {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const { batches } of request.parts) {
+      for (const batch of batches) {
+        if (batch.isSettled) continue;
+        if (batch.settings.deadlineMs <= nowMs) this.#fail(batch, lateError(batch, 'indefinite'));
+        else nextMs = Math.min(nextMs, batch.settings.deadlineMs);
       }
     }
     return nextMs;
@@ -192,10 +200,10 @@ export class Sender {
     this.counters.requests++;
     this.counters.bytes += this.#settings.requestBytesMax - room;
     for (const part of parts) part.queue.isInFlight = acks !== 0;
-    const open: OpenRequest = { correlationId, deadlineMs: nowMs + requestTimeoutMs, parts };
+    const open = { correlationId, deadlineMs: nowMs + requestTimeoutMs, doubt: new Doubt(nowMs), parts };
     lane.send({ correlationId, acks, timeoutMs: requestTimeoutMs, partitions }, open);
     if (acks === 0) for (const part of parts) this.#succeed(part, -1, -1);
-    else this.wakeAt(open.deadlineMs);
+    else this.wakeAt(open.doubt.nextMs);
     return at;
   }
 
