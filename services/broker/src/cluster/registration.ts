@@ -185,20 +185,3 @@ export async function updateRegistration(
     }
   }
 }
-
-/** Ends this incarnation and no other. */
-export async function deregisterBroker(session: CoordinatorSession, self: Member): Promise<void> {
-  const path = paths.broker(self.brokerId);
-  for (;;) {
-    try {
-      await session.write([
-        { kind: 'check', path, czxid: self.brokerEpoch },
-        { kind: 'delete', path },
-      ]);
-      return;
-    } catch (error) {
-      if (isCoordinatorError(error, 'bad-version', 'no-node', 'session-expired')) return;
-      if (!isCoordinatorError(error, 'connection-loss')) throw error;
-    }
-  }
-}

@@ -42,9 +42,6 @@ export const rootPaths: readonly string[] = [
   paths.deletedTopics,
 ];
 
-/** Name of the znode in `/config/brokers` that holds for every broker. */
-export const defaultBrokerConfig = '<default>';
-
 /** What a path of the tree is about. `other`: structure without content of its own, or not ours. */
 export type ZnodeSubject =
   | { readonly kind: 'cluster-id' | 'controller' | 'controller-epoch' | 'other' }

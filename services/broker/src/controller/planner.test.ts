@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { diffImages } from '../cluster/metadata-delta.ts';
 import type { MetadataImage } from '../cluster/metadata-image.ts';
 import { effectiveMinIsr, type Member, noLeader, type PartitionState } from '../cluster/partition-state.ts';
 import { ClusterModel, topicIdOf } from '../cluster/testing/cluster-model.ts';
 import { replicaKey } from '../cluster/znode-codecs.ts';
 import { paths } from '../cluster/znode-paths.ts';
 import type { ClusterView } from './partition-decision.ts';
-import { groupWrites, type PartitionWrite, plan } from './planner.ts';
+import { groupWrites, type PartitionWrite, plan, scopeOf } from './planner.ts';
 
 interface ViewOptions {
   readonly minIsr?: number;
@@ -24,7 +25,7 @@ function viewOf(image: MetadataImage, { minIsr = 1, unclean = false, stopping = 
 }
 
 function decideAll(cluster: ClusterModel, options: ViewOptions = {}): readonly PartitionWrite[] {
-  return plan(viewOf(cluster.image, options), { kind: 'took-office' });
+  return plan(viewOf(cluster.image, options), { kind: 'everything' });
 }
 
 /** The only decision about topic t, partition 0; undefined when it stays as it is. */
@@ -320,6 +321,38 @@ describe('write groups', () => {
     ]);
     cluster.kill(1);
     expect(decideAll(cluster)).toEqual([]);
+  });
+});
+
+describe('the scope of a change', () => {
+  it('is everything when brokers come, go, bounce or say something else, and else what changed', async () => {
+    const { cluster } = await threeInSync();
+    await cluster.createTopic('u', [[1], [2]]);
+    const since = async (change: () => unknown) => {
+      const before = cluster.image;
+      await change();
+      return scopeOf(diffImages(before, cluster.image));
+    };
+    const everything = { kind: 'everything' };
+    expect(await since(() => cluster.kill(3))).toEqual(everything);
+    expect(await since(() => cluster.start(3))).toEqual(everything);
+    expect(await since(() => cluster.bounce(2))).toEqual(everything);
+    expect(await since(() => set(cluster, { isr: [{ brokerId: 1, brokerEpoch: 1 }] }))).toEqual({
+      kind: 'partitions',
+      partitions: [{ topic: 't', partition: 0 }],
+    });
+    const data = Buffer.from('{"version":1,"config":{"min.insync.replicas":"2"}}');
+    expect(await since(() => cluster.admin.write([{ kind: 'set-data', path: paths.topicConfig('u'), data }]))).toEqual({
+      kind: 'partitions',
+      partitions: [0, 1].map((partition) => ({ topic: 'u', partition })),
+    });
+  });
+
+  it('leaves out the partitions of other brokers when one stops', async () => {
+    const { cluster } = await threeInSync();
+    await cluster.createTopic('u', [[1], [2]]);
+    const writes = plan(viewOf(cluster.image, { stopping: [2] }), { kind: 'replicas-of', brokerId: 2 });
+    expect(writes.map(({ topic, partition }) => `${topic}-${partition}`).sort()).toEqual(['t-0', 'u-1']);
   });
 });
 

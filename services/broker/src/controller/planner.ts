@@ -13,15 +13,14 @@ import {
   decidePreferred,
 } from './partition-decision.ts';
 
-export type PlannerEvent =
-  /** Nothing is known about what the predecessor finished: look at everything. */
-  | { readonly kind: 'took-office' }
-  | { readonly kind: 'metadata-changed'; readonly delta: MetadataDelta }
-  /** What a conflict or a lost connection left undone. */
-  | { readonly kind: 'retry'; readonly partitions: readonly PartitionKey[] }
-  | { readonly kind: 'preferred-leaders' }
-  /** A broker asked for its shutdown; `ClusterView.stopping` names it. */
-  | { readonly kind: 'broker-stopping'; readonly brokerId: number };
+/** What a plan looks at. Looking at more than has changed costs time and nothing else: what is as it should be is left alone. */
+export type Scope =
+  /** After taking office nothing is known of what the predecessor finished; and a change of liveness may concern any partition. */
+  | { readonly kind: 'everything' }
+  | { readonly kind: 'partitions'; readonly partitions: readonly PartitionKey[] }
+  | { readonly kind: 'replicas-of'; readonly brokerId: number }
+  /** Everything, and leaderships go back to first replicas that are in sync. */
+  | { readonly kind: 'preferred-leaders' };
 
 export interface PartitionKey {
   readonly topic: string;
@@ -54,11 +53,11 @@ export interface WriteGroup {
 /** Partitions decided in one multi: large enough that a broker with thousands is done in a few commits, small enough that a conflict costs little. */
 export const partitionsPerWriteMax = 500;
 
-/** What shall be written because of an event; partitions without a leader first. Pure: the same view and event give the same plan. */
-export function plan(view: ClusterView, event: PlannerEvent): readonly PartitionWrite[] {
+/** What shall be written; partitions without a leader first. Pure: the same view and scope give the same plan. */
+export function plan(view: ClusterView, scope: Scope): readonly PartitionWrite[] {
   const writes: PartitionWrite[] = [];
-  const decide = event.kind === 'preferred-leaders' ? decidePreferred : decidePartition;
-  for (const [topic, partition] of scopeOf(view, event)) {
+  const decide = scope.kind === 'preferred-leaders' ? decidePreferred : decidePartition;
+  for (const [topic, partition] of partitionsIn(view, scope)) {
     if (topic.markedForDeletion) continue;
     const decision = decide(view, topic, partition);
     if (decision !== undefined) writes.push(writeOf(topic, partition, decision));
@@ -66,21 +65,17 @@ export function plan(view: ClusterView, event: PlannerEvent): readonly Partition
   return writes.sort((a, b) => urgency(a) - urgency(b));
 }
 
-function scopeOf(view: ClusterView, event: PlannerEvent): Iterable<readonly [TopicImage, number]> {
-  switch (event.kind) {
-    case 'took-office':
+function partitionsIn(view: ClusterView, scope: Scope): Iterable<readonly [TopicImage, number]> {
+  switch (scope.kind) {
+    case 'everything':
     case 'preferred-leaders':
       return everyPartition(view);
-    case 'broker-stopping':
-      return partitionsOf(view, event.brokerId);
-    case 'retry':
-      return namedPartitions(view, event.partitions);
-    case 'metadata-changed':
-      return concernsEverything(event.delta)
-        ? everyPartition(view)
-        : namedPartitions(view, concernedPartitions(event.delta));
+    case 'replicas-of':
+      return replicasOf(view, scope.brokerId);
+    case 'partitions':
+      return namedPartitions(view, scope.partitions);
     default:
-      return unreachable(event);
+      return unreachable(scope);
   }
 }
 
@@ -90,7 +85,7 @@ function* everyPartition(view: ClusterView): Iterable<readonly [TopicImage, numb
   }
 }
 
-function* partitionsOf(view: ClusterView, brokerId: number): Iterable<readonly [TopicImage, number]> {
+function* replicasOf(view: ClusterView, brokerId: number): Iterable<readonly [TopicImage, number]> {
   for (const [topic, partition] of everyPartition(view)) {
     if ((topic.partitions[partition] as PartitionImage).replicas.includes(brokerId)) yield [topic, partition];
   }
@@ -103,20 +98,16 @@ function* namedPartitions(view: ClusterView, keys: readonly PartitionKey[]): Ite
   }
 }
 
-/** A change of liveness may concern any partition; a change of a partition or of its topic's config only those. */
-export function concernsEverything(delta: MetadataDelta): boolean {
+/** What has to be looked at after a change of the metadata. */
+export function scopeOf(delta: MetadataDelta): Scope {
   const { brokersAppeared, brokersGone, brokersReborn, brokersChanged, brokerConfigsChanged } = delta;
-  return [brokersAppeared, brokersGone, brokersReborn, brokersChanged, brokerConfigsChanged].some(
-    (list) => list.length > 0,
-  );
-}
-
-export function concernedPartitions(delta: MetadataDelta): readonly PartitionKey[] {
+  const liveness = [brokersAppeared, brokersGone, brokersReborn, brokersChanged, brokerConfigsChanged];
+  if (liveness.some((list) => list.length > 0)) return { kind: 'everything' };
   const changed = delta.partitionsChanged.map(({ topic, partition }) => ({ topic: topic.name, partition }));
   const configured = delta.topicConfigsChanged.flatMap((topic) =>
     [...topic.partitions.keys()].map((partition) => ({ topic: topic.name, partition })),
   );
-  return [...changed, ...configured];
+  return { kind: 'partitions', partitions: [...changed, ...configured] };
 }
 
 function writeOf(topic: TopicImage, partition: number, { state, reason }: Decision): PartitionWrite {

@@ -12,14 +12,7 @@ import { type ControllerSettings, partitionSettings } from './controller-setting
 import type { Office } from './election.ts';
 import type { ClusterView, PartitionSettings } from './partition-decision.ts';
 import { FencedControllerError, type PlanResult, PlanWriter } from './plan-writer.ts';
-import {
-  concernedPartitions,
-  concernsEverything,
-  type PartitionKey,
-  type PartitionWrite,
-  type PlannerEvent,
-  plan,
-} from './planner.ts';
+import { type PartitionKey, type PartitionWrite, plan, type Scope, scopeOf } from './planner.ts';
 import { type Refusal, refuse } from './refusal.ts';
 import {
   planAddPartitions,
@@ -100,8 +93,9 @@ export class ControllerTerm {
       this.end(new FencedControllerError(`the controller of epoch ${image.controllerEpoch} has taken office`));
       return;
     }
-    if (concernsEverything(delta)) this.#everythingDirty = true;
-    else for (const key of concernedPartitions(delta)) this.#markDirty(key);
+    const scope = scopeOf(delta);
+    if (scope.kind === 'partitions') for (const key of scope.partitions) this.#markDirty(key);
+    else this.#everythingDirty = true;
     if (delta.topicsMarkedForDeletion.length > 0) this.#removalsDue = true;
     this.#wake();
   }
@@ -189,7 +183,7 @@ export class ControllerTerm {
       if (!isMarked.ok) return undefined;
       this.#options.logger.info({ ...member }, 'a broker is shutting down; its leaderships move');
       for (let attempt = 0; attempt < attemptsMax; attempt++) {
-        const result = await this.#decide({ kind: 'broker-stopping', brokerId: member.brokerId });
+        const result = await this.#decide({ kind: 'replicas-of', brokerId: member.brokerId });
         if (result.conflicts.length + result.unwritten.length === 0) break;
       }
       return this.#leaderships(member.brokerId);
@@ -283,8 +277,8 @@ export class ControllerTerm {
 
   async #work(): Promise<void> {
     while (this.#ended === undefined) {
-      const event = this.#nextEvent();
-      if (event !== undefined) await this.#decide(event);
+      const scope = this.#nextScope();
+      if (scope !== undefined) await this.#decide(scope);
       else if (this.#removalsDue) await this.#removeMarked();
       else {
         const command = this.#commands.shift();
@@ -295,24 +289,24 @@ export class ControllerTerm {
     this.#isWorking = false;
   }
 
-  #nextEvent(): PlannerEvent | undefined {
+  #nextScope(): Scope | undefined {
     if (this.#everythingDirty) {
       this.#everythingDirty = false;
       this.#dirtyPartitions = new Map();
-      return { kind: 'took-office' };
+      return { kind: 'everything' };
     }
     if (this.#dirtyPartitions.size > 0) {
       const partitions = [...this.#dirtyPartitions.values()];
       this.#dirtyPartitions = new Map();
-      return { kind: 'retry', partitions };
+      return { kind: 'partitions', partitions };
     }
     if (!this.#preferredDue) return undefined;
     this.#preferredDue = false;
     return { kind: 'preferred-leaders' };
   }
 
-  async #decide(event: PlannerEvent): Promise<PlanResult> {
-    const writes = plan(this.#view(), event);
+  async #decide(scope: Scope): Promise<PlanResult> {
+    const writes = plan(this.#view(), scope);
     if (writes.length === 0) return { zxid: 0, conflicts: [], unwritten: [] };
     const result = await this.#writer.writePlan(writes);
     await this.#options.publisher.waitFor(result.zxid);
