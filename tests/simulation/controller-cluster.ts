@@ -96,7 +96,7 @@ export class MetadataBroker {
   }
 
   async stop(): Promise<void> {
-    await this.controller.stop();
+    this.controller.stop();
     await this.forwarder.close();
     await this.membership.stop();
     await this.#server?.close();

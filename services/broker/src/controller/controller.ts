@@ -58,13 +58,15 @@ export class Controller {
     return this.#term;
   }
 
-  /** Gives up the office, so that another broker takes it at once. */
-  async stop(): Promise<void> {
+  /** Begins no more work and gives up the office. Waits for no answer: without one the office ends with the session, which goes next. */
+  stop(): void {
     this.#abort.abort(new Error('the broker stops'));
+    this.#preferredTimer?.cancel();
     const office = this.#term?.office;
-    this.#term?.end(new Error('the broker stops'));
     const { session } = this.#options.membership;
-    if (office !== undefined && session !== undefined) await resign(session, office);
+    this.#term?.end(new Error('the broker stops'));
+    if (office === undefined || session === undefined) return;
+    resign(session, office).catch((error: unknown) => this.#options.logger.warn({ error }, 'could not resign'));
   }
 
   #onMetadata(image: MetadataImage, delta: MetadataDelta): void {
