@@ -85,6 +85,28 @@ export class SimulatedCluster {
     await this.sim.complete(this.#startBroker(id));
   }
 
+  get coordinatorIds(): readonly number[] {
+    return [...this.#coordinatorNodes.keys()];
+  }
+
+  crashCoordinator(id: number): void {
+    this.node(`c${id}`).crash();
+    this.#coordinators.delete(id);
+  }
+
+  async restartCoordinator(id: number): Promise<void> {
+    this.node(`c${id}`).restart();
+    await this.sim.complete(this.#startCoordinator(id));
+  }
+
+  /** In the background: it may be that it cannot start before something else heals. */
+  restartLater(id: number): void {
+    this.node(`b${id}`).restart();
+    this.#startBroker(id).catch((error: unknown) => {
+      if (this.node(`b${id}`).alive) this.failures.push(error instanceof Error ? error : new Error(String(error)));
+    });
+  }
+
   losePowerOfAll(): void {
     for (const id of this.#brokerNodes.keys()) this.losePowerOfBroker(id);
     for (const id of this.#coordinatorNodes.keys()) {
@@ -182,6 +204,7 @@ export class SimulatedCluster {
     });
     const runtime: Runtime = this.node(`b${id}`).runtime;
     const broker = await createBroker(runtime, config, { logger: this.#logger(`b${id}`) });
+    if (this.node(`b${id}`).runtime !== runtime) return;
     broker.onFailure((error) => this.failures.push(error));
     this.#brokers.set(id, broker);
   }
