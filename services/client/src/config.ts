@@ -49,6 +49,20 @@ const producerSettings = {
     oneOf: ['none', 'gzip', 'snappy', 'lz4', 'zstd'],
     doc: 'Codec of a batch',
   },
+  'compression.gzip.level': {
+    type: 'int',
+    default: -1,
+    min: -1,
+    max: 9,
+    doc: '1 fast to 9 small; -1: the default of gzip',
+  },
+  'compression.zstd.level': {
+    type: 'int',
+    default: 3,
+    min: -131_072,
+    max: 22,
+    doc: 'A larger number is slower and smaller',
+  },
   'max.in.flight.requests.per.connection': {
     type: 'int',
     default: 5,
@@ -62,6 +76,12 @@ const producerSettings = {
     doc: 'Retries of a batch; delivery.timeout.ms ends them too',
   },
   'delivery.timeout.ms': { type: 'int', default: 120_000, min: 1, doc: 'From send to success or failure of a record' },
+  'partitioner.ignore.keys': { type: 'boolean', default: false, doc: 'Place every record as if it had no key' },
+  'partitioner.adaptive.partitioning.enable': {
+    type: 'boolean',
+    default: true,
+    doc: 'Records without a key go to partitions with shorter queues more often (KIP-794)',
+  },
   'partitioner.class': {
     type: 'string',
     default: 'default',

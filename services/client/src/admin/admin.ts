@@ -1,4 +1,5 @@
 import { type broker, brokerMethods, type UnaryMethod } from '@naru/rpc';
+import { abortable } from '../abortable.ts';
 import type { Cluster, Target } from '../cluster/cluster.ts';
 import type { MetadataImage } from '../cluster/metadata.ts';
 import type { CommonConfig } from '../config.ts';
@@ -28,6 +29,8 @@ export interface AdminCallOptions {
   readonly timeoutMs?: number | undefined;
   /** Check everything, change nothing. */
   readonly validateOnly?: boolean | undefined;
+  /** Ends the waiting; the broker may do what was asked all the same. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const configSources: Readonly<Record<number, ConfigEntry['source']>> = {
@@ -129,6 +132,7 @@ export class Admin {
     const found = await lookupOffsets(this.#cluster, asked, {
       isolationLevel: options.isolationLevel === 'read_committed' ? 1 : 0,
       deadlineMs: this.#deadlineMs(options),
+      signal: options.signal,
     });
     return found.map((result) => ({ ...result, offset: result.offset < 0 ? undefined : BigInt(result.offset) }));
   }
@@ -197,12 +201,12 @@ export class Admin {
     check?: (answer: Response) => KafkaError | undefined,
   ): Promise<Response> {
     const callOptions = { deadlineMs: this.#deadlineMs(options), ...(check === undefined ? {} : { check }) };
-    return this.#cluster.call(target, method, request, callOptions);
+    return abortable(this.#cluster.call(target, method, request, callOptions), options.signal);
   }
 
   /** Metadata from whoever answers, tried again until the deadline. */
-  async #metadata(request: broker.MetadataRequest, options: AdminCallOptions): Promise<broker.MetadataResponse> {
-    return this.#cluster.metadataBy(request, this.#deadlineMs(options));
+  #metadata(request: broker.MetadataRequest, options: AdminCallOptions): Promise<broker.MetadataResponse> {
+    return abortable(this.#cluster.metadataBy(request, this.#deadlineMs(options)), options.signal);
   }
 
   /** A broker's settings are asked of that broker, a topic's of anyone. Results in the order of the resources. */

@@ -10,6 +10,7 @@ export interface AccumulatorSettings {
   readonly bufferBytes: number;
   readonly deliveryTimeoutMs: number;
   readonly compression: Compression;
+  readonly compressionLevel: number | undefined;
 }
 
 /** What the sender must know; both are called often and must only take note. */
@@ -126,7 +127,7 @@ export class Accumulator {
   }
 
   #openBatch(queue: PartitionQueue, recordBytes: number): ProducerBatch | undefined {
-    const { batchBytes, bufferBytes, lingerMs, deliveryTimeoutMs, compression } = this.#settings;
+    const { batchBytes, bufferBytes, lingerMs, deliveryTimeoutMs, compression, compressionLevel } = this.#settings;
     const largest = Math.max(batchBytes, recordBytes + 64);
     const reservedBytes = Math.min(largest, bufferBytes);
     if (reservedBytes > this.#freeBytes) {
@@ -140,6 +141,7 @@ export class Accumulator {
       topic: queue.topic,
       partition: queue.partition,
       compression,
+      compressionLevel,
       expectedBytes: Math.max(queue.lastBatchBytes, recordBytes + 64),
       maxBytes: largest,
       reservedBytes,

@@ -13,9 +13,10 @@ export interface BatchSettings {
   readonly topic: string;
   readonly partition: number;
   readonly compression: Compression;
+  readonly compressionLevel: number | undefined;
   /** Size of the partition's last batch: the next one will be about as large. */
   readonly expectedBytes: number;
-  /** Bytes over which the batch takes no second record. */
+  /** Bytes over which the batch takes no second record: before compression, for that is what it holds in memory. */
   readonly maxBytes: number;
   /** Bytes of `buffer.memory` that the batch holds until it is released. */
   readonly reservedBytes: number;
@@ -52,6 +53,7 @@ export class ProducerBatch {
     this.#builder = new BatchBuilder({
       compression: settings.compression,
       capacityBytes: capacityBytes + builderSlackBytes,
+      ...(settings.compressionLevel === undefined ? {} : { compressionLevel: settings.compressionLevel }),
     });
   }
 

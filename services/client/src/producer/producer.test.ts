@@ -427,6 +427,35 @@ describe('buffer.memory', () => {
     expect(producer.bufferAvailableBytes).toBe(10_000);
   });
 
+  test('a topic that does not exist holds up nobody else', async () => {
+    const { cluster, producer, log } = await setUp({ lingerMs: 0 });
+    await cluster.run(producer.partitionsFor('t'));
+    const missing = failureOf(producer.send({ topic: 'missing', value: 'v' }));
+    const ignore = (): void => {};
+    expect(producer.send({ topic: 't', value: 'v' }, ignore)).toBe(true);
+    await producer.ready('t');
+    await cluster.simulation.runFor(10);
+    expect(log.values).toEqual(['v']);
+    expect(await cluster.run(missing, 70_000)).toBeInstanceOf(UnknownTopicOrPartitionError);
+  });
+
+  test('a stream of records is held back and tells the first failure', async () => {
+    const { cluster, producer, log } = await setUp({ bufferMemory: 2_000, batchSize: 500 });
+    const writer = producer.stream().getWriter();
+    const write = async (): Promise<void> => {
+      for (const value of numbers(200)) {
+        await writer.ready;
+        await writer.write({ topic: 't', value });
+      }
+      await writer.close();
+    };
+    await cluster.run(write());
+    expect(log.values).toEqual(numbers(200));
+    const failing = producer.stream().getWriter();
+    await cluster.run(failing.write({ topic: 't', value: 'x'.repeat(5_000) }));
+    await expect(cluster.run(failing.close())).rejects.toBeInstanceOf(RecordTooLargeError);
+  });
+
   test('an aborted send that waits for space is never sent', async () => {
     const { cluster, producer, log } = await setUp({ bufferMemory: 1_000, batchSize: 1_000, lingerMs: 0 });
     cluster.onProduce = () => ({ kind: 'append', delayMs: 100 });
@@ -456,6 +485,18 @@ describe('flush and close', () => {
     expect(log.values).toHaveLength(10);
     await cluster.run(producer.flush());
     await later;
+  });
+
+  test('a flush that is not waited for any longer', async () => {
+    const { cluster, producer } = await setUp();
+    cluster.onProduce = () => ({ kind: 'silence', append: false });
+    const failure = failureOf(producer.send({ topic: 't', value: 'v' }));
+    const abort = new AbortController();
+    const flushing = producer.flush({ signal: abort.signal });
+    abort.abort(new Error('enough'));
+    await expect(flushing).rejects.toThrow('enough');
+    await cluster.run(producer.close({ timeoutMs: 10 }));
+    await failure;
   });
 
   test('flush resolves when records failed, too', async () => {

@@ -1,5 +1,6 @@
 import { batchHeaderBytes, recordBytesMax } from '@naru/record';
 import { sleep } from '@naru/runtime';
+import { abortable } from '../abortable.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { PartitionInfo } from '../cluster/metadata.ts';
 import type { ProducerConfig } from '../config.ts';
@@ -78,6 +79,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
         bufferBytes: config['buffer.memory'],
         deliveryTimeoutMs: config['delivery.timeout.ms'],
         compression: config['compression.type'],
+        compressionLevel: compressionLevel(config),
       },
       {
         onReady: () => this.#sender.wake(),
@@ -105,8 +107,8 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
   }
 
   /**
-   * With a callback: no promise is made. False says that buffer space is short: the record is taken and waits, go on
-   * after `ready()`. Without: resolves when the record is acknowledged as `acks` asks.
+   * With a callback: no promise is made. False says that the record is taken but has to wait for buffer space or the topic's metadata: go on after
+   * `ready(record.topic)`. Without: resolves when the record is acknowledged as `acks` asks.
    *
    * Fails with `BufferExhaustedError` after `max.block.ms`, `RecordTooLargeError`, `SerializationError`, `TimeoutError` after `delivery.timeout.ms`, or what the
    * broker said; `error.outcome` tells whether the record may be written all the same.
@@ -118,8 +120,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     how?: SendCallback | { readonly signal?: AbortSignal },
   ): boolean | Promise<RecordMetadata> {
     if (typeof how === 'function') {
-      this.#send(record, how);
-      return this.#waiting.size === 0 && this.#waitingByTopic.size === 0;
+      return this.#send(record, how) === undefined;
     }
     return new Promise((resolve, reject) => {
       const signal = how?.signal;
@@ -148,7 +149,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     return new WritableStream({
       write: (record) => {
         if (failure !== undefined) throw failure;
-        return this.send(record, onSettled) ? undefined : this.ready();
+        return this.send(record, onSettled) ? undefined : this.ready(record.topic);
       },
       close: async () => {
         await this.flush();
@@ -157,25 +158,16 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     });
   }
 
-  /** Resolves when no send waits for buffer space or metadata. */
-  async ready(): Promise<void> {
-    while (this.#waiting.size > 0 || this.#waitingByTopic.size > 0) await this.#nextProgress();
+  /** Resolves when no send waits for buffer space, nor for the metadata of `topic` (left out: of any). */
+  async ready(topic?: string): Promise<void> {
+    const isWaiting = (): boolean =>
+      this.#waiting.size > 0 || (topic === undefined ? this.#waitingByTopic.size > 0 : this.#waitingByTopic.has(topic));
+    while (isWaiting()) await this.#nextProgress();
   }
 
   /** Sends everything at once, without lingering, and resolves when every record sent before the call has succeeded or failed. */
-  async flush(): Promise<void> {
-    this.#accumulator.flushes++;
-    this.#sender.wake();
-    try {
-      for (const sends of [...this.#waitingByTopic.values(), this.#waiting]) {
-        const entered = sends.enteredCount;
-        while (sends.leftCount < entered) await this.#nextProgress();
-      }
-      const target = this.#accumulator.lastSequence;
-      while (!this.#accumulator.isSettledUpTo(target)) await this.#nextProgress();
-    } finally {
-      this.#accumulator.flushes--;
-    }
+  flush(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return abortable(this.#flush(), options.signal);
   }
 
   /** The topic's partitions with their leaders. */
@@ -223,6 +215,21 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     );
     this.#router.close();
     await this.#cluster.close();
+  }
+
+  async #flush(): Promise<void> {
+    this.#accumulator.flushes++;
+    this.#sender.wake();
+    try {
+      for (const sends of [...this.#waitingByTopic.values(), this.#waiting]) {
+        const entered = sends.enteredCount;
+        while (sends.leftCount < entered) await this.#nextProgress();
+      }
+      const target = this.#accumulator.lastSequence;
+      while (!this.#accumulator.isSettledUpTo(target)) await this.#nextProgress();
+    } finally {
+      this.#accumulator.flushes--;
+    }
   }
 
   /** Returns the entry when the record has to wait. Failures go to the callback, never thrown. */
@@ -380,6 +387,11 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     };
     signal.addEventListener('abort', onAbort, { once: true });
   }
+}
+
+function compressionLevel(config: ProducerConfig): number | undefined {
+  if (config['compression.type'] === 'gzip') return config['compression.gzip.level'];
+  return config['compression.type'] === 'zstd' ? config['compression.zstd.level'] : undefined;
 }
 
 function asSendError(error: unknown, topic: string): KafkaError {

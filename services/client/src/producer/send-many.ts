@@ -21,7 +21,7 @@ export async function sendMany<K, V>(
       if (++settledCount === sentCount) whenSettled?.();
     });
   };
-  for await (const record of records) if (!sendOne(record)) await producer.ready();
+  for await (const record of records) if (!sendOne(record)) await producer.ready(record.topic);
   if (settledCount < sentCount) {
     await new Promise<void>((resolve) => {
       whenSettled = resolve;

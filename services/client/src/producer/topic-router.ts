@@ -10,6 +10,8 @@ interface RouterSettings {
   readonly partitioner: PartitionFunction | undefined;
   /** Keys do not count: uniform-sticky. */
   readonly ignoresKeys: boolean;
+  /** The length of the queues counts. */
+  readonly isAdaptive: boolean;
 }
 
 /** The partitions of one topic as the producer sees them, and the choice among them. */
@@ -38,7 +40,7 @@ export class TopicRoute implements TopicLoad {
   }
 
   waitingBatches(partition: number): number {
-    return this.#queues[partition]?.batches.length ?? 0;
+    return this.#settings.isAdaptive ? (this.#queues[partition]?.batches.length ?? 0) : 0;
   }
 
   update(info: TopicInfo): void {
@@ -94,7 +96,8 @@ export class TopicRouter {
     const kind = config['partitioner.class'];
     this.#settings = {
       partitioner: custom ?? (kind === 'round-robin' ? roundRobin() : undefined),
-      ignoresKeys: kind === 'uniform-sticky',
+      ignoresKeys: kind === 'uniform-sticky' || config['partitioner.ignore.keys'],
+      isAdaptive: config['partitioner.adaptive.partitioning.enable'],
     };
     this.#switchBytes = config['batch.size'];
     this.#stopListening = cluster.onRefresh(() => this.#update());

@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest';
+import { parseConsumerConfig, parseProducerConfig, parseResetPolicy } from './config.ts';
+import { ConfigError } from './errors.ts';
+
+describe('configuration', () => {
+  test("defaults are Kafka 4's (KIP-679, KIP-1030)", () => {
+    expect(parseProducerConfig({}, {})).toMatchObject({
+      acks: 'all',
+      'linger.ms': 5,
+      'batch.size': 16_384,
+      'buffer.memory': 33_554_432,
+      'max.block.ms': 60_000,
+      'max.request.size': 1_048_576,
+      'delivery.timeout.ms': 120_000,
+      'max.in.flight.requests.per.connection': 5,
+      'retry.backoff.max.ms': 1_000,
+    });
+    expect(parseConsumerConfig({}, {})).toMatchObject({
+      'auto.offset.reset': 'latest',
+      'fetch.max.bytes': 52_428_800,
+      'max.partition.fetch.bytes': 1_048_576,
+      'max.poll.records': 500,
+      'fetch.max.wait.ms': 500,
+    });
+  });
+
+  test('what the producer is given counts more than what the client was given, in either spelling', () => {
+    const config = parseProducerConfig({ 'request.timeout.ms': 1, clientId: 'c' }, { requestTimeoutMs: 2 });
+    expect([config['request.timeout.ms'], config['client.id']]).toEqual([2, 'c']);
+  });
+
+  test('a producer key is no consumer key', () => {
+    expect(() => parseConsumerConfig({}, { lingerMs: 5 } as never)).toThrow(ConfigError);
+  });
+});
+
+describe('auto.offset.reset', () => {
+  test.each([
+    ['by_duration:PT1H', 3_600_000],
+    ['by_duration:P1DT2H3M4.5S', 93_784_500],
+    ['by_duration:PT0S', 0],
+  ])('%s', (text, durationMs) => {
+    expect(parseResetPolicy(text)).toEqual({ kind: 'by-duration', durationMs });
+  });
+
+  test.each(['by_duration:', 'by_duration:P', 'by_duration:PT', 'by_duration:1h', 'Latest', ''])(
+    '%j is refused',
+    (text) => {
+      expect(() => parseResetPolicy(text)).toThrow(/auto\.offset\.reset/);
+    },
+  );
+});
