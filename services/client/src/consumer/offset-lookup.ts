@@ -1,7 +1,7 @@
 import { type broker, brokerMethods } from '@naru/rpc';
 import { sleep } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
-import { type KafkaError, LeaderNotAvailableError } from '../errors.ts';
+import { type KafkaError, LeaderNotAvailableError, TimeoutError } from '../errors.ts';
 import { errorFromCode } from '../errors-from-wire.ts';
 import { partitionKey, type TopicPartition } from '../topic-partition.ts';
 
@@ -35,18 +35,34 @@ export async function lookupOffsets(
   queries: readonly OffsetQuery[],
   options: LookupOptions,
 ): Promise<FoundOffset[]> {
+  // An answer names its partition but not the time that was asked for: one request must not ask twice about a partition.
+  const groups = Map.groupBy(queries, (query) => query.timestamp);
+  const found = new Map<number, Map<string, FoundOffset>>();
+  const lookUp = async (timestamp: number, group: readonly OffsetQuery[]): Promise<void> => {
+    found.set(timestamp, await lookupUntilFound(cluster, group, options));
+  };
+  await Promise.all([...groups].map(([timestamp, group]) => lookUp(timestamp, group)));
+  return queries.map((query) => found.get(query.timestamp)?.get(keyOf(query)) as FoundOffset);
+}
+
+async function lookupUntilFound(
+  cluster: Cluster,
+  queries: readonly OffsetQuery[],
+  options: LookupOptions,
+): Promise<Map<string, FoundOffset>> {
   const found = new Map<string, FoundOffset>();
   let open = queries;
-  for (let attempt = 1; open.length > 0; attempt++) {
+  for (let attempt = 1; ; attempt++) {
     const failure = await lookupOnce(cluster, open, options, found);
     open = open.filter((query) => !found.has(keyOf(query)));
-    if (open.length === 0) break;
+    if (open.length === 0) return found;
     const pauseMs = cluster.retryPauseMs(attempt);
-    if (failure !== undefined && (!failure.retriable || cluster.nowMs() + pauseMs >= options.deadlineMs)) throw failure;
+    const isLate = cluster.nowMs() + pauseMs >= options.deadlineMs;
+    if (failure !== undefined && (!failure.retriable || isLate)) throw failure;
+    if (isLate) throw new TimeoutError('the offsets were not answered in time');
     cluster.requestRefresh();
     await sleep(cluster.runtime.timers, pauseMs, options.signal);
   }
-  return queries.map((query) => found.get(keyOf(query)) as FoundOffset);
 }
 
 async function lookupOnce(

@@ -1,6 +1,15 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import { batchesOf } from '@naru/record';
-import { type broker, brokerMethods, createRpc, type RpcServer, type RpcStream, stream, unary } from '@naru/rpc';
+import {
+  type broker,
+  brokerMethods,
+  createRpc,
+  type RpcServer,
+  type RpcStream,
+  type ServiceBinding,
+  stream,
+  unary,
+} from '@naru/rpc';
 import { createSimulation, type SimulatedNode, type Simulation } from '@naru/runtime/simulated';
 import { Client, type ClientOptions } from '../client.ts';
 import { ScriptedLog } from './scripted-log.ts';
@@ -37,6 +46,9 @@ export class ScriptedCluster {
   metadataRequests = 0;
   onProduce: (brokerId: number, request: broker.ProduceRequest) => ProduceScript = () => ({ kind: 'append' });
   onFetch: (brokerId: number, request: broker.FetchRequest) => FetchScript = () => ({ kind: 'answer' });
+  /** More services of each broker, for tests of administration. */
+  administration: (brokerId: number) => readonly ServiceBinding[] = () => [];
+  controllerId = 1;
   /** Overrides the error of single ListOffsets partitions. */
   onListOffsets: (partition: broker.PartitionTimestamp) => number = () => 0;
   readonly #nodes = new Map<number, SimulatedNode>();
@@ -49,8 +61,13 @@ export class ScriptedCluster {
     this.clientNode = simulation.addNode(clientHost);
   }
 
-  static async start(brokersCount: number, seed = 1): Promise<ScriptedCluster> {
+  static async start(
+    brokersCount: number,
+    seed = 1,
+    administration?: ScriptedCluster['administration'],
+  ): Promise<ScriptedCluster> {
     const cluster = new ScriptedCluster(createSimulation({ seed }));
+    if (administration !== undefined) cluster.administration = administration;
     for (let id = 1; id <= brokersCount; id++) {
       cluster.#nodes.set(id, cluster.simulation.addNode(`b${id}`));
       await cluster.simulation.complete(cluster.startBroker(id));
@@ -88,6 +105,7 @@ export class ScriptedCluster {
       stream(brokerMethods.fetch, (fetch) => this.#serveFetch(id, fetch)),
       unary(brokerMethods.metadata, (request) => this.#metadata(request)),
       unary(brokerMethods.listOffsets, (request) => this.#listOffsets(id, request)),
+      ...this.administration(id),
     ]);
     this.#servers.set(id, server);
   }
@@ -209,7 +227,7 @@ export class ScriptedCluster {
     const names = request.allTopics ? [...this.#topicIds.keys()] : request.topics;
     return {
       clusterId: 'scripted',
-      controllerId: 1,
+      controllerId: this.controllerId,
       brokers: [...this.#nodes.keys()].map((id) => ({ id, host: `b${id}`, port: 9092, rack: '', brokerEpoch: id })),
       topics: names.map((name): broker.TopicMetadata => {
         const logs = [...this.logs.values()].filter((log) => log.topic === name);
