@@ -190,6 +190,12 @@ export function parseResetPolicy(text: string): ResetPolicy {
   return { kind: 'by-duration', durationMs: (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1_000 };
 }
 
+/** On the scale of the codec that is chosen. */
+export function compressionLevel(config: ProducerConfig): number | undefined {
+  if (config['compression.type'] === 'gzip') return config['compression.gzip.level'];
+  return config['compression.type'] === 'zstd' ? config['compression.zstd.level'] : undefined;
+}
+
 type Input = Readonly<Record<string, unknown>>;
 
 function merged(client: Input, own: Input): Input {

@@ -23,6 +23,7 @@ import {
   type PartitionInfo,
   type TopicInfo,
 } from './metadata.ts';
+import { Waiters, type WaitOptions } from './waiters.ts';
 
 /** One broker has this long to answer a metadata request before the next one is asked. */
 const metadataAttemptMs = 2_000;
@@ -41,12 +42,6 @@ export interface TopicOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface Waiter {
-  /** True when it is settled and done with. */
-  check(): boolean;
-  fail(error: Error): void;
-}
-
 /**
  * What one producer, consumer or admin knows of the cluster, and its connections to it. Metadata is fetched when somebody
  * needs it, at most once at a time, and again when it is too old or was proved wrong.
@@ -61,7 +56,7 @@ export class Cluster {
   readonly #bootstrap: readonly Address[];
   readonly #links = new Map<string, BrokerLink>();
   readonly #tracked = new Set<string>();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters: Waiters;
   readonly #listeners = new Set<() => void>();
   readonly #closing = new AbortController();
   #image: MetadataImage = emptyImage;
@@ -81,6 +76,7 @@ export class Cluster {
     this.logger = logger;
     this.#bootstrap = parseBootstrapServers(config['bootstrap.servers']);
     this.#rpc = createRpc(runtime);
+    this.#waiters = new Waiters(runtime);
   }
 
   get image(): MetadataImage {
@@ -148,7 +144,8 @@ export class Cluster {
     const known = this.#image.topics.get(name);
     if (known !== undefined && known.partitions.length >= partitionsMin) return Promise.resolve(known);
     const check = (): TopicInfo | undefined => this.#checkTopic(name, partitionsMin);
-    return this.#waitUntil(check, deadlineMs, () => this.#missingTopic(name, partitionsMin), options.signal);
+    const late = (): KafkaError => this.#missingTopic(name, partitionsMin);
+    return this.#waitUntil(check, { deadlineMs, late, signal: options.signal });
   }
 
   /** Resolves after the next refresh, whatever it brought; fails at the deadline or when closed. */
@@ -160,7 +157,7 @@ export class Cluster {
       return undefined;
     };
     const late = (): KafkaError => this.#lastError ?? new TimeoutError('no metadata was received in time');
-    return this.#waitUntil(check, deadlineMs, late, signal).then(() => undefined);
+    return this.#waitUntil(check, { deadlineMs, late, signal }).then(() => undefined);
   }
 
   /** Metadata straight from a broker; also brings the image up to date. */
@@ -253,7 +250,7 @@ export class Cluster {
     if (this.isClosed) return;
     this.#closing.abort(closedError());
     this.#ageTimer?.cancel();
-    for (const waiter of [...this.#waiters]) waiter.fail(closedError());
+    this.#waiters.failAll(closedError);
     this.onClosed?.();
     await Promise.all([...this.#links.values()].map((link) => link.close()));
   }
@@ -320,7 +317,7 @@ export class Cluster {
         this.#logFailure(error);
       }
       this.#nextRefreshMs = this.nowMs() + this.#refreshSpacingMs();
-      this.#settleWaiters();
+      this.#waiters.settle();
       for (const listener of [...this.#listeners]) listener();
       if (this.#waiters.size > 0) this.#refreshWanted = true;
     }
@@ -388,40 +385,11 @@ export class Cluster {
     return new UnknownTopicOrPartitionError(`topic ${name} does not exist`, { topic: name });
   }
 
-  #settleWaiters(): void {
-    for (const waiter of [...this.#waiters]) if (waiter.check()) this.#waiters.delete(waiter);
-  }
-
-  #waitUntil<T>(check: () => T | undefined, deadlineMs: number, late: () => Error, signal?: AbortSignal): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (this.isClosed) return reject(closedError());
-      if (signal?.aborted) return reject(signal.reason);
-      const settle = (outcome: () => void): void => {
-        timer.cancel();
-        signal?.removeEventListener('abort', onAbort);
-        this.#waiters.delete(waiter);
-        outcome();
-      };
-      const waiter: Waiter = {
-        check: () => {
-          try {
-            const value = check();
-            if (value === undefined) return false;
-            settle(() => resolve(value));
-          } catch (error) {
-            settle(() => reject(error));
-          }
-          return true;
-        },
-        fail: (error) => settle(() => reject(error)),
-      };
-      const onAbort = (): void => waiter.fail(signal?.reason);
-      const timer = this.runtime.timers.after(Math.max(0, deadlineMs - this.nowMs()), () => waiter.fail(late()));
-      signal?.addEventListener('abort', onAbort, { once: true });
-      if (waiter.check()) return;
-      this.#waiters.add(waiter);
-      this.requestRefresh();
-    });
+  #waitUntil<T>(check: () => T | undefined, options: WaitOptions): Promise<T> {
+    if (this.isClosed) return Promise.reject(closedError());
+    const found = this.#waiters.waitUntil(check, options);
+    if (this.#waiters.size > 0) this.requestRefresh();
+    return found;
   }
 }
 

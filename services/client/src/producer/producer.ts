@@ -3,7 +3,7 @@ import { sleep } from '@naru/runtime';
 import { abortable } from '../abortable.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { PartitionInfo } from '../cluster/metadata.ts';
-import type { ProducerConfig } from '../config.ts';
+import { compressionLevel, type ProducerConfig } from '../config.ts';
 import {
   BufferExhaustedError,
   IllegalStateError,
@@ -387,11 +387,6 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     };
     signal.addEventListener('abort', onAbort, { once: true });
   }
-}
-
-function compressionLevel(config: ProducerConfig): number | undefined {
-  if (config['compression.type'] === 'gzip') return config['compression.gzip.level'];
-  return config['compression.type'] === 'zstd' ? config['compression.zstd.level'] : undefined;
 }
 
 function asSendError(error: unknown, topic: string): KafkaError {
