@@ -14,7 +14,10 @@ import { ControllerForwarder } from '../../services/broker/src/controller/forwar
 import { logConfigDefinition } from '../../services/broker/src/log/log-config.ts';
 import type { AdminDependencies } from '../../services/broker/src/requests/admin-dependencies.ts';
 import { alterConfigsAtController } from '../../services/broker/src/requests/alter-configs.ts';
-import { controlledShutdownAtController } from '../../services/broker/src/requests/controlled-shutdown.ts';
+import {
+  controlledShutdownAtController,
+  leaveGracefully,
+} from '../../services/broker/src/requests/controlled-shutdown.ts';
 import { createPartitionsAtController } from '../../services/broker/src/requests/create-partitions.ts';
 import { createTopicsAtController } from '../../services/broker/src/requests/create-topics.ts';
 import { deleteTopicsAtController } from '../../services/broker/src/requests/delete-topics.ts';
@@ -217,6 +220,22 @@ export class ControllerCluster {
     this.host(id).restart();
     if (isWiped) this.#directories.set(id, `directory-${id}-from-${this.sim.nowMs}`);
     this.#openBroker(id).catch((error: unknown) => this.#failures.push(error));
+  }
+
+  /** A controlled shutdown, and the broker's return after `lastsMs`, unless something worse happens to it meanwhile. */
+  leave(id: number, lastsMs: number): void {
+    const broker = this.broker(id);
+    const { self } = broker.membership;
+    if (self === undefined) return;
+    const gone = async (): Promise<void> => {
+      await leaveGracefully(broker.admin, self, 2_000);
+      if (this.brokers.get(id) !== broker) return;
+      await broker.stop();
+      if (this.brokers.get(id) !== broker) return;
+      this.crashBroker(id);
+      this.sim.at(lastsMs, () => this.restartBrokerSoon(id, false));
+    };
+    gone().catch((error: unknown) => this.#failures.push(error));
   }
 
   resumeBroker(id: number): void {

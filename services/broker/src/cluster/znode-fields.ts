@@ -14,7 +14,8 @@ export class ZnodeDecodeError extends Error {
 }
 
 const int32Max = 0x7fff_ffff;
-const stringLengthMax = 4_096;
+/** UTF-16 units of one text in a znode. Whoever writes must keep to it, or nobody can read it. */
+export const textLengthMax = 4_096;
 const listLengthMax = 1_000_000;
 
 /** Reads a JSON object field by field; every wrong or missing field is a `ZnodeDecodeError` that names the path. Unknown fields are left alone. */
@@ -112,8 +113,8 @@ export class ZnodeFields {
   }
 
   #text(value: unknown, name: string): string {
-    if (typeof value !== 'string' || value.length > stringLengthMax) {
-      this.fail(`${name} is not a string of at most ${stringLengthMax} characters`);
+    if (typeof value !== 'string' || value.length > textLengthMax) {
+      this.fail(`${name} is not a string of at most ${textLengthMax} characters`);
     }
     return value;
   }

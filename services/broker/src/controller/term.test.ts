@@ -250,6 +250,24 @@ describe('a term of office', () => {
     expect(cluster.image.topics.get('t')?.partitions[0]?.state).toMatchObject({ leader: 3, leaderEpoch: 2 });
   });
 
+  it('row 58: a creation that is sent once more after the topic was deleted does not use its id again', async () => {
+    const { cluster, takeOffice } = await setUp();
+    const { term } = await takeOffice(1);
+    await term.createTopic(spec('t'), false);
+    expect(await term.createTopic(spec('t'), false)).toMatchObject({ ok: true, replicas: [{}, {}] });
+    await term.deleteTopic('t');
+    expect(await term.createTopic(spec('t'), false)).toMatchObject({ ok: true, replicas: [] });
+    expect(cluster.image.topics.size).toBe(0);
+    expect(await term.createTopic(spec('t', { topicId: '' }), false)).toMatchObject({ error: 'INVALID_REQUEST' });
+  });
+
+  it('refuses what no broker could read back', async () => {
+    const { takeOffice } = await setUp();
+    const { term } = await takeOffice(1);
+    const configs = new Map([['message.timestamp.type', 'x'.repeat(5_000)]]);
+    expect(await term.createTopic(spec('t', { configs }), false)).toMatchObject({ error: 'INVALID_CONFIG' });
+  });
+
   it('refuses deletion when it is disabled', async () => {
     const { takeOffice } = await setUp();
     const { term } = await takeOffice(1, { deleteTopicEnable: false });

@@ -4,7 +4,13 @@ import type { Random } from '@naru/runtime';
 import { assignmentOf } from '../cluster/metadata-builder.ts';
 import type { ConfigOverrides, TopicImage } from '../cluster/metadata-image.ts';
 import { encodePartitionState } from '../cluster/partition-state-codec.ts';
-import { encodeConfig, encodeDeletedTopic, encodeDeleteTopic, encodeTopic } from '../cluster/znode-codecs.ts';
+import {
+  encodeConfig,
+  encodeDeletedTopic,
+  encodeDeleteTopic,
+  encodeTopic,
+  isTopicId,
+} from '../cluster/znode-codecs.ts';
 import { paths } from '../cluster/znode-paths.ts';
 import { type ClusterView, decidePartition } from './partition-decision.ts';
 import { type ControllerGuard, controllerCheck } from './planner.ts';
@@ -50,20 +56,19 @@ export interface TopicSpec {
 
 /**
  * Everything of a new topic in one multi, as far as it fits: it is there with its config and its leaders, or not at all. A topic that is there already
- * with this very id is an earlier attempt of the same request, and nothing is left to do.
+ * with this very id is an earlier attempt of the same request, and nothing is left to do; nor if it was deleted since: an id is never used again, for its
+ * proof of deletion would delete the new logs.
  */
 export function planCreateTopic(view: ClusterView, spec: TopicSpec, rules: TopicRules): TopicChange | Refusal {
   const { image } = view;
   const fault = topicNameFault(spec.name);
   if (fault !== undefined) return refuse('INVALID_TOPIC_EXCEPTION', fault);
+  if (!isTopicId(spec.topicId)) return refuse('INVALID_REQUEST', `'${spec.topicId}' is not a topic id`);
   const existing = image.topics.get(spec.name);
-  if (existing?.id === spec.topicId) {
-    return {
-      ok: true,
-      topicId: existing.id,
-      replicas: existing.partitions.map((partition) => partition.replicas),
-      multis: [],
-    };
+  const isDone = existing?.id === spec.topicId || image.deletedTopicIds.has(spec.topicId);
+  if (isDone) {
+    const replicas = existing?.id === spec.topicId ? existing.partitions.map((partition) => partition.replicas) : [];
+    return { ok: true, topicId: spec.topicId, replicas, multis: [] };
   }
   if (existing !== undefined) return refuse('TOPIC_ALREADY_EXISTS', `Topic '${spec.name}' already exists.`);
   const collision = collidingTopic(spec.name, image.topics.keys());

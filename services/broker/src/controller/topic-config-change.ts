@@ -3,6 +3,7 @@ import type { WriteOperation } from '@naru/coordinator-client';
 import type { ConfigOverrides, TopicImage } from '../cluster/metadata-image.ts';
 import { encodePartitionState } from '../cluster/partition-state-codec.ts';
 import { encodeConfig } from '../cluster/znode-codecs.ts';
+import { textLengthMax } from '../cluster/znode-fields.ts';
 import { paths } from '../cluster/znode-paths.ts';
 import { type ClusterView, decidePartition } from './partition-decision.ts';
 import { controllerCheck } from './planner.ts';
@@ -60,6 +61,9 @@ export function configFaultOf(definition: ConfigDefinition<Settings>, configs: C
     try {
       if (!definition.has(name)) throw definition.unknownKey(name);
       definition.parseValue(name, value);
+      if (value.length > textLengthMax) {
+        throw new ConfigError(name, `the value of '${name}' has more than ${textLengthMax} characters`);
+      }
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       return error.message;
