@@ -75,6 +75,13 @@ export class SimulatedCluster {
     this.#brokers.delete(id);
   }
 
+  /** An orderly end. */
+  async closeBroker(id: number): Promise<void> {
+    const broker = this.broker(id);
+    await broker.close({ controlled: true });
+    this.#brokers.delete(id);
+  }
+
   losePowerOfBroker(id: number): void {
     this.node(`b${id}`).losePower();
     this.#brokers.delete(id);
@@ -154,6 +161,18 @@ export class SimulatedCluster {
     const newest = this.brokers.map((b) => b.publisher.image).sort((a, b) => b.zxid - a.zxid)[0];
     const leader = newest?.topics.get(topic)?.partitions[partition]?.state?.leader ?? -1;
     return leader >= 0 && this.#brokers.has(leader) ? leader : undefined;
+  }
+
+  /** The log of a new topic is made a moment after the topic. */
+  async untilLed(topic: string, partition: number): Promise<number> {
+    const isLed = (): boolean => {
+      const leader = this.leaderOf(topic, partition);
+      if (leader === undefined) return false;
+      const found = this.broker(leader).replicas.find(topic, '', partition);
+      return found.kind === 'partition' && found.partition.isLeader;
+    };
+    await this.sim.runUntil(isLed);
+    return this.leaderOf(topic, partition) as number;
   }
 
   isrOf(topic: string, partition: number): readonly number[] {

@@ -14,6 +14,7 @@ export class FollowerProgress {
   #markOffset: number;
   #markedAtMs: number;
   #regressed = false;
+  #mayJoin = false;
 
   constructor(brokerEpoch: number, leaderEndOffset: number, nowMs: number) {
     this.brokerEpoch = brokerEpoch;
@@ -26,7 +27,13 @@ export class FollowerProgress {
     return this.#replicatedOffset;
   }
 
+  /** Whoever was put out of the ISR for its silence comes back by a fetch, not because the high watermark stands where it left. */
+  get mayJoin(): boolean {
+    return this.#mayJoin;
+  }
+
   fetched(replicatedOffset: number, leaderEndOffset: number, nowMs: number): void {
+    this.#mayJoin = true;
     // Fetches of one incarnation in one epoch only go back when it lost its log and starts over.
     if (replicatedOffset < this.#replicatedOffset) this.#regressed = true;
     this.#replicatedOffset = replicatedOffset;
@@ -41,6 +48,10 @@ export class FollowerProgress {
   joins(nowMs: number): void {
     this.#caughtUpAtMs = Math.max(this.#caughtUpAtMs, nowMs);
     this.#regressed = false;
+  }
+
+  leaves(): void {
+    this.#mayJoin = false;
   }
 
   /** `epochStartedMs`: nobody is blamed for the time before this leader led. */

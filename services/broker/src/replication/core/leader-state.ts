@@ -129,8 +129,8 @@ export class LeaderState {
     let replicated = this.#rules.flushBeforeAck ? log.flushedOffset : log.logEndOffset;
     for (const member of this.#inSync.maximal) {
       if (member.brokerId === this.term.self.brokerId) continue;
-      const progress = this.#followers.get(member.brokerId);
-      if (progress === undefined || progress.brokerEpoch !== member.brokerEpoch) return undefined;
+      const progress = this.#progressOf(member);
+      if (progress === undefined) return undefined;
       if (progress.replicatedOffset < replicated) replicated = progress.replicatedOffset;
     }
     return replicated;
@@ -147,6 +147,9 @@ export class LeaderState {
     const elr = this.#eligibleBeside(isr);
     if (sameMembers(isr, committed) && sameMembers(elr, eligible) && !isUncertain) return undefined;
     for (const { brokerId } of joining) this.#followers.get(brokerId)?.joins(nowMs);
+    for (const member of committed) {
+      if (!includesMember(isr, member)) this.#progressOf(member)?.leaves();
+    }
     return this.#inSync.propose(isr, elr);
   }
 
@@ -155,6 +158,11 @@ export class LeaderState {
     if (outcome.kind === 'refused') this.#refused = [...this.#refused, outcome.member];
     if (outcome.kind === 'unknown') this.#proposeNotBeforeMs = nowMs + proposalRetryMs;
     this.#inSync.answered(proposal.id, outcome);
+  }
+
+  #progressOf(member: Member): FollowerProgress | undefined {
+    const progress = this.#followers.get(member.brokerId);
+    return progress?.brokerEpoch === member.brokerEpoch ? progress : undefined;
   }
 
   #mustLeave(member: Member, log: LogPosition, nowMs: number): boolean {
@@ -185,6 +193,7 @@ export class LeaderState {
    */
   #mayJoin(member: Member, progress: FollowerProgress, highWatermark: number): boolean {
     return (
+      progress.mayJoin &&
       this.#registrations.get(member.brokerId) === member.brokerEpoch &&
       !includesMember(this.#refused, member) &&
       progress.replicatedOffset >= highWatermark &&

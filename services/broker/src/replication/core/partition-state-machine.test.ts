@@ -226,6 +226,18 @@ describe('who leaves the ISR', () => {
     expect(leader.proposal).toMatchObject({ isr: [self, member(2)], elr: [], added: [member(2)] });
   });
 
+  test('and comes back by a fetch, not because the high watermark stands still without it', () => {
+    const leader = new Leader({ rules: { minInSyncReplicas: 2 }, highWatermark: 10 });
+    leader.fetch(2, 10);
+    leader.append(10);
+    leader.after(1_001);
+    leader.answer({ kind: 'committed', version: 8 });
+    leader.after(1_001);
+    expect(leader.proposals).toBe(1);
+    leader.fetch(2, 10);
+    expect(leader.proposal?.added).toEqual([member(2)]);
+  });
+
   test('row 10: a predecessor as soon as its successor fetches', () => {
     const leader = new Leader({ highWatermark: 10, end: 20 });
     leader.fetch(3, 0, { epoch: 200 });
