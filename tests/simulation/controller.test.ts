@@ -160,6 +160,21 @@ describe('the controller', () => {
     }
   });
 
+  it('that hangs does not hold up what it was asked: its successor answers', async () => {
+    const cluster = await ControllerCluster.start('hanging controller');
+    const first = await cluster.untilController();
+    const asking = another(cluster, first);
+    await create(cluster, asking, 'before');
+    cluster.host(first).pause();
+    const request = { topics: [newTopic('t', { replicationFactor: 2 })], timeoutMs: 15_000, validateOnly: false };
+    const response = await cluster.sim.complete(createTopics(cluster.broker(asking).admin, request));
+    expect(response.topics[0]).toMatchObject({ errorCode: 0 });
+    cluster.host(first).resume();
+    const image = await cluster.settle((i) => i.brokers.size === 3 && allLed(i));
+    expect([...image.topics.keys()].sort()).toEqual(['before', 't']);
+    checkStates(image);
+  });
+
   it('goes on through a change of the coordinators’ leader', async () => {
     const cluster = await ControllerCluster.start('coordinator leader dies');
     const controller = await cluster.untilController();

@@ -90,12 +90,21 @@ export class ControllerForwarder {
       logger.info({ error, controller: broker.id }, 'the controller cannot be reached');
       return { kind: 'not-sent' };
     }
+    // A controller that hangs keeps its connection; its successor's election ends the wait.
+    const successor = new AbortController();
+    const unsubscribe = publisher.subscribe((image) => {
+      const isInOffice = image.controllerId === broker.id && image.brokers.get(broker.id)?.epoch === broker.epoch;
+      if (!isInOffice) successor.abort(new Error(`broker ${broker.id} is not the controller any more`));
+    });
     try {
-      return { kind: 'answer', response: await channel.call(call.method, request, { timeoutMs }) };
+      const response = await channel.call(call.method, request, { timeoutMs, signal: successor.signal });
+      return { kind: 'answer', response };
     } catch (error) {
-      if (!(error instanceof RpcError)) throw error;
+      if (!(error instanceof RpcError) && !successor.signal.aborted) throw error;
       logger.info({ error, controller: broker.id }, 'the controller did not answer');
       return { kind: 'no-answer' };
+    } finally {
+      unsubscribe();
     }
   }
 
