@@ -21,13 +21,14 @@ export async function benchLatency(limits: Limits): Promise<Figure[]> {
   });
   await createTopic(client, topic('flush', true));
   await createTopic(client, topic('cache', false));
+  await createTopic(client, topic('read', true));
   const common = { records, recordBytes: 100, perSecond, settings } as const;
   const run = (kind: 'produce-latency' | 'end-to-end', name: string) =>
     runWorkload(cluster.bootstrapServers, { kind, topic: name, ...common });
   return [
     ...figures('produce, acks=all, flush', await run('produce-latency', 'flush'), limits, 8),
     ...figures('produce, acks=all', await run('produce-latency', 'cache'), limits),
-    ...figures('end to end, acks=all, flush', await run('end-to-end', 'flush'), limits),
+    ...figures('end to end, acks=all, flush', await run('end-to-end', 'read'), limits),
   ];
 }
 

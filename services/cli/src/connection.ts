@@ -10,6 +10,9 @@ export const bootstrapFlags = {
   'command-config': { kind: 'value', value: 'file', doc: 'properties file for the client' },
 } as const;
 
+/** A person waits in front of the terminal: a cluster that nobody can reach is told sooner than after Kafka's minute. */
+const apiTimeoutMs = 15_000;
+
 interface Bootstrap {
   readonly 'bootstrap-server'?: string | undefined;
   readonly 'command-config'?: string | undefined;
@@ -26,7 +29,8 @@ export async function withClient<T>(
   const servers = flags['bootstrap-server'] ?? flags['broker-list'];
   if (servers === undefined) throw new UsageError('missing required flag --bootstrap-server');
   const client = new Client({
-    clientId: 'naru-cli',
+    'client.id': 'naru-cli',
+    'default.api.timeout.ms': apiTimeoutMs,
     ...readPropertiesFile(flags['command-config']),
     ...settings,
     'bootstrap.servers': servers,

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { ProducerRecord } from '@naru/client';
 import { type Command, CommandError } from '../command.ts';
-import { bootstrapFlags, readPropertiesFile, withClient } from '../connection.ts';
+import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
 import { type FlagValues, keyValues, parseFlags, UsageError } from '../flags.ts';
 import { Progress } from '../progress.ts';
 
@@ -46,6 +46,7 @@ export const command: Command<typeof flags> = {
       values.topic,
     );
     return withClient({ ...values, 'command-config': undefined }, {}, async (client) => {
+      await describeTopics(client.admin(), [values.topic]);
       const producer = client.producer(producerSettings(values));
       const report = new Outcome(values.topic);
       const input = values.file === undefined ? process.stdin : createReadStream(values.file);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Command, CommandError } from '../command.ts';
-import { bootstrapFlags, readPropertiesFile, withClient } from '../connection.ts';
+import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
 import { keyValues, parseFlags, UsageError, wholeNumber } from '../flags.ts';
 import { ProducerStats } from '../perf/producer-stats.ts';
 import { Throttle } from '../perf/throttle.ts';
@@ -48,6 +48,7 @@ export const command: Command<typeof flags> = {
     };
     const bootstrap = values['bootstrap-server'] ?? servers;
     return withClient({ 'bootstrap-server': bootstrap }, {}, async (client) => {
+      await describeTopics(client.admin(), [values.topic]);
       const producer = client.producer(settings);
       const stats = new ProducerStats(wholeNumber('reporting-interval', values['reporting-interval'], 1));
       const throttle = new Throttle(throughput);
