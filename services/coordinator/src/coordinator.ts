@@ -8,6 +8,7 @@ import { SessionDirector } from './listeners/session-director.ts';
 import type { SessionServices } from './listeners/session-stream.ts';
 import { Quorum } from './quorum/quorum.ts';
 import type { QuorumStatus, ReplicatedLog } from './quorum/state-machine.ts';
+import type { Tree } from './tree/tree.ts';
 import { TreeMachine } from './tree/tree-machine.ts';
 
 export const version = '0.1.0';
@@ -24,6 +25,8 @@ export interface Coordinator {
   stateHash(): string;
   /** CRC-32 chained over all commands (Z4). */
   commandChain(): number;
+  /** For tests and tools: what this node has applied. Only to be looked at, and not to be kept. */
+  tree(): Tree;
   /** Called once when the node cannot go on (a failed sync, a broken invariant): the process must end. */
   onFailure(callback: (error: Error) => void): void;
   /** Ends the sessions' streams (not the sessions), the quorum's part in the log, and the lock of the directory. */
@@ -62,6 +65,7 @@ export async function createCoordinator(
       status: () => statusOf(services, version),
       stateHash: () => machine.stateHash(),
       commandChain: () => machine.commandChain,
+      tree: () => machine.tree,
       onFailure: (callback) => quorum.onFailure(callback),
       close,
     };

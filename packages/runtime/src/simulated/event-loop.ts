@@ -26,7 +26,9 @@ export class EventLoop {
   readonly wallStartMs = wallStartMs;
   readonly #queue = new EventQueue();
   readonly #trace: Trace;
-  readonly #checks: (() => void)[] = [];
+  readonly #checks: ((host: string | undefined) => void)[] = [];
+  /** Where the last event happened; undefined: it was the script's. */
+  #lastHost: string | undefined;
   #nowMs = 0;
   #eventCount = 0;
   #eventsThisMoment = 0;
@@ -52,7 +54,7 @@ export class EventLoop {
   }
 
   /** Runs after every event, when its promises are settled; an error it throws ends the run. */
-  afterEvent(check: () => void): void {
+  afterEvent(check: (host: string | undefined) => void): void {
     this.#checks.push(check);
   }
 
@@ -94,7 +96,7 @@ export class EventLoop {
 
   /** Called when all microtasks of the event before have run. The answer ends the run. */
   #step(deadlineMs: number, isDone: () => boolean): boolean | undefined {
-    for (const check of this.#checks) check();
+    for (const check of this.#checks) check(this.#lastHost);
     if (this.#failure) {
       const { error } = this.#failure;
       this.#failure = undefined;
@@ -125,6 +127,7 @@ export class EventLoop {
     this.#trace.mix(event.sequence);
     this.#trace.mix(event.timeMs * ticksPerMs);
     event.run = undefined;
+    this.#lastHost = owner?.host;
     run();
     return true;
   }

@@ -10,6 +10,8 @@ export interface SimulatedEvent {
 }
 
 export interface EventOwner {
+  /** The machine on which it happens. */
+  readonly host: string;
   readonly alive: boolean;
   readonly paused: boolean;
   /** Takes an event that came due during a pause. */

@@ -1,4 +1,5 @@
 import type { EventLoop } from './event-loop.ts';
+import type { EventOwner } from './event-queue.ts';
 import type { Delay, SeededRandom } from './seeded-random.ts';
 
 /**
@@ -8,14 +9,17 @@ import type { Delay, SeededRandom } from './seeded-random.ts';
 export class Link {
   readonly #loop: EventLoop;
   readonly #random: SeededRandom;
+  /** The receiving machine, which takes packets whatever its processes do. */
+  readonly #receiver: EventOwner;
   #cut = false;
   #clogEndsMs = 0;
   #stalled: (() => void)[] = [];
   delay: Delay;
 
-  constructor(loop: EventLoop, random: SeededRandom, delay: Delay) {
+  constructor(loop: EventLoop, random: SeededRandom, delay: Delay, receiver: string) {
     this.#loop = loop;
     this.#random = random;
+    this.#receiver = { host: receiver, alive: true, paused: false, hold: () => {} };
     this.delay = delay;
   }
 
@@ -44,7 +48,7 @@ export class Link {
   transmit(arrive: () => void, notBeforeMs = 0): number {
     const sentMs = Math.max(this.#loop.nowMs, this.#clogEndsMs);
     const arrivalMs = Math.max(sentMs + this.#random.delayMs(this.delay), notBeforeMs);
-    this.#loop.schedule(arrivalMs - this.#loop.nowMs, undefined, () => {
+    this.#loop.schedule(arrivalMs - this.#loop.nowMs, this.#receiver, () => {
       if (this.#cut) this.#stalled.push(arrive);
       else arrive();
     });

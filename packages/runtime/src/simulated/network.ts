@@ -240,7 +240,7 @@ export class SimulatedNetwork {
     const key = `${from}→${to}`;
     let link = this.#links.get(key);
     if (link === undefined) {
-      link = new Link(this.#loop, this.#random, from === to ? loopbackDelay : this.#delay);
+      link = new Link(this.#loop, this.#random, from === to ? loopbackDelay : this.#delay, to);
       this.#links.set(key, link);
     }
     return link;

@@ -102,8 +102,11 @@ export class Simulation {
     this.#loop.schedule(delayMs, undefined, action);
   }
 
-  /** Runs after every event, when all its promises are settled; what it throws ends the run. For invariants. */
-  afterEvent(check: () => void): void {
+  /**
+   * Runs after every event, when all its promises are settled; what it throws ends the run. For invariants. `host`: the only machine whose
+   * code ran; undefined when the script did something, to any of them.
+   */
+  afterEvent(check: (host: string | undefined) => void): void {
     this.#loop.afterEvent(check);
   }
 
