@@ -5,7 +5,7 @@ import { controllerMethods, createRpc, type broker as messages, type RpcServer, 
 import { assert, type Runtime } from '@naru/runtime';
 import { createSimulation, type SimulatedNode, type Simulation } from '@naru/runtime/simulated';
 import { ClusterMembership } from '../../services/broker/src/cluster/membership.ts';
-import type { MetadataImage } from '../../services/broker/src/cluster/metadata-image.ts';
+import type { MetadataImage, TopicImage } from '../../services/broker/src/cluster/metadata-image.ts';
 import { MetadataPublisher } from '../../services/broker/src/cluster/metadata-publisher.ts';
 import { nextElr, noLeader, type PartitionState } from '../../services/broker/src/cluster/partition-state.ts';
 import { PartitionStateWriter } from '../../services/broker/src/cluster/partition-state-writer.ts';
@@ -307,13 +307,14 @@ export function newTopic(name: string, extra: Partial<messages.NewTopic> = {}): 
 
 /** Every partition is led by a live incarnation of its ISR. */
 export function allLed(image: MetadataImage): boolean {
-  for (const topic of image.topics.values()) {
-    for (const { state } of topic.partitions) {
-      const leader = state?.isr.find((member) => member.brokerId === state.leader);
-      if (leader === undefined || image.brokers.get(leader.brokerId)?.epoch !== leader.brokerEpoch) return false;
-    }
-  }
-  return true;
+  return [...image.topics.values()].every((topic) => isLed(image, topic));
+}
+
+export function isLed(image: MetadataImage, topic: TopicImage): boolean {
+  return topic.partitions.every(({ state }) => {
+    const leader = state?.isr.find((member) => member.brokerId === state.leader);
+    return leader !== undefined && image.brokers.get(leader.brokerId)?.epoch === leader.brokerEpoch;
+  });
 }
 
 /** R9 over a whole image; `minIsr` as the cluster is configured. */

@@ -3,7 +3,7 @@ import type { MetadataImage } from '../../services/broker/src/cluster/metadata-i
 import type { PartitionState } from '../../services/broker/src/cluster/partition-state.ts';
 import { createTopics } from '../../services/broker/src/requests/create-topics.ts';
 import { deleteTopics } from '../../services/broker/src/requests/delete-topics.ts';
-import { allLed, ControllerCluster, checkStates, newTopic } from './controller-cluster.ts';
+import { ControllerCluster, checkStates, isLed, newTopic } from './controller-cluster.ts';
 
 /** Faults of one run. Fewer seeds here than in the chaos runs: this proves the machinery, they hunt. */
 const rounds = 12;
@@ -161,11 +161,9 @@ it.each(['s1', 's2', 's3', 's4', 's5', 's6'])(
 
 /** A wiped disk can take the last complete copy with it; such a partition must stay offline. */
 function allLedOrLost(image: MetadataImage): boolean {
-  const led = (topic: string): boolean =>
-    allLed({ ...image, topics: new Map([...image.topics].filter(([name]) => name === topic)) });
-  return [...image.topics.values()].every(
-    (topic) => led(topic.name) || topic.partitions.some(({ state }) => state !== undefined && isLost(image, state)),
-  );
+  return [...image.topics.values()].every((topic) => {
+    return isLed(image, topic) || topic.partitions.some(({ state }) => state !== undefined && isLost(image, state));
+  });
 }
 
 function isLost(image: MetadataImage, state: PartitionState): boolean {

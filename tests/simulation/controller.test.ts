@@ -31,7 +31,7 @@ describe('the controller', () => {
     expect(await create(cluster, other, 'a', 'b')).toEqual([0, 0]);
     const seen = metadata(cluster.broker(other), { topics: [], allTopics: true });
     expect(seen.controllerId).toBe(controller);
-    expect(seen.topics.map(({ name, errorCode }) => [name, errorCode])).toEqual([
+    expect(seen.topics.map(({ name, errorCode }) => [name, errorCode]).sort()).toEqual([
       ['a', 0],
       ['b', 0],
     ]);

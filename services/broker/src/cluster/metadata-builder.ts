@@ -1,16 +1,8 @@
 import type { Stat, WatchChange, Znode, Zxid } from '@naru/coordinator-client';
 import { unreachable } from '@naru/runtime';
-import { samePartition } from './metadata-delta.ts';
-import {
-  type ConfigOverrides,
-  emptyImage,
-  type MetadataImage,
-  noConfig,
-  type PartitionImage,
-  type PartitionStateEntry,
-  type TopicImage,
-} from './metadata-image.ts';
+import { emptyImage, type MetadataImage, noConfig, type TopicImage } from './metadata-image.ts';
 import { decodePartitionState } from './partition-state-codec.ts';
+import { assignmentOf, newDraft, stateEntry, type TopicDraft, topicOf, unplacedOf } from './topic-draft.ts';
 import {
   decodeBroker,
   decodeClusterId,
@@ -21,7 +13,6 @@ import {
   decodeDeleteTopic,
   decodeDirectory,
   decodeTopic,
-  type TopicAssignment,
 } from './znode-codecs.ts';
 import { ZnodeDecodeError } from './znode-fields.ts';
 import { subjectOf, type ZnodeSubject } from './znode-paths.ts';
@@ -56,15 +47,6 @@ export function applySnapshot(
   return builder.build(zxid);
 }
 
-/** A topic while it is being changed. `assignment` is undefined as long as its znode was never readable. */
-interface Draft {
-  assignment: (TopicAssignment & { readonly version: number }) | undefined;
-  config: ConfigOverrides;
-  configVersion: number;
-  deletionMark: string | undefined;
-  readonly states: Map<number, PartitionStateEntry>;
-}
-
 /**
  * Collects changes in drafts and copies every map that was touched once, at the end: a change of a thousand partitions in one zxid costs one new topic
  * object per topic. Rule of row 58: what cannot be decoded keeps the value it had in `previous`; only a deletion deletes.
@@ -73,7 +55,7 @@ class ImageBuilder {
   readonly #base: MetadataImage;
   readonly #previous: MetadataImage;
   readonly #onUndecodable: UndecodableListener;
-  readonly #drafts = new Map<string, Draft>();
+  readonly #drafts = new Map<string, TopicDraft>();
   readonly #fields: { -readonly [Key in keyof MetadataImage]?: MetadataImage[Key] } = {};
 
   constructor(base: MetadataImage, previous: MetadataImage, onUndecodable: UndecodableListener) {
@@ -194,7 +176,7 @@ class ImageBuilder {
         this.#draft(subject.topic).deletionMark = undefined;
         return;
       case 'partition-state':
-        this.#draft(subject.topic).states.delete(subject.partition);
+        this.#draft(subject.topic).states.set(subject.partition, undefined);
         return;
       default:
         unreachable(subject);
@@ -246,40 +228,52 @@ class ImageBuilder {
   }
 
   #keepPreviousTopic(subject: Extract<ZnodeSubject, { topic: string }>): void {
-    const old = draftOf(this.#previous, subject.topic);
+    const old = this.#previous.topics.get(subject.topic);
+    const unplaced = this.#previous.unplaced.get(subject.topic);
     const draft = this.#draft(subject.topic);
-    if (subject.kind === 'topic') draft.assignment = old.assignment;
-    else if (subject.kind === 'delete-topic') draft.deletionMark = old.deletionMark;
-    else if (subject.kind === 'partition-state') keep(draft.states, old.states, subject.partition);
-    else {
-      draft.config = old.config;
-      draft.configVersion = old.configVersion;
+    switch (subject.kind) {
+      case 'topic':
+        draft.assignment = old === undefined ? undefined : assignmentOf(old);
+        return;
+      case 'delete-topic':
+        draft.deletionMark = (old ?? unplaced)?.deletionMark;
+        return;
+      case 'partition-state':
+        draft.states.set(
+          subject.partition,
+          stateEntry(old, subject.partition) ?? unplaced?.states.get(subject.partition),
+        );
+        return;
+      case 'topic-config':
+        draft.config = (old ?? unplaced)?.config ?? noConfig;
+        draft.configVersion = (old ?? unplaced)?.configVersion ?? -1;
+        return;
     }
   }
 
   build(zxid: Zxid): MetadataImage {
-    for (const [name, draft] of this.#drafts) this.#place(name, draft);
-    return { ...this.#base, ...this.#fields, zxid };
+    const topics = new Map<string, TopicImage | undefined>();
+    for (const [name, draft] of this.#drafts) topics.set(name, this.#place(name, draft));
+    return { ...this.#base, ...this.#fields, topics: this.#base.topics.with(topics), zxid };
   }
 
-  #place(name: string, draft: Draft): void {
-    const old = this.#base.topics.get(name);
-    const next = draft.assignment === undefined ? undefined : topicOf(name, draft, this.#previous.topics.get(name));
-    if (next !== undefined) this.#map('topics').set(name, next);
-    else if (old !== undefined) this.#map('topics').delete(name);
-    if (old?.id !== next?.id) {
-      if (old !== undefined) this.#map('topicNames').delete(old.id);
+  #place(name: string, draft: TopicDraft): TopicImage | undefined {
+    const { base } = draft;
+    const next = topicOf(name, draft, this.#previous.topics.get(name));
+    if (base?.id !== next?.id) {
+      if (base !== undefined) this.#map('topicNames').delete(base.id);
       if (next !== undefined) this.#map('topicNames').set(next.id, name);
     }
-    if (next === undefined && !isEmptyDraft(draft)) this.#map('unplaced').set(name, draft);
-    else if (next !== undefined && hasUnplacedStates(draft)) this.#map('unplaced').set(name, draft);
-    else if (this.#base.unplaced.has(name)) this.#map('unplaced').delete(name);
+    const rest = unplacedOf(draft, next);
+    if (rest !== undefined) this.#map('unplaced').set(name, rest);
+    else if (draft.unplaced !== undefined) this.#map('unplaced').delete(name);
+    return next;
   }
 
-  #draft(topic: string): Draft {
+  #draft(topic: string): TopicDraft {
     let draft = this.#drafts.get(topic);
     if (draft === undefined) {
-      draft = draftOf(this.#base, topic);
+      draft = newDraft(this.#base.topics.get(topic), this.#base.unplaced.get(topic));
       this.#drafts.set(topic, draft);
     }
     return draft;
@@ -295,90 +289,11 @@ class ImageBuilder {
   }
 }
 
-type MapField = 'brokers' | 'directories' | 'topics' | 'topicNames' | 'deletedTopicIds' | 'brokerConfigs' | 'unplaced';
+type MapField = 'brokers' | 'directories' | 'topicNames' | 'deletedTopicIds' | 'brokerConfigs' | 'unplaced';
 type KeyOf<Name extends MapField> = MetadataImage[Name] extends ReadonlyMap<infer Key, unknown> ? Key : never;
-type ValueOf<Name extends MapField> =
-  MetadataImage[Name] extends ReadonlyMap<never, infer Value>
-    ? Value
-    : MetadataImage[Name] extends ReadonlyMap<infer _Key, infer Value>
-      ? Value
-      : never;
+type ValueOf<Name extends MapField> = MetadataImage[Name] extends ReadonlyMap<infer _Key, infer Value> ? Value : never;
 
 function keep<Key, Value>(map: Map<Key, Value>, previous: ReadonlyMap<Key, Value>, key: Key): void {
   const old = previous.get(key);
   if (old !== undefined) map.set(key, old);
-}
-
-function draftOf(image: MetadataImage, name: string): Draft {
-  const unplaced = image.unplaced.get(name);
-  const topic = image.topics.get(name);
-  if (topic === undefined)
-    return { assignment: undefined, ...(unplaced ?? noTopic), states: new Map(unplaced?.states) };
-  const states = new Map<number, PartitionStateEntry>();
-  for (const [partition, { state, stateVersion, stateZxid }] of topic.partitions.entries()) {
-    if (state !== undefined) states.set(partition, { state, version: stateVersion, zxid: stateZxid });
-  }
-  for (const [partition, entry] of unplaced?.states ?? []) {
-    if (partition >= topic.partitions.length) states.set(partition, entry);
-  }
-  const { config, configVersion, deletionMark } = topic;
-  return { assignment: assignmentOf(topic), config, configVersion, deletionMark, states };
-}
-
-const noTopic = { config: noConfig, configVersion: -1, deletionMark: undefined };
-
-/** The assignment as it stands in the topic's znode. */
-export function assignmentOf(topic: TopicImage): TopicAssignment & { readonly version: number } {
-  const adding = new Map<number, readonly number[]>();
-  const removing = new Map<number, readonly number[]>();
-  for (const [partition, image] of topic.partitions.entries()) {
-    if (image.adding.length > 0) adding.set(partition, image.adding);
-    if (image.removing.length > 0) removing.set(partition, image.removing);
-  }
-  const replicas = topic.partitions.map((partition) => partition.replicas);
-  return { topicId: topic.id, version: topic.version, replicas, adding, removing };
-}
-
-function isEmptyDraft(draft: Draft): boolean {
-  return draft.configVersion === -1 && draft.deletionMark === undefined && draft.states.size === 0;
-}
-
-/** States of partitions that the topic's znode does not name, because a newer version of it could not be read. */
-function hasUnplacedStates(draft: Draft): boolean {
-  const count = draft.assignment?.replicas.length ?? 0;
-  for (const partition of draft.states.keys()) if (partition >= count) return true;
-  return false;
-}
-
-const none: readonly number[] = [];
-
-function topicOf(name: string, draft: Draft, previous: TopicImage | undefined): TopicImage {
-  const assignment = draft.assignment as NonNullable<Draft['assignment']>;
-  const old = previous?.id === assignment.topicId ? previous : undefined;
-  let reused = old?.partitions.length === assignment.replicas.length;
-  const partitions = assignment.replicas.map((replicas, index): PartitionImage => {
-    const entry = draft.states.get(index);
-    const partition: PartitionImage = {
-      replicas,
-      adding: assignment.adding.get(index) ?? none,
-      removing: assignment.removing.get(index) ?? none,
-      state: entry?.state,
-      stateVersion: entry?.version ?? -1,
-      stateZxid: entry?.zxid ?? 0,
-    };
-    const before = old?.partitions[index];
-    if (before !== undefined && samePartition(before, partition)) return before;
-    reused = false;
-    return partition;
-  });
-  return {
-    name,
-    id: assignment.topicId,
-    version: assignment.version,
-    config: draft.config,
-    configVersion: draft.configVersion,
-    deletionMark: draft.deletionMark,
-    markedForDeletion: draft.deletionMark === assignment.topicId,
-    partitions: reused && old !== undefined ? old.partitions : partitions,
-  };
 }

@@ -1,4 +1,5 @@
 import type { BrokerImage, ConfigOverrides, MetadataImage, PartitionImage, TopicImage } from './metadata-image.ts';
+import { SharedMap } from './shared-map.ts';
 
 /**
  * What happened between two images. Always a comparison of the two, whether the watch told changes or, after a reconnect that lost the history, a new
@@ -79,22 +80,18 @@ function diffTopics(before: MetadataImage, after: MetadataImage): TopicDelta {
   const partitions: PartitionChange[] = [];
   const configs: TopicImage[] = [];
   const marked: TopicImage[] = [];
-  if (before.topics !== after.topics) {
-    for (const topic of after.topics.values()) {
-      const old = before.topics.get(topic.name);
-      if (old === topic) continue;
-      const same = old !== undefined && old.id === topic.id ? old : undefined;
-      if (same === undefined) created.push(topic);
-      else if (!sameConfig(same.config, topic.config)) configs.push(topic);
-      if (topic.markedForDeletion && !same?.markedForDeletion) marked.push(topic);
-      partitions.push(...diffPartitions(same, topic));
+  for (const name of SharedMap.differences(before.topics, after.topics)) {
+    const old = before.topics.get(name);
+    const topic = after.topics.get(name);
+    const same = old?.id === topic?.id ? old : undefined;
+    if (old !== undefined && same === undefined) {
+      (after.deletedTopicIds.has(old.id) ? deleted : vanished).push({ name, id: old.id });
     }
-    // The same names mean the same topics.
-    const candidates = before.topicNames === after.topicNames ? [] : before.topics.values();
-    for (const old of candidates) {
-      if (after.topics.get(old.name)?.id === old.id) continue;
-      (after.deletedTopicIds.has(old.id) ? deleted : vanished).push({ name: old.name, id: old.id });
-    }
+    if (topic === undefined) continue;
+    if (same === undefined) created.push(topic);
+    else if (!sameConfig(same.config, topic.config)) configs.push(topic);
+    if (topic.markedForDeletion && !same?.markedForDeletion) marked.push(topic);
+    partitions.push(...diffPartitions(same, topic));
   }
   return {
     topicsCreated: created,

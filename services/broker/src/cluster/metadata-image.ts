@@ -1,5 +1,6 @@
 import type { Zxid } from '@naru/coordinator-client';
 import type { Member, PartitionState } from './partition-state.ts';
+import { SharedMap } from './shared-map.ts';
 import type { BrokerRegistration } from './znode-codecs.ts';
 
 /**
@@ -15,7 +16,7 @@ export interface MetadataImage {
   readonly brokers: ReadonlyMap<number, BrokerImage>;
   /** Which data directory each broker id used last, dead brokers included. */
   readonly directories: ReadonlyMap<number, DirectoryImage>;
-  readonly topics: ReadonlyMap<string, TopicImage>;
+  readonly topics: SharedMap<TopicImage>;
   /** Topic id to name; `topicById` looks it up. */
   readonly topicNames: ReadonlyMap<string, string>;
   /** Topic ids whose deletion is committed: the only ground for deleting a log (row 58). Bounded; the oldest are forgotten first. */
@@ -104,7 +105,7 @@ export const emptyImage: MetadataImage = {
   clusterId: undefined,
   brokers: new Map(),
   directories: new Map(),
-  topics: new Map(),
+  topics: SharedMap.empty(),
   topicNames: new Map(),
   deletedTopicIds: new Map(),
   controllerId: -1,

@@ -1,9 +1,9 @@
 import type { ConfigDefinition, Settings } from '@naru/config';
 import type { WriteOperation } from '@naru/coordinator-client';
 import type { Random } from '@naru/runtime';
-import { assignmentOf } from '../cluster/metadata-builder.ts';
 import type { ConfigOverrides, TopicImage } from '../cluster/metadata-image.ts';
 import { encodePartitionState } from '../cluster/partition-state-codec.ts';
+import { assignmentOf } from '../cluster/topic-draft.ts';
 import {
   encodeConfig,
   encodeDeletedTopic,
