@@ -92,6 +92,23 @@ describe('what was acknowledged is there afterwards (C1), and all replicas are t
     await check(run);
   });
 
+  test('when the power goes under many writers and leaves holes in unsynced tails (row 57)', async () => {
+    const cluster = await SimulatedCluster.start({ seed: 104, brokerConfig: { 'replica.lag.time.max.ms': 3_000 } });
+    await cluster.createTopic(topic, 1, 3, { 'min.insync.replicas': '2' });
+    const writers = Array.from({ length: 30 }, () => new SequentialProducer(cluster, topic, 0));
+    for (const writer of writers) writer.start();
+    await cluster.sim.runUntil(() => writers.every((writer) => writer.acked.length >= 20));
+    const victim = cluster.leaderOf(topic, 0) as number;
+    cluster.losePowerOfBroker(victim);
+    await cluster.restartBroker(victim);
+    const counts = writers.map((writer) => writer.acked.length);
+    await cluster.sim.runUntil(() => writers.every((w, i) => w.acked.length >= (counts[i] as number) + 5));
+    await cluster.sim.runUntil(() => cluster.isrOf(topic, 0).length === 3);
+    await cluster.sim.complete(Promise.all(writers.map((writer) => writer.stop())));
+    const values = await cluster.sim.complete(readAll(cluster, topic, 0));
+    for (const { value, offset } of writers.flatMap((writer) => writer.acked)) expect(values.get(offset)).toBe(value);
+  });
+
   test('when the leader is cut off from everyone', async () => {
     const run = await started(6);
     const leader = run.cluster.leaderOf(topic, 0) as number;

@@ -16,7 +16,13 @@ export type Target =
       readonly state: PartitionState;
       readonly version: number;
     }
-  | { readonly kind: 'follower'; readonly term: FollowerTerm; readonly isInSync: boolean }
+  | {
+      readonly kind: 'follower';
+      readonly term: FollowerTerm;
+      readonly isInSync: boolean;
+      /** The incarnation that was elected is the one that is registered. */
+      readonly isLeaderAlive: boolean;
+    }
   /** Nobody leads, or it must not lead. */
   | { readonly kind: 'idle' }
   /** Not on this broker any more, or the broker stops: the log stays where it is. */
@@ -122,8 +128,11 @@ export class HostedPartition {
       }
       case 'follower': {
         const partition = await this.#open();
-        // A live leader has everything that was acknowledged: what is damaged here is put aside and fetched anew (rows 57, 58).
-        this.#follow(isWhole(partition) ? partition : await this.#replace(partition), target);
+        if (isWhole(partition)) this.#follow(partition, target);
+        // A live leader has everything that was acknowledged: what is damaged here is put aside and fetched anew (rows 57, 58). Without
+        // one, this may be the best copy that is left.
+        else if (target.isLeaderAlive) this.#follow(await this.#replace(partition), target);
+        else await this.#rest();
         return;
       }
       default:

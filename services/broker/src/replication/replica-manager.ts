@@ -136,7 +136,8 @@ export class ReplicaManager implements ReplicaSource {
 
   apply(image: MetadataImage, delta: MetadataDelta): void {
     this.#image = image;
-    if (this.#brokers !== image.brokers) this.#brokersChanged(image.brokers);
+    const haveBrokersChanged = this.#brokers !== image.brokers;
+    if (haveBrokersChanged) this.#brokersChanged(image.brokers);
     for (const { id } of delta.topicsDeleted) {
       for (const hosted of this.#byTopicId.get(id)?.values() ?? []) hosted.setTarget({ kind: 'deleted' });
     }
@@ -149,6 +150,7 @@ export class ReplicaManager implements ReplicaSource {
       for (const hosted of this.#byTopicId.get(topic.id)?.values() ?? []) hosted.setConfig(config);
     }
     for (const { topic, partition } of delta.partitionsChanged) this.#retarget(topic, partition);
+    if (haveBrokersChanged) this.#retargetDamaged(image);
   }
 
   #brokersChanged(brokers: ReadonlyMap<number, BrokerImage>): void {
@@ -159,6 +161,14 @@ export class ReplicaManager implements ReplicaSource {
     this.#admissible = epochs(all.filter((broker) => !broker.stopping));
     for (const [leaderId, fetcher] of this.#fetchers) fetcher.setLeader(this.#addressOf(leaderId));
     for (const hosted of this.#all()) hosted.partition?.registrationsChanged(this.#admissible);
+  }
+
+  /** They wait for a leader that lives. */
+  #retargetDamaged(image: MetadataImage): void {
+    for (const { isDamaged, identity } of [...this.#all()]) {
+      const topic = image.topics.get(identity.topic);
+      if (isDamaged && topic?.id === identity.topicId) this.#retarget(topic, identity.partition);
+    }
   }
 
   #retargetTopic(topic: TopicImage): void {
@@ -182,7 +192,11 @@ export class ReplicaManager implements ReplicaSource {
     const { leader, leaderEpoch } = state;
     const isInSync = includesMember(state.isr, self);
     if (leader === noLeader) return { kind: 'idle' };
-    if (leader !== self.brokerId) return { kind: 'follower', term: { leader, leaderEpoch }, isInSync };
+    if (leader !== self.brokerId) {
+      const elected = state.isr.find((member) => member.brokerId === leader);
+      const isLeaderAlive = elected !== undefined && this.#registrations.get(leader) === elected.brokerEpoch;
+      return { kind: 'follower', term: { leader, leaderEpoch }, isInSync, isLeaderAlive };
+    }
     // Elected was a former incarnation, whose unsynced tail is gone: the controller will see that and elect anew (row 10).
     return isInSync ? { kind: 'leader', self, replicas, state, version } : { kind: 'idle' };
   }
