@@ -217,16 +217,22 @@ function uncleanLeader(candidate: Candidate, before: PartitionState, leader: Mem
   return { ...decision, state: { ...decision.state, elr: [] } };
 }
 
-/** The ISR stays as it was: nothing can be acknowledged without a leader, so all of its members remain complete. */
+/**
+ * The ISR stays as it was: nothing can be acknowledged without a leader, so all of its members remain complete. Only who is found damaged loses the
+ * membership, for good: once it is repaired, nobody could tell any more that it was not complete (row 57). The last member stays in any case.
+ */
 function offline(candidate: Candidate, before: PartitionState): Decision | undefined {
-  if (before.leader === noLeader) return undefined;
-  const state = {
-    ...before,
-    leader: noLeader,
-    leaderEpoch: before.leaderEpoch + 1,
-    controllerEpoch: candidate.view.controllerEpoch,
-  };
-  return { state, reason: 'offline' };
+  const whole = (member: Member): boolean => !isDamaged(candidate, member.brokerId);
+  const remaining = before.isr.filter(whole);
+  const isr = remaining.length > 0 ? remaining : before.isr;
+  const elr = before.elr.filter(whole);
+  const members = { isr, elr, controllerEpoch: candidate.view.controllerEpoch };
+  if (before.leader !== noLeader) {
+    const state = { ...before, ...members, leader: noLeader, leaderEpoch: before.leaderEpoch + 1 };
+    return { state, reason: 'offline' };
+  }
+  if (sameMembers(isr, before.isr) && sameMembers(elr, before.elr)) return undefined;
+  return { state: { ...before, ...members }, reason: 'shrunk' };
 }
 
 /** The leader is shutting down and somebody in sync can take over. */

@@ -209,13 +209,37 @@ describe('a member that comes back (R7, row 10)', () => {
     cluster.kill(2);
     await carryOut(cluster, decide(cluster));
     await cluster.start(1, { damaged: [replicaKey(topicIdOf('t'), 0)] });
-    expect(decide(cluster)).toBeUndefined();
+    expect(decide(cluster)).toMatchObject({ reason: 'shrunk', after: { leader: noLeader, isr: [members[2]] } });
     await cluster.start(2, { damaged: [replicaKey(topicIdOf('t'), 1)] });
     expect(decide(cluster)).toMatchObject({ reason: 'elected-returned', after: { leader: 2 } });
   });
 });
 
 describe('a damaged replica (rows 21, 57)', () => {
+  it('loses its eligibility for good: after its repair nobody could tell that it is not complete', async () => {
+    const { cluster, members } = await threeInSync();
+    const eligible = [members[2] as Member, members[3] as Member];
+    await set(cluster, { leader: noLeader, isr: [members[1] as Member], elr: eligible });
+    for (const id of [1, 2, 3]) cluster.kill(id);
+    await cluster.start(2, { damaged: [replicaKey(topicIdOf('t'), 0)] });
+    const write = decide(cluster, { minIsr: 2 });
+    expect(write).toMatchObject({
+      reason: 'shrunk',
+      after: { leader: noLeader, leaderEpoch: 4, isr: [members[1]], elr: [members[3]] },
+    });
+    await carryOut(cluster, write);
+    await cluster.bounce(2);
+    expect(decide(cluster, { minIsr: 2 })).toBeUndefined();
+  });
+
+  it('stays in the ISR when it is the last that is known', async () => {
+    const { cluster, members } = await threeInSync();
+    await set(cluster, { leader: 1, isr: [members[1] as Member] });
+    const epoch = await cluster.bounce(1, { damaged: [replicaKey(topicIdOf('t'), 0)] });
+    expect(epoch).toBeGreaterThan(0);
+    expect(decide(cluster)).toMatchObject({ reason: 'offline', after: { leader: noLeader, isr: [members[1]] } });
+  });
+
   it('gives up its leadership and its place in the ISR, and does not become eligible', async () => {
     const cluster = await ClusterModel.create([1, 2]);
     await cluster.createTopic('t', [[1, 2]]);
