@@ -47,6 +47,8 @@ export class BrokerLink {
 
   /** The open connection or a new one; callers at the same time share one attempt. Waits out the pause first. */
   connect(): Promise<RpcChannel> {
+    // A connection may be closed already and its callback still be on the way.
+    if (this.#channel?.closed) this.#onClose(this.#channel);
     if (this.#channel !== undefined) return Promise.resolve(this.#channel);
     if (this.#closing.signal.aborted) return Promise.reject(closedError(this.address));
     this.#connecting ??= this.#open().finally(() => {
@@ -81,7 +83,10 @@ export class BrokerLink {
 
   /** Drops a connection that no longer answers; everything open on it fails. */
   reset(): void {
-    void this.#channel?.close();
+    const channel = this.#channel;
+    if (channel === undefined) return;
+    this.#onClose(channel);
+    void channel.close();
   }
 
   #onClose(channel: RpcChannel): void {

@@ -69,7 +69,7 @@ export class FetchLane<K, V> {
             if (this.#stream === stream) this.#onBroken(error);
           },
         });
-        this.#events.onWritable();
+        if (this.#stream === stream) this.#events.onWritable();
       },
       (error) => {
         this.#isOpening = false;

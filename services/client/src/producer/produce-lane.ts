@@ -77,7 +77,7 @@ export class ProduceLane {
             if (this.#stream === stream) this.#onBroken(error);
           },
         });
-        this.#events.onWritable();
+        if (this.#stream === stream) this.#events.onWritable();
       },
       (error) => {
         this.#isOpening = false;
