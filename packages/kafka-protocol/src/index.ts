@@ -1,1 +1,11 @@
+export * from './api.ts';
 export * from './errors.ts';
+export * from './frames.ts';
+export { limits } from './limits.ts';
+export type { Message } from './message.ts';
+export * from './messages/index.ts';
+export * from './protocol-error.ts';
+export { Reader } from './reader.ts';
+export { type Decoded, type Encodable, type Fields, zeroUuid } from './schema.ts';
+export type { VersionRange } from './versions.ts';
+export { Writer } from './writer.ts';
