@@ -3,7 +3,7 @@ import process from 'node:process';
 import { ConfigError, parseProperties } from '@naru/config';
 import { createLogger, type Logger, Metrics } from '@naru/observability';
 import { formatAddress, type Runtime } from '@naru/runtime';
-import { createNodeRuntime } from '@naru/runtime/node';
+import { countBuffersInHeapLimit, createNodeRuntime } from '@naru/runtime/node';
 import { type Broker, createBroker } from './broker.ts';
 import { type BrokerConfig, brokerConfigDefinition, parseBrokerConfig } from './broker-config.ts';
 
@@ -15,6 +15,7 @@ const closeTimeoutMs = 25_000;
  * status; every failure is one line on standard error.
  */
 export async function main(argv: readonly string[]): Promise<number> {
+  countBuffersInHeapLimit();
   const runtime = createNodeRuntime();
   try {
     const options = parseArguments(argv);

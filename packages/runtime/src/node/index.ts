@@ -7,6 +7,7 @@ import { nodeStores } from './store.ts';
 import { nodeTimers } from './timers.ts';
 
 export { NodeConnection } from './connection.ts';
+export { countBuffersInHeapLimit } from './memory.ts';
 
 /** The real world of this process. */
 export function createNodeRuntime(): Runtime {

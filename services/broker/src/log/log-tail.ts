@@ -3,6 +3,7 @@ import type { FetchedBatches } from './log-types.ts';
 
 /** Views smaller than this do not keep a network buffer alive that is more than twice as large: they are copied. */
 const copiedBytesMax = 8 * 1024;
+const noBytes = new Uint8Array(0);
 /** What an entry costs besides its bytes. */
 const entryOverheadBytes = 120;
 /** Dead entries at the front of a queue that are dropped together. */
@@ -12,7 +13,8 @@ interface TailEntry {
   readonly tail: LogTail;
   readonly baseOffset: number;
   readonly nextOffset: number;
-  readonly bytes: Uint8Array;
+  /** Empty once it is dropped: dead entries wait to be swept, and must not hold their memory until then. */
+  bytes: Uint8Array;
   isDropped: boolean;
 }
 
@@ -48,6 +50,7 @@ export class TailBudget {
   release(entry: TailEntry): void {
     entry.isDropped = true;
     this.#usedBytes -= entry.bytes.length + entryOverheadBytes;
+    entry.bytes = noBytes;
   }
 
   #sweep(): void {

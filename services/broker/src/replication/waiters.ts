@@ -28,7 +28,7 @@ const compactAfter = 1024;
  * replicated ends the look through the queue.
  */
 export class AckQueue {
-  #queue: WaitingAck[] = [];
+  #queue: (WaitingAck | undefined)[] = [];
   #head = 0;
 
   get size(): number {
@@ -44,7 +44,8 @@ export class AckQueue {
     while (this.#head < this.#queue.length) {
       const first = this.#queue[this.#head] as WaitingAck;
       if (first.endOffset > highWatermark) break;
-      this.#head++;
+      // Under constant load the queue is never empty: what was answered must not be held by its slot.
+      this.#queue[this.#head++] = undefined;
       first.waiter.acknowledged('replicated');
     }
     if (this.#head === this.#queue.length) this.#restart();
@@ -55,7 +56,7 @@ export class AckQueue {
   }
 
   failAll(outcome: Exclude<AckOutcome, 'replicated'>): void {
-    const waiting = this.#queue.slice(this.#head);
+    const waiting = this.#queue.slice(this.#head) as WaitingAck[];
     this.#restart();
     for (const { waiter } of waiting) waiter.acknowledged(outcome);
   }

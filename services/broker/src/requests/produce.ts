@@ -84,7 +84,9 @@ export class ProduceHandler {
 
 /** The answer of one request, as its partitions get theirs. */
 class PendingProduce implements Expiring {
-  readonly #request: broker.ProduceRequest;
+  readonly #correlationId: number;
+  readonly #acks: number;
+  readonly #timeoutMs: number;
   readonly #replicas: ReplicaManager;
   readonly #done: (response: broker.ProduceResponse | undefined) => void;
   readonly #answers: broker.PartitionAppended[] = [];
@@ -97,7 +99,10 @@ class PendingProduce implements Expiring {
     replicas: ReplicaManager,
     done: (response: broker.ProduceResponse | undefined) => void,
   ) {
-    this.#request = request;
+    // Not the request: its records belong to the log by now.
+    this.#correlationId = request.correlationId;
+    this.#acks = request.acks;
+    this.#timeoutMs = request.timeoutMs;
     this.#replicas = replicas;
     this.#done = done;
   }
@@ -114,7 +119,7 @@ class PendingProduce implements Expiring {
   appended(): void {
     this.#allAppended = true;
     if (this.#waiting.size === 0) this.#finish();
-    else this.#slot = this.#replicas.deadlines.set(this, Math.max(0, this.#request.timeoutMs));
+    else this.#slot = this.#replicas.deadlines.set(this, Math.max(0, this.#timeoutMs));
   }
 
   acknowledged(answer: broker.PartitionAppended, outcome: AckOutcome): void {
@@ -137,8 +142,8 @@ class PendingProduce implements Expiring {
 
   #finish(): void {
     if (this.#slot !== undefined) this.#replicas.deadlines.clear(this, this.#slot);
-    const { correlationId, acks } = this.#request;
-    this.#done(acks === acksNone ? undefined : { correlationId, partitions: this.#answers });
+    const answer = { correlationId: this.#correlationId, partitions: this.#answers };
+    this.#done(this.#acks === acksNone ? undefined : answer);
   }
 }
 

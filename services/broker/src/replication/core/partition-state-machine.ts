@@ -287,11 +287,10 @@ export class PartitionStateMachine {
   }
 
   #check(): void {
-    assert(
+    const isOrdered =
       this.#logStartOffset <= this.#highWatermark &&
-        this.#highWatermark <= this.#logEndOffset &&
-        this.#flushedOffset <= this.#logEndOffset,
-      `L3: start ${this.#logStartOffset} ≤ high watermark ${this.#highWatermark} ≤ end ${this.#logEndOffset}`,
-    );
+      this.#highWatermark <= this.#logEndOffset &&
+      this.#flushedOffset <= this.#logEndOffset;
+    if (!isOrdered) assert(false, `L3: ${this.#logStartOffset} ≤ ${this.#highWatermark} ≤ ${this.#logEndOffset}`);
   }
 }
