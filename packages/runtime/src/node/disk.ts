@@ -34,6 +34,27 @@ async function syncDirectory(path: string): Promise<void> {
   });
 }
 
+/**
+ * Level by level from the top. (`mkdir` with `recursive` never ends where a parent exists but can hold nothing, below /proc for example.)
+ */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    const parent = dirname(path);
+    if (code !== 'ENOENT' || parent === path || (await exists(parent))) throw error;
+    await makeDirectory(parent);
+    await mkdir(path);
+  }
+  await syncDirectory(dirname(path));
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
 async function writeAndSync(path: string, content: Uint8Array): Promise<void> {
   const file = await open(path, 'w');
   try {
@@ -58,10 +79,7 @@ export const nodeDisk: Disk = {
 
   makeDirectory: (path) =>
     attempt('create', path, async () => {
-      const first = await mkdir(path, { recursive: true });
-      if (first === undefined) return;
-      for (let made = resolve(path); made.length >= first.length; made = dirname(made))
-        await syncDirectory(dirname(made));
+      await makeDirectory(resolve(path));
     }),
 
   list: (path) => attempt('list', path, async () => (await readdir(path)).sort()),

@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { formatProperties, parseProperties } from '@naru/config';
+import { createNodeRuntime } from '@naru/runtime/node';
 import { CommandError } from '../command.ts';
 import { askControl, type ControlRequest, type ControlResponse, serveControl } from './control.ts';
 import { type ClusterLayout, type NodeLayout, nodeProperties, nodesOf, propertiesFile } from './layout.ts';
@@ -22,6 +23,7 @@ export interface SupervisorOptions {
  */
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  readonly #disk = createNodeRuntime().disk;
   readonly #nodes = new Map<string, NodeProcess>();
   #control: { close(): void } | undefined;
   #stopped: Promise<void> | undefined;
@@ -39,7 +41,7 @@ export class Supervisor {
       );
     }
     const supervisor = new Supervisor(options);
-    supervisor.#prepareDirectory();
+    await supervisor.#prepareDirectory();
     supervisor.#control = await serveControl(options.dataDirectory, (request) => supervisor.#handle(request));
     const starts = [...supervisor.#nodes.values()].map((node) => node.start());
     try {
@@ -75,13 +77,13 @@ export class Supervisor {
     return this.#stopped;
   }
 
-  #prepareDirectory(): void {
+  async #prepareDirectory(): Promise<void> {
     const { dataDirectory, layout } = this.#options;
     try {
-      mkdirSync(dataDirectory, { recursive: true });
+      await this.#disk.makeDirectory(dataDirectory);
       checkLayout(dataDirectory, layout);
       for (const node of nodesOf(layout)) {
-        this.#writeProperties(node);
+        await this.#writeProperties(node);
         const properties = propertiesFile(dataDirectory, node);
         this.#nodes.set(
           node.name,
@@ -96,10 +98,10 @@ export class Supervisor {
   }
 
   /** What a user added to the file stays; what makes the node part of this cluster is written anew. */
-  #writeProperties(node: NodeLayout): void {
+  async #writeProperties(node: NodeLayout): Promise<void> {
     const { dataDirectory, layout, brokerSettings } = this.#options;
     const file = propertiesFile(dataDirectory, node);
-    mkdirSync(dirname(file), { recursive: true });
+    await this.#disk.makeDirectory(dirname(file));
     let existing: Record<string, string> = {};
     try {
       existing = parseProperties(readFileSync(file, 'utf8'));
