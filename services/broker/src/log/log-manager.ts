@@ -10,6 +10,7 @@ import { PartitionLog } from './partition-log.ts';
 
 /** Logs that are recovered at the same time. */
 const recoveriesMax = 4;
+const producerIdExpirationDefaultMs = 86_400_000;
 
 export interface LogManagerOptions {
   readonly runtime: Pick<Runtime, 'disk' | 'clock' | 'timers' | 'random'>;
@@ -26,6 +27,8 @@ export interface LogManagerOptions {
   readonly checkpointIntervalMs: number;
   /** `log.retention.check.interval.ms`. */
   readonly retentionIntervalMs: number;
+  /** `producer.id.expiration.ms`: how long a silent idempotent producer is known; left out: a day. */
+  readonly producerIdExpirationMs?: number;
   /** Where a log's high watermark stands: retention goes no further. Undefined when it is not known. */
   readonly highWatermarkOf: (log: PartitionLog) => number | undefined;
   /** A log failed for good; its directory is to be given up (row 56). */
@@ -163,10 +166,12 @@ export class LogManager {
   }
 
   async applyRetention(): Promise<void> {
+    const { producerIdExpirationMs = producerIdExpirationDefaultMs, runtime } = this.#options;
     for (const log of [...this.#logs.values()]) {
+      log.expireProducers(runtime.clock.wallMs(), producerIdExpirationMs);
       const highWatermark = this.#options.highWatermarkOf(log);
       if (highWatermark === undefined) continue;
-      await this.#report(() => log.applyRetention(this.#options.runtime.clock.wallMs(), highWatermark));
+      await this.#report(() => log.applyRetention(runtime.clock.wallMs(), highWatermark));
     }
   }
 

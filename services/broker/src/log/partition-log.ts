@@ -28,6 +28,8 @@ import type {
   ReadResult,
   TimestampOffset,
 } from './log-types.ts';
+import type { ProducerState } from './producer-state.ts';
+import { ProducerStateStore } from './producer-state-store.ts';
 import { type RecoveredLog, recoverLog } from './recovery.ts';
 import { isExpired } from './retention.ts';
 import type { Segment } from './segment.ts';
@@ -85,6 +87,7 @@ export class PartitionLog {
   #config: LogConfig;
   readonly #segments: SegmentList;
   readonly #health: LogHealth;
+  readonly #producers: ProducerStateStore;
   #logStartOffset: number;
   #logEndOffset: number;
   #flushedOffset = 0;
@@ -92,7 +95,7 @@ export class PartitionLog {
   /** Counts cuts: a read of the disk that met one looks again. */
   #cuts = 0;
 
-  private constructor(options: PartitionLogOptions, recovered: RecoveredLog) {
+  private constructor(options: PartitionLogOptions, recovered: RecoveredLog, producers: ProducerStateStore) {
     this.#options = options;
     this.topic = options.topic;
     this.topicId = options.topicId;
@@ -102,6 +105,7 @@ export class PartitionLog {
     this.leaderEpochs = recovered.epochs;
     this.#segments = new SegmentList(options, recovered.segments);
     this.#health = new LogHealth(options, recovered.damage);
+    this.#producers = producers;
     this.#logStartOffset = recovered.logStartOffset;
     this.#logEndOffset = recovered.logEndOffset;
     this.#tail = new LogTail(options.tailBudget);
@@ -115,15 +119,18 @@ export class PartitionLog {
    */
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
     try {
-      const recovered = await recoverLog({
+      const found = await recoverLog({
         ...options,
         indexIntervalBytes: options.config['index.interval.bytes'],
         wasDamaged: await hasDamageMark(options.disk, options.directory),
         nowMs: options.clock.wallMs(),
       });
+      const producers = new ProducerStateStore(options);
+      const met = await producers.open(found.segments, found.logEndOffset, options.clock);
+      const recovered = { ...found, damage: found.damage ?? met };
       if (recovered.damage === undefined) await removeDamageMark(options.disk, options.directory);
       else await writeDamageMark(options.disk, options.directory, recovered.damage);
-      const log = new PartitionLog(options, recovered);
+      const log = new PartitionLog(options, recovered, producers);
       await log.#makeRecoveredDurable();
       return log;
     } catch (error) {
@@ -170,6 +177,11 @@ export class PartitionLog {
     return this.#segments.count;
   }
 
+  /** What idempotent producers have written; a leader asks it before it appends. */
+  get producers(): ProducerState {
+    return this.#producers.state;
+  }
+
   /** Epoch of the last batch or the last one assigned; -1 when there is none. */
   get latestEpoch(): number {
     return this.leaderEpochs.latest;
@@ -177,7 +189,7 @@ export class PartitionLog {
 
   /**
    * Gives the batches their offsets and the leader epoch, in place, and appends them. They were validated with `validateBatch` as from
-   * a producer, the epoch was assigned. The log keeps the bytes: nobody may change them afterwards.
+   * a producer, `producers` took them for new, the epoch was assigned. The log keeps the bytes: nobody may change them afterwards.
    * Throws `StorageError`; `full` leaves everything as it was.
    */
   appendAsLeader(records: Uint8Array, leaderEpoch: number, nowMs: number): LeaderAppend {
@@ -317,7 +329,10 @@ export class PartitionLog {
       await this.#options.checkpoints.logStartMoved(this, target);
       this.#logStartOffset = target;
       this.leaderEpochs.truncateFromStart(target);
+      // What the deleted batches said of their producers must be on disk before they go (row 41).
+      await this.#producers.persist();
       await this.#segments.deleteBelow(target, this.#config['file.delete.delay.ms']);
+      await this.#producers.removeBelow(this.#segments.holding(target).baseOffset);
     });
   }
 
@@ -345,6 +360,11 @@ export class PartitionLog {
     return before - this.#segments.count;
   }
 
+  /** Forgets producers that were silent for `producer.id.expiration.ms`. By time alone, whatever became of their records (row 41). */
+  expireProducers(nowMs: number, expirationMs: number): void {
+    this.producers.expire(nowMs, expirationMs);
+  }
+
   updateConfig(config: LogConfig): void {
     this.#config = config;
   }
@@ -360,7 +380,7 @@ export class PartitionLog {
     try {
       if (this.state.kind === 'open') {
         await this.flush();
-        await this.#commit.exclusive(() => this.#segments.active.writeIndexes());
+        await this.#commit.exclusive(() => this.#writeCleanStop());
       }
     } finally {
       await this.abandon();
@@ -396,9 +416,18 @@ export class PartitionLog {
     assert(active.nextOffset === nextOffset, `the segment ends at ${active.nextOffset}, not ${nextOffset} (L1)`);
     this.#logEndOffset = nextOffset;
     this.#tail.push(baseOffset, nextOffset, records);
+    this.producers.appended(records, this.#options.clock.wallMs());
+  }
+
+  /** So that the next start need not read the last segment. */
+  async #writeCleanStop(): Promise<void> {
+    await this.#segments.active.writeIndexes();
+    if (!this.#segments.active.isEmpty) this.#producers.take(this.#logEndOffset);
+    await this.#producers.persist();
   }
 
   #addSegment(baseOffset: number): void {
+    if (this.#segments.count > 0) this.#producers.take(baseOffset);
     this.#segments.add(baseOffset, this.#config, this.#options.clock.wallMs());
   }
 
@@ -409,6 +438,7 @@ export class PartitionLog {
     try {
       await this.#segments.sync();
       if (this.leaderEpochs.isDirty) await this.leaderEpochs.persist();
+      await this.#producers.persist();
     } catch (error) {
       throw this.#fail(error);
     }
@@ -467,6 +497,7 @@ export class PartitionLog {
     // The batch begins before the log start: of what is left, nothing can be read (L3).
     if (cut.offset < this.#logStartOffset) return this.#startOver(this.#logStartOffset);
     await checkpoints.recoveryPointLowered(this, cut.offset);
+    await this.#producers.removeAbove(cut.offset);
     this.#cuts++;
     this.#logEndOffset = cut.offset;
     this.#flushedOffset = Math.min(this.#flushedOffset, cut.offset);
@@ -476,6 +507,8 @@ export class PartitionLog {
     segment.applyCut(cut);
     await segment.sync();
     await this.#health.repaired();
+    const damage = await this.#producers.rebuild(this.#segments.snapshot(), cut.offset, this.#options.clock);
+    if (damage !== undefined) this.#health.noteDamage(damage);
   }
 
   async #startOver(offset: number): Promise<void> {
@@ -490,6 +523,7 @@ export class PartitionLog {
     this.#logEndOffset = offset;
     this.#flushedOffset = offset;
     this.leaderEpochs.clear();
+    await this.#producers.clear();
     await this.#segments.removeFrom(0);
     if (!isForward) await checkpoints.logStartMoved(this, offset);
     this.#addSegment(offset);
