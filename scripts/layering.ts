@@ -30,6 +30,8 @@ export const layers: Readonly<Record<string, Layer>> = {
   'packages/kafka-protocol': { packages: [] },
   // zlib's synchronous half is pure.
   'packages/record': { packages: [], node: ['node:zlib', 'node:module'] },
+  // The edge around a node: arguments, signals, files that people read.
+  'packages/service-process': { packages: ['runtime', 'config', 'observability'], node: ['node:process'] },
   'packages/raft': { packages: ['runtime'] },
   'packages/coordinator-client': { packages: ['runtime', 'rpc', 'observability'] },
 
@@ -44,7 +46,7 @@ export const layers: Readonly<Record<string, Layer>> = {
     within: ['tree', 'quorum'],
   },
   'services/coordinator/src': {
-    packages: ['runtime', 'rpc', 'raft', 'config', 'observability'],
+    packages: ['runtime', 'rpc', 'raft', 'config', 'observability', 'service-process'],
     within: 'anything',
     node: ['node:process'],
   },
@@ -71,7 +73,16 @@ export const layers: Readonly<Record<string, Layer>> = {
     within: ['requests'],
   },
   'services/broker/src': {
-    packages: ['runtime', 'rpc', 'record', 'config', 'observability', 'kafka-protocol', 'coordinator-client'],
+    packages: [
+      'runtime',
+      'rpc',
+      'record',
+      'config',
+      'observability',
+      'kafka-protocol',
+      'coordinator-client',
+      'service-process',
+    ],
     within: 'anything',
     node: ['node:process'],
   },
