@@ -67,17 +67,23 @@ const faults: Readonly<Record<string, Fault>> = {
   },
 };
 
-async function run(seed: number): Promise<number> {
+/** Without flush.before.ack the promise is about page caches: they survive processes, not machines. */
+const withoutPowerLoss = Object.keys(faults).filter((name) => name !== 'powerLoss' && name !== 'bounce');
+
+async function run(seed: number, flushBeforeAck: boolean): Promise<number> {
   const brokerConfig = { 'replica.lag.time.max.ms': 2_000, 'session.timeout.ms': 2_000 };
   const cluster = await SimulatedCluster.start({ seed, brokerConfig });
   const { sim } = cluster;
   const random = sim.random;
-  await cluster.createTopic(topic, partitions, 3, { 'min.insync.replicas': '2' });
+  await cluster.createTopic(topic, partitions, 3, {
+    'min.insync.replicas': '2',
+    'flush.before.ack': String(flushBeforeAck),
+  });
   const producers = Array.from({ length: partitions }, (_, i) => new SequentialProducer(cluster, topic, i));
   for (const producer of producers) producer.start();
   await sim.runFor(200);
   for (let i = 0; i < faultsPerRun; i++) {
-    const name = pick(Object.keys(faults), random);
+    const name = pick(flushBeforeAck ? Object.keys(faults) : withoutPowerLoss, random);
     sim.trace(`fault ${name}`);
     (faults[name] as Fault)(cluster, random);
     await sim.runFor(random.nextInt(4_000));
@@ -110,9 +116,11 @@ async function run(seed: number): Promise<number> {
 
 describe('whatever happens, what was acknowledged stays (C1) and the replicas agree (L7)', () => {
   for (const seed of seeds) {
-    test(`seed ${seed}`, { timeout: 120_000 }, async () => {
+    // Every third run trusts the page caches.
+    const flushBeforeAck = seed % 3 !== 0;
+    test(`seed ${seed}, flush.before.ack=${flushBeforeAck}`, { timeout: 120_000 }, async () => {
       // A run in which nothing was written proves nothing.
-      expect(await run(seed)).toBeGreaterThan(100);
+      expect(await run(seed, flushBeforeAck)).toBeGreaterThan(100);
     });
   }
 });
