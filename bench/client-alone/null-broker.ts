@@ -52,6 +52,7 @@ function appended(part: broker.PartitionRecords): broker.PartitionAppended {
     logStartOffset: 0,
     leaderId: 1,
     leaderEpoch: 0,
+    batchBaseOffsets: [],
   };
 }
 

@@ -62,7 +62,13 @@ export const brokerConfigDefinition = defineConfig({
     type: 'long',
     default: 300_000,
     min: 1,
-    doc: 'How often old segments are looked for, milliseconds.',
+    doc: 'How often old segments and silent producers are looked for, milliseconds.',
+  },
+  'producer.id.expiration.ms': {
+    type: 'long',
+    default: 86_400_000,
+    min: 1,
+    doc: 'How long a partition remembers what an idempotent producer that is silent has written, milliseconds.',
   },
 
   // Topics that nobody gave other values.
@@ -155,6 +161,18 @@ export const brokerConfigDefinition = defineConfig({
   },
   'fetch.max.bytes': { type: 'int', default: 55 * mebibyte, min: 1_024, doc: 'Largest fetch answer, bytes.' },
   'socket.request.max.bytes': { type: 'int', default: 100 * mebibyte, min: 1, doc: 'Largest request, bytes.' },
+  'connections.max.idle.ms': {
+    type: 'long',
+    default: 600_000,
+    min: 1,
+    doc: "A connection of Kafka's protocol without requests is closed after this time, milliseconds.",
+  },
+  'max.connections.per.ip': {
+    type: 'int',
+    default: 10_000,
+    min: 1,
+    doc: "Connections of Kafka's protocol from one address at once.",
+  },
   'max.connections': { type: 'int', default: 10_000, min: 1, doc: 'Client connections at once.' },
 
   // Shutdown.

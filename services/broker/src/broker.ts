@@ -7,12 +7,14 @@ import { ClusterMembership } from './cluster/membership.ts';
 import { MetadataPublisher } from './cluster/metadata-publisher.ts';
 import type { Member } from './cluster/partition-state.ts';
 import { PartitionStateWriter } from './cluster/partition-state-writer.ts';
+import { ProducerIds } from './cluster/producer-ids.ts';
 import { ensureClusterId, ensureTree } from './cluster/registration.ts';
 import { Controller } from './controller/controller.ts';
 import { ControllerForwarder } from './controller/forwarder.ts';
 import { BrokerListener } from './listeners/broker-listener.ts';
 import { ClientListener } from './listeners/client-listener.ts';
 import { clientServices, unaryServices } from './listeners/grpc-front.ts';
+import { KafkaFront } from './listeners/kafka-front.ts';
 import { MetricsListener } from './listeners/metrics-listener.ts';
 import { RequestBudget } from './listeners/request-budget.ts';
 import { readIdentity } from './log/directory-identity.ts';
@@ -24,9 +26,10 @@ import { ReplicaFetchServer } from './replication/replica-fetch-server.ts';
 import { ReplicaManager } from './replication/replica-manager.ts';
 import { leaveGracefully } from './requests/controlled-shutdown.ts';
 import { FetchHandler } from './requests/fetch.ts';
+import { kafkaRegistry } from './requests/kafka/registry.ts';
 import { ListOffsetsHandler } from './requests/list-offsets.ts';
 import { ProduceHandler } from './requests/produce.ts';
-import { controllerTable, requestTable } from './requests/request-table.ts';
+import { controllerTable, type RequestDependencies, requestTable } from './requests/request-table.ts';
 
 /** A running broker. */
 export interface Broker {
@@ -100,7 +103,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
 
   // Ports: taken now, because the registration names them; served when everything behind them stands.
   const host = config['listen.host'];
-  const clients = new ClientListener({ network, timers, address: { host, port: config.port }, logger });
+  const clients = new ClientListener({ network, timers, address: { host, port: config.port } });
   const clientAddress = await clients.listen();
   undo.push(() => clients.close());
   const brokers = new BrokerListener(network, { host, port: config['internal.port'] });
@@ -182,10 +185,11 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   });
   const forwarder = new ControllerForwarder({ rpc, publisher, controller, timers, clock, logger });
   const budget = new RequestBudget(config['queued.max.request.bytes']);
-  const table = requestTable({
+  const requests: RequestDependencies = {
     produce: new ProduceHandler(replicas),
     fetch: new FetchHandler({ replicas, responseBytesMax: config['fetch.max.bytes'] }),
     listOffsets: new ListOffsetsHandler(replicas),
+    producerIds: new ProducerIds(brokerId, () => membership.session),
     admin: { publisher, forwarder, clock, random },
     describe: {
       publisher,
@@ -195,7 +199,8 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
       brokerSettings: brokerConfigDefinition.settings,
       brokerValues: config,
     },
-  });
+  };
+  const table = requestTable(requests);
 
   // Service: first for brokers, then a place in the cluster, then for clients.
   const limits = {
@@ -212,7 +217,26 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   await membership.start();
   controller.start();
   removeDeleted(logs, publisher, logger);
-  clients.serve(rpc.host(clientServices(table, budget), limits));
+  const kafka = new KafkaFront({
+    registry: kafkaRegistry({
+      ...requests,
+      replicas,
+      autoCreateTopics: config['auto.create.topics.enable'],
+      logger,
+    }),
+    budget,
+    limits: {
+      connectionsMax: config['max.connections'],
+      connectionsPerHostMax: config['max.connections.per.ip'],
+      idleMsMax: config['connections.max.idle.ms'],
+      frameBytesMax: config['socket.request.max.bytes'],
+      heldBytesMax: config['queued.max.request.bytes'],
+    },
+    clock,
+    timers,
+    logger,
+  });
+  clients.serve(rpc.host(clientServices(table, budget), limits), kafka);
   registerMetrics(metrics, replicas, budget);
   const metricsListener = await listenForMetrics(runtime, config, metrics, () => membership.self !== undefined);
   logger.info({ brokerId, clients: formatAddress(clientAddress), clusterId }, 'broker serves');
@@ -312,6 +336,7 @@ function openLogs(
     tailBytesMax: config['log.memory.bytes'],
     checkpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
     retentionIntervalMs: config['log.retention.check.interval.ms'],
+    producerIdExpirationMs: config['producer.id.expiration.ms'],
     highWatermarkOf: (log) => highWatermarkOf(log.topicId, log.partition),
     onFailure: (_, error) => onFailure(error),
     onDamage: (log) => onDamage(log.topicId, log.partition),

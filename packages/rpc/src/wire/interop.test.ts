@@ -59,6 +59,7 @@ function appended(request: broker.ProduceRequest): broker.ProduceResponse {
     logStartOffset: 2 ** 40,
     leaderId: 1,
     leaderEpoch: 7,
+    batchBaseOffsets: [5, -1],
   }));
   return { correlationId: request.correlationId, partitions };
 }

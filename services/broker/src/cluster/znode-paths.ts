@@ -6,6 +6,7 @@ export const paths = {
   clusterId: '/cluster/id',
   controller: '/controller',
   controllerEpoch: '/controller_epoch',
+  producerIdBlock: '/latest_producer_id_block',
   brokerIds: '/brokers/ids',
   brokerDirectories: '/brokers/directories',
   topics: '/brokers/topics',

@@ -19,6 +19,11 @@ export type Outcome =
   | 'offset-not-available'
   | 'invalid-required-acks'
   | 'invalid-record'
+  | 'out-of-order-sequence'
+  | 'invalid-producer-epoch'
+  | 'unknown-producer-id'
+  | 'invalid-producer-fields'
+  | 'duplicate-sequence'
   | 'timed-out';
 
 export const codeOf: { readonly [Name in Outcome]: number } = {
@@ -34,6 +39,12 @@ export const codeOf: { readonly [Name in Outcome]: number } = {
   'offset-not-available': errorCodes.OFFSET_NOT_AVAILABLE,
   'invalid-required-acks': errorCodes.INVALID_REQUIRED_ACKS,
   'invalid-record': errorCodes.INVALID_RECORD,
+  'out-of-order-sequence': errorCodes.OUT_OF_ORDER_SEQUENCE_NUMBER,
+  'invalid-producer-epoch': errorCodes.INVALID_PRODUCER_EPOCH,
+  'unknown-producer-id': errorCodes.UNKNOWN_PRODUCER_ID,
+  'invalid-producer-fields': errorCodes.INVALID_RECORD,
+  // A success: it is in the log, but where is no longer known (row 42).
+  'duplicate-sequence': errorCodes.DUPLICATE_SEQUENCE_NUMBER,
   'timed-out': errorCodes.REQUEST_TIMED_OUT,
 };
 

@@ -1,10 +1,12 @@
 import type { Logger } from '@naru/observability';
+import { batchesOf } from '@naru/record';
 import { assert, type Clock, unreachable } from '@naru/runtime';
 import type { PartitionState } from '../cluster/partition-state.ts';
 import type { IsrChangeResult, IsrWriter } from '../cluster/partition-state-writer.ts';
 import { StorageError } from '../log/log-errors.ts';
 import type { FetchedBatches, ReadResult } from '../log/log-types.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
+import type { ProducerRefusal, ProducerVerdict } from '../log/producer-state.ts';
 import type { IsrProposal, ProposalOutcome } from './core/in-sync-replicas.ts';
 import type { LeaderTerm, Registrations, ReplicationRules } from './core/leader-state.ts';
 import { type EpochEnd, type Reconciliation, reconcile, truncationPoint } from './core/log-reconciliation.ts';
@@ -26,17 +28,22 @@ export interface PartitionOptions {
   readonly onFollowerFlushed: (partition: Partition) => void;
 }
 
+const noOffsets: readonly number[] = [];
+
 export type AppendOutcome =
   | {
       readonly kind: 'appended';
+      /** Of the first record; -1 when that is a duplicate of which the offset is no longer known (row 42). */
       readonly baseOffset: number;
+      /** For each batch, when some were duplicates; empty when all are new and follow each other. */
+      readonly batchBaseOffsets: readonly number[];
       /** The offset after the last record: an acks=all append is replicated once the high watermark is here. */
       readonly endOffset: number;
       /** -1 with CreateTime. */
       readonly logAppendTimeMs: number;
       readonly logStartOffset: number;
     }
-  | { readonly kind: 'not-leader' | 'not-enough-replicas' }
+  | { readonly kind: 'not-leader' | 'not-enough-replicas' | ProducerRefusal }
   | { readonly kind: 'storage-failed'; readonly error: StorageError };
 
 /** Whether this replica may answer a client as leader; a client's epoch is checked first, as Kafka does (KIP-320). */
@@ -130,12 +137,21 @@ export class Partition {
     return 'leader';
   }
 
-  /** `records`: batches that passed `validateBatch` as a producer's. The log keeps the bytes. */
+  /**
+   * `records`: batches that passed `validateBatch` as a producer's. The log keeps the bytes. What is in the log already is not appended
+   * again (KIP-98); whoever asks for acks=all waits for it as for what is new: it may not be replicated yet.
+   */
   append(records: Uint8Array, requiresAll: boolean): AppendOutcome {
     const leader = this.#machine.leader;
     if (leader === undefined) return { kind: 'not-leader' };
     // Before the append: what is refused must not be in the log (C13, row 7).
     if (requiresAll && leader.isUnderMinInSync) return { kind: 'not-enough-replicas' };
+    const verdict = this.log.producers.judge(records);
+    if (verdict.kind === 'duplicate') return this.#appendRest(records, verdict);
+    return verdict.kind === 'new' ? this.#appendNew(records) : verdict;
+  }
+
+  #appendNew(records: Uint8Array): AppendOutcome {
     try {
       const appended = this.log.appendAsLeader(records, this.#machine.leaderEpoch, this.#options.clock.wallMs());
       this.#apply(this.#machine.appended(this.log.logEndOffset));
@@ -144,6 +160,7 @@ export class Partition {
       return {
         kind: 'appended',
         baseOffset: appended.baseOffset,
+        batchBaseOffsets: noOffsets,
         endOffset: appended.lastOffset + 1,
         logAppendTimeMs: appended.logAppendTimeMs,
         logStartOffset: this.log.logStartOffset,
@@ -152,6 +169,30 @@ export class Partition {
       if (!(error instanceof StorageError)) throw error;
       return { kind: 'storage-failed', error };
     }
+  }
+
+  #appendRest(
+    records: Uint8Array,
+    { baseOffsets, endOffset, newFrom }: ProducerVerdict & { kind: 'duplicate' },
+  ): AppendOutcome {
+    const [baseOffset = -1] = baseOffsets;
+    const { logStartOffset } = this.log;
+    if (newFrom === records.length) {
+      return {
+        kind: 'appended',
+        baseOffset,
+        batchBaseOffsets: baseOffsets,
+        endOffset,
+        logAppendTimeMs: -1,
+        logStartOffset,
+      };
+    }
+    const rest = records.subarray(newFrom);
+    const outcome = this.#appendNew(rest);
+    if (outcome.kind !== 'appended') return outcome;
+    const batchBaseOffsets = [...baseOffsets];
+    for (const { header } of batchesOf(rest)) batchBaseOffsets.push(header.baseOffset);
+    return { ...outcome, baseOffset, batchBaseOffsets };
   }
 
   /** Tells `waiter` when the high watermark has reached `endOffset`, or why it will not; possibly at once. */

@@ -22,6 +22,9 @@ const noOffset = -1;
  *
  * - acks=0: never an answer. acks=1: after the leader's append. acks=all: when the high watermark has passed the last record.
  * - NOT_ENOUGH_REPLICAS: nothing was appended. NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT: it was, and may stay (row 55).
+ * - Batches of an idempotent producer that are in the log already are not appended again and answered with where they are (KIP-98, rows
+ *   39-42): base_offset and, because there may be others between them, batch_base_offsets; DUPLICATE_SEQUENCE_NUMBER, a
+ *   success, when the place of the first is no longer known.
  * - One partition's error does not touch the others.
  */
 export class ProduceHandler {
@@ -57,13 +60,14 @@ export class ProduceHandler {
     const answer: broker.PartitionAppended = {
       topic: asked.topic,
       partition: asked.partition,
-      errorCode: errorCodes.NONE,
+      errorCode: outcome.baseOffset < 0 ? codeOf['duplicate-sequence'] : errorCodes.NONE,
       errorMessage: '',
       baseOffset: outcome.baseOffset,
       logAppendTimeMs: outcome.logAppendTimeMs,
       logStartOffset: outcome.logStartOffset,
       leaderId: -1,
       leaderEpoch: -1,
+      batchBaseOffsets: outcome.batchBaseOffsets as number[],
     };
     if (requiresAll) pending.await(partition, outcome.endOffset, answer);
     return answer;
@@ -137,6 +141,7 @@ class PendingProduce implements Expiring {
   #fail(answer: broker.PartitionAppended, errorCode: number): void {
     answer.errorCode = errorCode;
     answer.baseOffset = noOffset;
+    answer.batchBaseOffsets = [];
     Object.assign(answer, this.#replicas.leaderOf(answer.topic, answer.partition));
   }
 
@@ -191,5 +196,6 @@ function answerOf(asked: broker.PartitionRecords, errorCode: number, errorMessag
     logStartOffset: noOffset,
     leaderId: -1,
     leaderEpoch: -1,
+    batchBaseOffsets: [],
   };
 }

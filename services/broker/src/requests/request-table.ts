@@ -1,4 +1,5 @@
 import { type broker, brokerMethods, controllerMethods, type UnaryMethod } from '@naru/rpc';
+import type { ProducerIds } from '../cluster/producer-ids.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { AdminDependencies } from './admin-dependencies.ts';
 import { alterConfigs, alterConfigsAtController } from './alter-configs.ts';
@@ -8,6 +9,7 @@ import { createTopics, createTopicsAtController } from './create-topics.ts';
 import { deleteTopics, deleteTopicsAtController } from './delete-topics.ts';
 import { type DescribeConfigsDependencies, describeConfigs } from './describe-configs.ts';
 import type { FetchHandler } from './fetch.ts';
+import { initProducerId } from './init-producer-id.ts';
 import type { ListOffsetsHandler } from './list-offsets.ts';
 import { metadata } from './metadata.ts';
 import type { ProduceHandler } from './produce.ts';
@@ -37,6 +39,7 @@ export interface RequestDependencies {
   readonly produce: ProduceHandler;
   readonly fetch: FetchHandler;
   readonly listOffsets: ListOffsetsHandler;
+  readonly producerIds: ProducerIds;
   readonly admin: AdminDependencies;
   readonly describe: DescribeConfigsDependencies;
 }
@@ -61,6 +64,7 @@ export function requestTable(deps: RequestDependencies): RequestTable {
     unary: [
       entry(brokerMethods.metadata, (request) => metadata(admin, request), largeCost),
       entry(brokerMethods.listOffsets, deps.listOffsets.handle, smallCost),
+      entry(brokerMethods.initProducerId, (request) => initProducerId(deps.producerIds, request), smallCost),
       entry(brokerMethods.createTopics, (request) => createTopics(admin, request), largeCost),
       entry(brokerMethods.deleteTopics, (request) => deleteTopics(admin, request), largeCost),
       entry(brokerMethods.createPartitions, (request) => createPartitions(admin, request), largeCost),

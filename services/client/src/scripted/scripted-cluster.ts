@@ -263,6 +263,7 @@ const emptyAppended = {
   logStartOffset: 0,
   leaderId: -1,
   leaderEpoch: -1,
+  batchBaseOffsets: [],
 };
 
 const emptyFetched = {

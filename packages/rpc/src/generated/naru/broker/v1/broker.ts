@@ -32,7 +32,11 @@ export interface PartitionRecords {
   /** Refused with UNKNOWN_TOPIC_ID when it is not the topic's; empty: by name alone. */
   topicId: string;
   partition: number;
-  /** One or more whole record batches (v2), one after the other; appended all or none. */
+  /**
+   * One or more whole record batches (v2), one after the other; appended all or none. With a producer id: all of one producer
+   * and epoch, their sequence numbers without a gap. Batches that are in the log already are left out and answered with
+   * where they are.
+   */
   records: Uint8Array;
 }
 
@@ -46,7 +50,10 @@ export interface PartitionAppended {
   partition: number;
   errorCode: number;
   errorMessage: string;
-  /** Offset of the first record of the request; -1 with an error. */
+  /**
+   * Offset of the first record of the request; -1 with an error, and with DUPLICATE_SEQUENCE_NUMBER: the records are in the
+   * log, but where is no longer known. That is a success.
+   */
   baseOffset: number;
   /** -1 with CreateTime. */
   logAppendTimeMs: number;
@@ -54,6 +61,24 @@ export interface PartitionAppended {
   /** With NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH: who leads as far as this broker knows. */
   leaderId: number;
   leaderEpoch: number;
+  /**
+   * Only when some batches were duplicates: the offset of each batch's first record, in the order of the request; -1 unknown.
+   * Otherwise the batches follow each other from base_offset on.
+   */
+  batchBaseOffsets: number[];
+}
+
+export interface InitProducerIdRequest {
+  /** Transactions are not served yet: anything but empty is refused with UNSUPPORTED_VERSION. */
+  transactionalId: string;
+}
+
+export interface InitProducerIdResponse {
+  errorCode: number;
+  errorMessage: string;
+  producerId: number;
+  /** 0: an id is new. */
+  producerEpoch: number;
 }
 
 export interface FetchRequest {
@@ -516,6 +541,7 @@ function createBasePartitionAppended(): PartitionAppended {
     logStartOffset: 0,
     leaderId: 0,
     leaderEpoch: 0,
+    batchBaseOffsets: [],
   };
 }
 
@@ -547,6 +573,13 @@ export const PartitionAppended: MessageFns<PartitionAppended> = {
     }
     if (message.leaderEpoch !== 0) {
       writer.uint32(72).int32(message.leaderEpoch);
+    }
+    if (message.batchBaseOffsets.length !== 0) {
+      writer.uint32(82).fork();
+      for (const v of message.batchBaseOffsets) {
+        writer.int64(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -634,6 +667,149 @@ export const PartitionAppended: MessageFns<PartitionAppended> = {
             }
 
             message.leaderEpoch = reader.int32();
+            continue;
+          }
+          case 10: {
+            if (tag === 80) {
+              message.batchBaseOffsets.push(longToNumber(reader.int64()));
+
+              continue;
+            }
+
+            if (tag === 82) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.batchBaseOffsets.push(longToNumber(reader.int64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseInitProducerIdRequest(): InitProducerIdRequest {
+  return { transactionalId: "" };
+}
+
+export const InitProducerIdRequest: MessageFns<InitProducerIdRequest> = {
+  encode(message: InitProducerIdRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.transactionalId !== "") {
+      writer.uint32(10).string(message.transactionalId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InitProducerIdRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInitProducerIdRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.transactionalId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseInitProducerIdResponse(): InitProducerIdResponse {
+  return { errorCode: 0, errorMessage: "", producerId: 0, producerEpoch: 0 };
+}
+
+export const InitProducerIdResponse: MessageFns<InitProducerIdResponse> = {
+  encode(message: InitProducerIdResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.errorCode !== 0) {
+      writer.uint32(8).int32(message.errorCode);
+    }
+    if (message.errorMessage !== "") {
+      writer.uint32(18).string(message.errorMessage);
+    }
+    if (message.producerId !== 0) {
+      writer.uint32(24).int64(message.producerId);
+    }
+    if (message.producerEpoch !== 0) {
+      writer.uint32(32).int32(message.producerEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InitProducerIdResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInitProducerIdResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.errorCode = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.errorMessage = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.producerId = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.producerEpoch = reader.int32();
             continue;
           }
         }
@@ -3245,6 +3421,15 @@ export const BrokerDefinition = {
       requestStream: true,
       responseType: FetchResponse as typeof FetchResponse,
       responseStream: true,
+      options: {},
+    },
+    /** Gives an idempotent producer its id (KIP-98): each id once, whoever asks, across restarts. */
+    initProducerId: {
+      name: "InitProducerId",
+      requestType: InitProducerIdRequest as typeof InitProducerIdRequest,
+      requestStream: false,
+      responseType: InitProducerIdResponse as typeof InitProducerIdResponse,
+      responseStream: false,
       options: {},
     },
     metadata: {
