@@ -68,6 +68,16 @@ describe('append', () => {
   });
 });
 
+describe('a new leader epoch', () => {
+  test('that finds no room on the disk fails the log, as an error of storage: nothing is led without it (rows 56, 62)', async () => {
+    const world = new LogWorld('epoch without room');
+    const log = await world.open();
+    world.node.disk.fillUpAfter(0);
+    await expect(world.complete(log.assignEpoch(0, 0))).rejects.toMatchObject({ name: 'StorageError', code: 'failed' });
+    expect(log.state.kind).toBe('failed');
+  });
+});
+
 describe('flush', () => {
   test('one sync serves everyone who asked before it began', async () => {
     const world = new LogWorld('group');

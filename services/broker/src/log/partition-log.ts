@@ -210,6 +210,19 @@ export class PartitionLog {
   }
 
   /**
+   * A new leader's first act: its epoch begins at `startOffset`, durably (row 62). Throws `StorageError`: without the epoch on disk nothing may be
+   * led, and a log whose epochs cannot be written cannot go on.
+   */
+  async assignEpoch(epoch: number, startOffset: number): Promise<void> {
+    this.#health.assertWritable();
+    try {
+      await this.leaderEpochs.assign(epoch, startOffset);
+    } catch (error) {
+      throw this.#fail(error);
+    }
+  }
+
+  /**
    * Appends what a leader sent, as it is, after checking each batch in full (row 21). All or nothing. Epochs of the batches enter
    * the epoch vector. Throws `StorageError`.
    */

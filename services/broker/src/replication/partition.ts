@@ -297,7 +297,7 @@ export class Partition {
     this.rest();
     await this.#mutation;
     const epochStartOffset = this.log.logEndOffset;
-    await this.log.leaderEpochs.assign(term.state.leaderEpoch, epochStartOffset);
+    await this.log.assignEpoch(term.state.leaderEpoch, epochStartOffset);
     if (!isStillWanted()) return;
     assert(epochStartOffset === this.log.logEndOffset, 'nothing is appended between two roles');
     this.#controllerEpoch = Math.max(this.#controllerEpoch, term.state.controllerEpoch);
