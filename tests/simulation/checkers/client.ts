@@ -1,0 +1,139 @@
+import type { History, HistoryListener, Polled, Send } from '../swarm/history.ts';
+import { require } from '../swarm/violation.ts';
+import type { World } from '../swarm/world.ts';
+import type { Truth } from './truth.ts';
+
+/** C1–C3 and C5–C10 over what clients were told, as they are told it; C1, C5 and C6 once more over everything at the end. */
+export class ClientChecker implements HistoryListener {
+  readonly #world: World;
+  readonly #history: History;
+  readonly #truth: Truth;
+  /** By topic-partition: which send's value stands at which offset, after all acks and polls (C2, C8). */
+  readonly #values = new Map<string, (Send | undefined)[]>();
+  /** By consumer and topic-partition: the next offset (C7). */
+  readonly #positions = new Map<string, number>();
+  /** By client and topic-partition: answers to questions for the latest offset, with the time of the answer (C10). */
+  readonly #latest = new Map<string, { readonly offset: number; readonly toldMs: number }>();
+
+  constructor(world: World, history: History, truth: Truth) {
+    this.#world = world;
+    this.#history = history;
+    this.#truth = truth;
+    history.listen(this);
+  }
+
+  acked(send: Send): void {
+    require(send.offset >= 0, 'C1', () => `${nameOf(send)} was acknowledged at ${send.offset}`);
+    this.#sees(send, `${send.topic}-${send.partition}`, send.offset, 'its ack');
+    const committed = this.#committed(send.topic, send.partition);
+    require(send.offset < committed, 'C1', () =>
+      `${nameOf(send)} was acknowledged at ${send.offset}; committed is only ${committed}`);
+  }
+
+  polled({ consumer, topic, partition, offset, value, leaderEpoch }: Polled): void {
+    const name = `${topic}-${partition}`;
+    const send = this.#history.senderOf(value);
+    require(send !== undefined, 'C3', () => `${consumer} read at ${offset} of ${name} what nobody sent`);
+    require(send.outcome !== 'refused', 'C3', () =>
+      `${consumer} read ${nameOf(send)}, which was refused: ${send.error}`);
+    require(send.topic === topic && send.partition === partition, 'C3', () =>
+      `${consumer} read ${nameOf(send)} in ${name}`);
+    this.#sees(send, name, offset, consumer);
+    const committed = this.#committed(topic, partition);
+    require(offset < committed, 'C9', () => `${consumer} read ${offset} of ${name}; committed is only ${committed}`);
+    const batch = this.#truth.of(this.#topicId(topic), partition, topic).at(offset);
+    require(batch?.leaderEpoch === leaderEpoch, 'C9', () =>
+      `${consumer} read ${offset} of ${name} in epoch ${leaderEpoch}; committed is epoch ${batch?.leaderEpoch}`);
+    const key = `${consumer} ${name}`;
+    const expected = this.#positions.get(key) ?? 0;
+    require(offset === expected, 'C7', () => `${consumer} read ${offset} of ${name} after ${expected - 1}`);
+    this.#positions.set(key, offset + 1);
+  }
+
+  latestOffset(client: string, topic: string, partition: number, offset: number, invokedMs: number): void {
+    const key = `${client} ${topic}-${partition}`;
+    const before = this.#latest.get(key);
+    require(before === undefined || before.toldMs > invokedMs || offset >= before.offset, 'C10', () =>
+      `${client} was told ${offset} as the latest offset of ${topic}-${partition} after ${before?.offset}`);
+    const committed = this.#committed(topic, partition);
+    require(offset <= committed, 'C10', () =>
+      `${client} was told ${offset} of ${topic}-${partition}, committed is ${committed}`);
+    if (before === undefined || offset > before.offset) {
+      this.#latest.set(key, { offset, toldMs: this.#world.sim.nowMs });
+    }
+  }
+
+  /** How far a consumer has read. */
+  positionOf(consumer: string, topic: string, partition: number): number {
+    return this.#positions.get(`${consumer} ${topic}-${partition}`) ?? 0;
+  }
+
+  /** Once `reader` has read everything: C1, C5, C6. */
+  atEnd(reader: string): void {
+    const byPartition = new Map<string, Send[]>();
+    for (const send of this.#history.all()) {
+      if (send.outcome !== 'acked') continue;
+      const name = `${send.topic}-${send.partition}`;
+      // The reader passed over every offset below its position, and what it read there was compared with the ack (C2).
+      require(send.offset < this.positionOf(reader, send.topic, send.partition), 'C1', () =>
+        `${nameOf(send)} at ${send.offset} is lost: the log was read only up to ${this.positionOf(reader, send.topic, send.partition)}`);
+      const sends = byPartition.get(name) ?? [];
+      byPartition.set(name, sends);
+      sends.push(send);
+    }
+    for (const sends of byPartition.values()) {
+      checkProducerOrder(sends);
+      checkRealTimeOrder(sends);
+    }
+  }
+
+  #sees(send: Send, name: string, offset: number, who: string): void {
+    let values = this.#values.get(name);
+    if (values === undefined) {
+      values = [];
+      this.#values.set(name, values);
+    }
+    const known = values[offset];
+    require(known === undefined || known === send, 'C2', () =>
+      `${who}: ${nameOf(send)} at ${offset} of ${name}, where ${known && nameOf(known)} was seen`);
+    values[offset] = send;
+  }
+
+  #committed(topic: string, partition: number): number {
+    return this.#truth.of(this.#topicId(topic), partition, topic).highWatermark;
+  }
+
+  #topicId(topic: string): string {
+    return this.#world.control.topicIdOf(topic) ?? '';
+  }
+}
+
+/** C5: sends of one producer to one partition that were acknowledged lie in the order in which they were sent. */
+function checkProducerOrder(sends: readonly Send[]): void {
+  const last = new Map<number, Send>();
+  for (const send of [...sends].sort((a, b) => a.producer - b.producer || a.number - b.number)) {
+    const before = last.get(send.producer);
+    require(before === undefined || before.offset < send.offset, 'C5', () =>
+      `${nameOf(send)} at ${send.offset}, sent after ${before && nameOf(before)} at ${before?.offset}`);
+    last.set(send.producer, send);
+  }
+}
+
+/** C6: what was acknowledged before another was sent lies before it. */
+function checkRealTimeOrder(sends: readonly Send[]): void {
+  const byAck = [...sends].sort((a, b) => a.toldMs - b.toldMs);
+  let told = 0;
+  let largest: Send | undefined;
+  for (const send of [...sends].sort((a, b) => a.invokedMs - b.invokedMs)) {
+    for (let next = byAck[told]; next !== undefined && next.toldMs < send.invokedMs; next = byAck[++told]) {
+      if (largest === undefined || next.offset > largest.offset) largest = next;
+    }
+    const before = largest;
+    require(before === undefined || before.offset < send.offset, 'C6', () =>
+      `${nameOf(send)} at ${send.offset}, sent after the ack of ${before && nameOf(before)} at ${before?.offset}`);
+  }
+}
+
+function nameOf(send: Send): string {
+  return `p${send.producer}/${send.number} to ${send.topic}-${send.partition}`;
+}

@@ -1,0 +1,186 @@
+import type { Broker } from '@naru/broker';
+import { require } from '../swarm/violation.ts';
+import type { World } from '../swarm/world.ts';
+import { LogCursor } from './stored-log.ts';
+import { describe, type PartitionTruth, type Replica, type Truth } from './truth.ts';
+
+/** What was seen of a replica after the event before. */
+interface Seen {
+  readonly replica: Replica;
+  readonly truth: PartitionTruth;
+  readonly cursor: LogCursor;
+  role: string;
+  leaderEpoch: number;
+  highWatermark: number;
+  logEndOffset: number;
+  flushedOffset: number;
+}
+
+export interface ReplicaCounts {
+  leaderships: number;
+  highWatermarkSteps: number;
+  truncations: number;
+}
+
+/**
+ * L3 and R1, R4, R5, R10 after every event of a broker: who leads, how the high watermark moves, and that it moves only over what enough
+ * disks hold. Reads the brokers' objects and their disks; changes nothing.
+ */
+export class ReplicaChecker {
+  readonly counts: ReplicaCounts = { leaderships: 0, highWatermarkSteps: 0, truncations: 0 };
+  readonly #world: World;
+  readonly #truth: Truth;
+  readonly #seen = new Map<number, Map<Replica, Seen>>();
+  /** Where each broker's replica was durable when it was last looked at: a disk outlives its process. */
+  readonly #durable = new Map<string, number>();
+
+  constructor(world: World, truth: Truth) {
+    this.#world = world;
+    this.#truth = truth;
+  }
+
+  brokerEnded(id: number): void {
+    this.#seen.delete(id);
+  }
+
+  afterEvent(broker: Broker): void {
+    let seen = this.#seen.get(broker.id);
+    if (seen === undefined) {
+      seen = new Map();
+      this.#seen.set(broker.id, seen);
+    }
+    for (const { partition } of broker.replicas.hosted) {
+      if (partition === undefined) continue;
+      let before = seen.get(partition);
+      if (before === undefined) {
+        before = this.#first(partition);
+        seen.set(partition, before);
+      }
+      this.#compare(broker, before);
+    }
+  }
+
+  #first(replica: Replica): Seen {
+    return {
+      replica,
+      truth: this.#truth.of(replica.topicId, replica.index, replica.topic),
+      cursor: new LogCursor(),
+      role: '',
+      leaderEpoch: -1,
+      highWatermark: -1,
+      logEndOffset: -1,
+      flushedOffset: -1,
+    };
+  }
+
+  #compare(broker: Broker, seen: Seen): void {
+    const { replica } = seen;
+    const { state } = replica;
+    const { role, leaderEpoch, highWatermark, logEndOffset } = state;
+    // The log may know of a sync before the partition does: it was somebody else's.
+    const { flushedOffset } = replica.log;
+    if (
+      seen.highWatermark === highWatermark &&
+      seen.logEndOffset === logEndOffset &&
+      seen.flushedOffset === flushedOffset &&
+      seen.leaderEpoch === leaderEpoch &&
+      seen.role === role
+    ) {
+      return;
+    }
+    this.#checkBounds(broker, replica);
+    if (logEndOffset < seen.logEndOffset) this.#truncated(broker, seen, logEndOffset);
+    const wasSameLeader = seen.role === 'leader' && seen.leaderEpoch === leaderEpoch;
+    if (role === 'leader' && !wasSameLeader) {
+      this.#elected(broker, seen);
+      // Alone in sync, a new leader takes everything for committed at once.
+      const { highWatermark: committed } = seen.truth;
+      if (highWatermark > committed) this.#stepped(broker, seen, committed, true);
+    }
+    if (wasSameLeader) {
+      require(highWatermark >= seen.highWatermark, 'R4', () =>
+        `${at(broker, replica)}: the leader's high watermark falls from ${seen.highWatermark} to ${highWatermark}`);
+      if (highWatermark > seen.highWatermark) this.#stepped(broker, seen, seen.highWatermark, role === 'leader');
+    }
+    require(highWatermark <= seen.truth.highWatermark, 'R4', () =>
+      `${at(broker, replica)}: knows the high watermark ${highWatermark}, the true one is ${seen.truth.highWatermark}`);
+    seen.role = role;
+    seen.leaderEpoch = leaderEpoch;
+    seen.highWatermark = highWatermark;
+    seen.logEndOffset = logEndOffset;
+    seen.flushedOffset = flushedOffset;
+    this.#durable.set(key(broker.id, replica), replica.log.config['flush.before.ack'] ? flushedOffset : logEndOffset);
+  }
+
+  #checkBounds(broker: Broker, replica: Replica): void {
+    const { highWatermark, logStartOffset, logEndOffset, flushedOffset } = replica.state;
+    require(logStartOffset <= highWatermark &&
+      highWatermark <= logEndOffset &&
+      flushedOffset <= logEndOffset, 'L3', () =>
+      `${at(broker, replica)}: start ${logStartOffset}, HW ${highWatermark}, flushed ${flushedOffset}, end ${logEndOffset}`);
+  }
+
+  #truncated({ id, self }: Broker, seen: Seen, logEndOffset: number): void {
+    this.counts.truncations++;
+    const state = this.#world.control.stateOf(seen.replica.topic, seen.replica.index);
+    const isMember = state?.isr.some((m) => m.brokerId === id && m.brokerEpoch === self?.brokerEpoch) ?? false;
+    require(!isMember || logEndOffset >= seen.truth.highWatermark, 'R8', () =>
+      `b${id} ${seen.truth.name}: in the ISR, and cuts to ${logEndOffset} below ${seen.truth.highWatermark}`);
+  }
+
+  /** R1, R5. */
+  #elected(broker: Broker, { replica, truth, cursor }: Seen): void {
+    this.counts.leaderships++;
+    const { leaderEpoch, logEndOffset } = replica.state;
+    const who = `b${broker.id} (epoch ${replica.state.leader?.term.self.brokerEpoch})`;
+    const other = truth.leaders.get(leaderEpoch);
+    require(other === undefined || other === who, 'R5', () =>
+      `${truth.name}: ${who} leads epoch ${leaderEpoch}, which ${other} has led`);
+    truth.leaders.set(leaderEpoch, who);
+    const last = truth.committed.at(-1);
+    if (last === undefined) return;
+    require(logEndOffset >= last.endOffset, 'R1', () =>
+      `${who} leads ${truth.name} with a log up to ${logEndOffset}; ${last.endOffset} is committed`);
+    // Records of one epoch have one writer (R5): the same last batch means the same log before it.
+    const node = this.#world.node(`b${broker.id}`);
+    const [own] = cursor.read(node.disk, replica.log.directory, last.baseOffset, last.endOffset);
+    require(own?.leaderEpoch === last.leaderEpoch && own.crc === last.crc, 'R1', () =>
+      `${who} leads ${truth.name} with ${own && describe(own)} where ${describe(last)} is committed`);
+  }
+
+  /** R4, R10: a leader's high watermark moved from `from` to what it is. */
+  #stepped(broker: Broker, seen: Seen, from: number, isStillLeader: boolean): void {
+    this.counts.highWatermarkSteps++;
+    const { replica, truth } = seen;
+    const { highWatermark, leader } = replica.state;
+    if (isStillLeader && leader !== undefined) {
+      for (const member of leader.inSync.maximal) {
+        if (member.brokerId === broker.id) continue;
+        const progress = leader.progressOf(member.brokerId);
+        require(progress?.brokerEpoch === member.brokerEpoch && progress.replicatedOffset >= highWatermark, 'R4', () =>
+          `${at(broker, replica)}: HW ${highWatermark}, and b${member.brokerId} has told ${progress?.replicatedOffset}`);
+      }
+    }
+    const node = this.#world.node(`b${broker.id}`);
+    truth.commit(
+      seen.cursor.read(node.disk, replica.log.directory, from, highWatermark),
+      `b${broker.id} in epoch ${replica.leaderEpoch}`,
+    );
+    const { minInSync, flushBeforeAck } = this.#world.topicParameters(replica.topic);
+    const own = flushBeforeAck ? replica.log.flushedOffset : replica.state.logEndOffset;
+    const ends = new Map([[broker.id, own]]);
+    for (const id of this.#world.brokerIds)
+      if (id !== broker.id) ends.set(id, this.#durable.get(key(id, replica)) ?? -1);
+    const holders = [...ends.values()].filter((end) => end >= highWatermark).length;
+    require(holders >= minInSync, 'R10', () =>
+      `${at(broker, replica)}: HW ${highWatermark} with ${holders} holders of ${JSON.stringify([...ends])}; min.insync.replicas is ${minInSync}`);
+  }
+}
+
+function key(brokerId: number, replica: Replica): string {
+  return `${brokerId}:${replica.topicId}:${replica.index}`;
+}
+
+function at({ id }: Broker, { topic, index, leaderEpoch }: Replica): string {
+  return `b${id} ${topic}-${index} in epoch ${leaderEpoch}`;
+}

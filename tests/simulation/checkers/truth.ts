@@ -1,0 +1,104 @@
+import type { Broker } from '@naru/broker';
+import { batchLayout, batchSizeAt, readInt32, readInt64 } from '@naru/record';
+import { require } from '../swarm/violation.ts';
+
+/** A committed batch. Equal batches have equal bytes but for what the broker writes, which is here, too. */
+export interface CommittedBatch {
+  readonly baseOffset: number;
+  readonly endOffset: number;
+  readonly leaderEpoch: number;
+  readonly crc: number;
+}
+
+/** What nobody in the cluster can see: the largest high watermark that any leader ever used, and what lies below it. */
+export class PartitionTruth {
+  readonly name: string;
+  /** Batches in order, without holes. */
+  readonly committed: CommittedBatch[] = [];
+  /** Leader epoch → who led it (R5). */
+  readonly leaders = new Map<number, string>();
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get highWatermark(): number {
+    return this.committed.at(-1)?.endOffset ?? 0;
+  }
+
+  /** The committed batch that holds `offset`. */
+  at(offset: number): CommittedBatch | undefined {
+    let [low, high] = [0, this.committed.length - 1];
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const batch = this.committed[middle] as CommittedBatch;
+      if (offset < batch.baseOffset) high = middle - 1;
+      else if (offset >= batch.endOffset) low = middle + 1;
+      else return batch;
+    }
+    return undefined;
+  }
+
+  /** A leader says that these are committed, too. What was committed before must be the same. */
+  commit(batches: Iterable<CommittedBatch>, by: string): void {
+    for (const batch of batches) {
+      const known = this.at(batch.baseOffset);
+      if (known !== undefined) {
+        require(sameBatch(known, batch), 'R1', () =>
+          `${by} has ${describe(batch)} where ${describe(known)} was committed on ${this.name}`);
+        continue;
+      }
+      require(batch.baseOffset === this.highWatermark, 'L1', () =>
+        `${by} commits ${describe(batch)} on ${this.name}, whose committed part ends at ${this.highWatermark}`);
+      this.committed.push(batch);
+    }
+  }
+}
+
+export function sameBatch(a: CommittedBatch, b: CommittedBatch): boolean {
+  return (
+    a.baseOffset === b.baseOffset && a.endOffset === b.endOffset && a.leaderEpoch === b.leaderEpoch && a.crc === b.crc
+  );
+}
+
+export function describe({ baseOffset, endOffset, leaderEpoch, crc }: CommittedBatch): string {
+  return `[${baseOffset}, ${endOffset}) of epoch ${leaderEpoch}, crc ${(crc >>> 0).toString(16)}`;
+}
+
+/** By topic id and partition. */
+export class Truth {
+  readonly partitions = new Map<string, PartitionTruth>();
+
+  of(topicId: string, partition: number, topic: string): PartitionTruth {
+    const key = `${topicId}:${partition}`;
+    let found = this.partitions.get(key);
+    if (found === undefined) {
+      found = new PartitionTruth(`${topic}-${partition}`);
+      this.partitions.set(key, found);
+    }
+    return found;
+  }
+
+  named(name: string): PartitionTruth | undefined {
+    for (const truth of this.partitions.values()) if (truth.name === name) return truth;
+    return undefined;
+  }
+}
+
+/** The batches in a run of whole batches, read from their headers alone. */
+export function* batchesIn(bytes: Uint8Array): Iterable<CommittedBatch> {
+  for (let at = 0; at < bytes.length; ) {
+    const size = batchSizeAt(bytes, at);
+    if (size === undefined) return;
+    const baseOffset = readInt64(bytes, at + batchLayout.baseOffset);
+    yield {
+      baseOffset,
+      endOffset: baseOffset + readInt32(bytes, at + batchLayout.lastOffsetDelta) + 1,
+      leaderEpoch: readInt32(bytes, at + batchLayout.partitionLeaderEpoch),
+      crc: readInt32(bytes, at + batchLayout.crc),
+    };
+    at += size;
+  }
+}
+
+export type Replica = NonNullable<ReturnType<Broker['replicas']['partitionById']>>;

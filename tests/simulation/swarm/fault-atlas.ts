@@ -1,0 +1,65 @@
+import type { SeededRandom } from '@naru/runtime/simulated';
+import { segmentPaths } from '../checkers/stored-log.ts';
+import { batchesIn } from '../checkers/truth.ts';
+import { pick } from './parameters.ts';
+import type { World } from './world.ts';
+
+export interface DamageableFile {
+  readonly path: string;
+  /** Damage within so many bytes from the start can be told from a torn tail. */
+  readonly safeBytes: number;
+}
+
+/**
+ * Where disks may be damaged so that the promises can still be kept: on one broker of a run, in logs that at least one other in-sync replica has whole
+ * (`min.insync.replicas` ≥ 2), and below the recovery point. Above it a bad last batch looks like a torn tail: nothing that one node
+ * alone can see tells them apart, and the log may be the only one left.
+ */
+export class FaultAtlas {
+  readonly victim: number;
+  /** Paths that were harmed so far. */
+  readonly damaged = new Set<string>();
+
+  constructor(victim: number) {
+    this.victim = victim;
+  }
+
+  get host(): string {
+    return `b${this.victim}`;
+  }
+
+  damageable(world: World, random: SeededRandom): DamageableFile | undefined {
+    const { disk } = world.node(this.host);
+    const files = disk.files();
+    if (!files.has(checkpoint)) return undefined;
+    const found: DamageableFile[] = [];
+    for (const line of Buffer.from(disk.contentOf(checkpoint)).toString().split('\n')) {
+      const [topic, partition, recoveryPoint] = line.split(' ');
+      const parameters = world.parameters.topics.find((each) => each.name === topic);
+      if (recoveryPoint === undefined || parameters === undefined) continue;
+      if (parameters.minInSync < 2 || parameters.replicas < 3) continue;
+      for (const path of segmentPaths(disk, `/data/${topic}-${partition}`)) {
+        const safeBytes = bytesBelow(disk.contentOf(path), Number(recoveryPoint));
+        if (safeBytes > 0) found.push({ path, safeBytes });
+      }
+    }
+    return found.length === 0 ? undefined : pick(found, random);
+  }
+
+  /** Whether the log in this directory was harmed in this run. */
+  harmed(directory: string): boolean {
+    const prefix = directory.startsWith('/') ? `${directory}/` : `/${directory}/`;
+    return [...this.damaged].some((path) => path.startsWith(prefix));
+  }
+}
+
+const checkpoint = '/data/recovery-point-offset-checkpoint';
+
+function bytesBelow(bytes: Uint8Array, recoveryPoint: number): number {
+  let at = 0;
+  for (const { endOffset } of batchesIn(bytes)) {
+    if (endOffset > recoveryPoint) break;
+    at += 12 + new DataView(bytes.buffer, bytes.byteOffset + at + 8).getInt32(0);
+  }
+  return at;
+}

@@ -1,0 +1,109 @@
+/** One record that a producer was asked to send, and what it was told. */
+export interface Send {
+  readonly producer: number;
+  /** Counts the producer's sends. */
+  readonly number: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly valueBytes: number;
+  readonly invokedMs: number;
+  /** `unknown` as long as it is under way, and for good after an indefinite error (row 55). */
+  outcome: 'unknown' | 'acked' | 'refused';
+  /** When it was told, and the offset: with `acked`. */
+  toldMs: number;
+  offset: number;
+  error: string;
+}
+
+export interface Polled {
+  readonly consumer: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly value: Uint8Array | null;
+  readonly leaderEpoch: number;
+}
+
+/** Told of everything that clients are told, at the moment they are told. */
+export interface HistoryListener {
+  acked(send: Send): void;
+  polled(record: Polled): void;
+  /** The answer to a question for the latest offset that was asked at `invokedMs`. */
+  latestOffset(client: string, topic: string, partition: number, offset: number, invokedMs: number): void;
+}
+
+const padding = 'abcdefghijklmnopqrstuvwxyz0123456789';
+
+export function payloadOf(send: Send): Buffer {
+  const head = `${send.producer}/${send.number}/${send.topic}/${send.partition}/`;
+  const value = Buffer.alloc(Math.max(head.length, send.valueBytes), padding[send.number % padding.length]);
+  value.write(head, 0, 'latin1');
+  return value;
+}
+
+/** Every send by producer and number. */
+export class History {
+  readonly sends: Send[][] = [];
+  readonly #listeners: HistoryListener[] = [];
+  ackedCount = 0;
+  polledCount = 0;
+
+  listen(listener: HistoryListener): void {
+    this.#listeners.push(listener);
+  }
+
+  begin(producer: number, topic: string, partition: number, valueBytes: number, nowMs: number): Send {
+    const sends = this.sends[producer] ?? [];
+    this.sends[producer] = sends;
+    const send: Send = {
+      producer,
+      number: sends.length,
+      topic,
+      partition,
+      valueBytes,
+      invokedMs: nowMs,
+      outcome: 'unknown',
+      toldMs: Number.POSITIVE_INFINITY,
+      offset: -1,
+      error: '',
+    };
+    sends.push(send);
+    return send;
+  }
+
+  acked(send: Send, offset: number, nowMs: number): void {
+    send.outcome = 'acked';
+    send.offset = offset;
+    send.toldMs = nowMs;
+    this.ackedCount++;
+    for (const listener of this.#listeners) listener.acked(send);
+  }
+
+  failed(send: Send, isDefinite: boolean, error: string, nowMs: number): void {
+    if (isDefinite) send.outcome = 'refused';
+    send.error = error;
+    send.toldMs = nowMs;
+  }
+
+  polled(record: Polled): void {
+    this.polledCount++;
+    for (const listener of this.#listeners) listener.polled(record);
+  }
+
+  latestOffset(client: string, topic: string, partition: number, offset: number, invokedMs: number): void {
+    for (const listener of this.#listeners) listener.latestOffset(client, topic, partition, offset, invokedMs);
+  }
+
+  /** The send that wrote this value; undefined when nobody sent it, byte for byte. */
+  senderOf(value: Uint8Array | null): Send | undefined {
+    if (value === null) return undefined;
+    const head = Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, 24)).toString('latin1');
+    const [producer, number] = head.split('/', 2);
+    const send = this.sends[Number(producer)]?.[Number(number)];
+    return send !== undefined && payloadOf(send).equals(value) ? send : undefined;
+  }
+
+  *all(): Iterable<Send> {
+    for (const sends of this.sends) yield* sends ?? [];
+  }
+}

@@ -1,0 +1,115 @@
+import { type Delay, SeededRandom } from '@naru/runtime/simulated';
+import { drawSchedule, type Fault } from './schedule.ts';
+
+export interface TopicParameters {
+  readonly name: string;
+  readonly partitions: number;
+  readonly replicas: number;
+  readonly minInSync: number;
+  /** False: Kafka's page-cache semantics; then no machine of this run loses power or unsynced bytes. */
+  readonly flushBeforeAck: boolean;
+}
+
+export interface ProducerParameters {
+  readonly meanIntervalMs: number;
+  /** Records sent at once. */
+  readonly burst: number;
+  readonly recordBytesMax: number;
+  readonly settings: Readonly<Record<string, string | number>>;
+}
+
+/** Everything that is drawn before a run: the seed alone decides it ("swarm": each run is another kind of cluster in another kind of weather). */
+export interface Parameters {
+  readonly seed: number;
+  readonly coordinators: number;
+  readonly brokers: number;
+  readonly topics: readonly TopicParameters[];
+  readonly producers: readonly ProducerParameters[];
+  readonly consumers: number;
+  readonly brokerSettings: Readonly<Record<string, string | number | boolean>>;
+  readonly coordinatorSettings: Readonly<Record<string, string | number | boolean>>;
+  readonly networkDelay: Delay;
+  readonly diskSyncDelay: Delay;
+  /** Milliseconds of virtual time in which faults happen. */
+  readonly faultsMs: number;
+  readonly faults: readonly Fault[];
+}
+
+export function drawParameters(seed: number): Parameters {
+  const random = new SeededRandom(`parameters ${seed}`);
+  const between = (min: number, max: number): number => min + random.nextInt(max - min + 1);
+  const brokers = random.chance(0.6) ? 3 : between(4, 6);
+  const coordinators = random.chance(0.75) ? 3 : 5;
+  const pageCacheOnly = random.chance(0.15);
+  const topics = Array.from({ length: between(1, 2) }, (_, index): TopicParameters => {
+    const replicas = random.chance(0.7) ? 3 : between(1, Math.min(5, brokers));
+    const minInSync = replicas < 3 ? between(1, replicas) : random.chance(0.8) ? 2 : between(1, replicas - 1);
+    const flushBeforeAck = !(pageCacheOnly && random.chance(0.8));
+    return { name: `topic-${index}`, partitions: between(1, 3), replicas, minInSync, flushBeforeAck };
+  });
+  const sessionTimeoutMs = between(1_000, 4_000);
+  const faultsMs = between(8_000, 20_000);
+  const clientTimeouts = {
+    'request.timeout.ms': between(500, 4_000),
+    'delivery.timeout.ms': between(5_000, 30_000),
+    'retry.backoff.ms': between(10, 100),
+    'retry.backoff.max.ms': between(100, 1_000),
+    'reconnect.backoff.max.ms': between(100, 1_000),
+    'socket.connection.setup.timeout.ms': between(200, 2_000),
+  };
+  const producers = Array.from(
+    { length: between(2, 4) },
+    (): ProducerParameters => ({
+      meanIntervalMs: between(5, 30),
+      burst: random.chance(0.7) ? 1 : between(2, 6),
+      recordBytesMax: random.chance(0.8) ? between(0, 300) : between(300, 6_000),
+      settings: {
+        ...clientTimeouts,
+        'linger.ms': random.chance(0.5) ? 0 : between(1, 20),
+        'batch.size': random.chance(0.8) ? 16_384 : between(0, 2_000),
+        'compression.type': random.chance(0.7) ? 'none' : pick(['gzip', 'snappy', 'lz4', 'zstd'], random),
+      },
+    }),
+  );
+  const meanDelayMs = random.chance(0.7) ? 0.2 + 2 * random.nextFloat() : 5 + random.nextInt(20);
+  const syncMs = random.chance(0.7) ? 0.3 + random.nextFloat() : 2 + random.nextInt(20);
+  return {
+    seed,
+    coordinators,
+    brokers,
+    topics,
+    producers,
+    consumers: between(1, 2),
+    brokerSettings: {
+      'session.timeout.ms': sessionTimeoutMs,
+      'replica.lag.time.max.ms': between(1_000, 4_000),
+      'replica.fetch.wait.max.ms': between(50, 500),
+      'replica.fetch.backoff.ms': between(50, 1_000),
+      'replica.fetch.max.bytes': random.chance(0.7) ? 1_048_576 : between(1_000, 20_000),
+      'log.memory.bytes': random.chance(0.7) ? 1_048_576 : between(0, 20_000),
+      'log.flush.offset.checkpoint.interval.ms': between(500, 10_000),
+      'log.index.interval.bytes': between(0, 4_096),
+      'leader.imbalance.check.interval.seconds': between(3, 15),
+      'controlled.shutdown.timeout.ms': between(500, 4_000),
+    },
+    coordinatorSettings: {
+      'session.timeout.min.ms': 500,
+      'session.disconnect.grace.ms': between(100, 1_000),
+      'snapshot.threshold.entries': random.chance(0.5) ? between(16, 100) : 20_000,
+      'watch.history.entries': random.chance(0.3) ? between(0, 20) : 65_536,
+    },
+    networkDelay: { minMs: meanDelayMs / 4, meanMs: meanDelayMs },
+    diskSyncDelay: { minMs: syncMs / 4, meanMs: syncMs },
+    faultsMs,
+    faults: drawSchedule(random.fork('faults'), {
+      durationMs: faultsMs,
+      sessionTimeoutMs,
+      mayLosePower: topics.every((topic) => topic.flushBeforeAck),
+      mayDamage: topics.some((topic) => topic.minInSync >= 2 && topic.replicas >= 3),
+    }),
+  };
+}
+
+export function pick<Item>(items: readonly Item[], random: { nextInt(maxExclusive: number): number }): Item {
+  return items[random.nextInt(items.length)] as Item;
+}

@@ -1,0 +1,287 @@
+import type { Consumer } from '@naru/client';
+import { ClientChecker } from '../checkers/client.ts';
+import { CoordinatorChecker } from '../checkers/coordinator.ts';
+import { MembershipChecker } from '../checkers/membership.ts';
+import { ReplicaChecker } from '../checkers/replica.ts';
+import { compareReplicas } from '../checkers/replicas-equal.ts';
+import { Truth } from '../checkers/truth.ts';
+import { Churn } from './churn.ts';
+import { FaultScript } from './faults.ts';
+import { History } from './history.ts';
+import type { Parameters } from './parameters.ts';
+import { Story } from './story.ts';
+import { Violation } from './violation.ts';
+import { Workload } from './workload.ts';
+import { idOf, World } from './world.ts';
+
+/** What came of a run. */
+export interface RunReport {
+  readonly seed: number;
+  readonly traceHash: string;
+  /** The first promise that was broken, or undefined. */
+  readonly violation: { readonly invariant: string; readonly message: string } | undefined;
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly acked: number;
+  readonly sent: number;
+  readonly polled: number;
+  readonly elections: number;
+  readonly isrChanges: number;
+  readonly truncations: number;
+  readonly coordinatorTerms: number;
+  readonly faults: Readonly<Record<string, number>>;
+  /** Healing to full ISR everywhere, virtual milliseconds. */
+  readonly recoveredMs: number;
+}
+
+/** How often the checks that read whole logs run, virtual milliseconds. */
+const checkpointMs = 4_000;
+/** After healing everything has to be as it should within this (C11, L7). */
+const recoveryMsMax = 60_000;
+
+/** One seed: a cluster, a workload and faults; then peace, and everything has to be there. */
+export async function runSeed(parameters: Parameters, story = new Story()): Promise<RunReport> {
+  const run = new Run(parameters, story);
+  const unhandled = (error: unknown): void => run.world.sim.at(0, () => raise(error));
+  process.on('unhandledRejection', unhandled);
+  try {
+    await run.play();
+    return run.report(undefined);
+  } catch (error) {
+    if (error instanceof Violation) return run.report({ invariant: error.invariant, message: error.message });
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const invariant = error instanceof Error && error.name === 'SimulationTimeout' ? 'liveness' : 'crash';
+    return run.report({ invariant, message: `${message}\n${run.situation()}` });
+  } finally {
+    process.off('unhandledRejection', unhandled);
+  }
+}
+
+function raise(error: unknown): never {
+  throw error;
+}
+
+class Run {
+  readonly world: World;
+  readonly #parameters: Parameters;
+  readonly #story: Story;
+  readonly #history = new History();
+  readonly #truth = new Truth();
+  readonly #replicas: ReplicaChecker;
+  readonly #membership: MembershipChecker;
+  readonly #clients: ClientChecker;
+  readonly #coordinators: CoordinatorChecker;
+  readonly #workload: Workload;
+  readonly #churn: Churn;
+  readonly #script: FaultScript;
+  #recoveredMs = -1;
+  #isOver = false;
+
+  constructor(parameters: Parameters, story: Story) {
+    this.#parameters = parameters;
+    this.#story = story;
+    this.world = new World(parameters, story);
+    this.#replicas = new ReplicaChecker(this.world, this.#truth);
+    this.#membership = new MembershipChecker(this.world, this.#truth);
+    this.#clients = new ClientChecker(this.world, this.#history, this.#truth);
+    this.#coordinators = new CoordinatorChecker(this.world);
+    this.#workload = new Workload(this.world, this.#history, story);
+    this.#churn = new Churn(this.world, this.#workload.client('admin'));
+    this.#script = new FaultScript(this.world, story, this.#churn);
+    this.world.observe({
+      brokerStarted: () => {},
+      brokerEnded: (id, broker) => {
+        // What it told others in its last event counts.
+        this.#replicas.afterEvent(broker);
+        this.#replicas.brokerEnded(id);
+        this.#coordinators.brokerEnded(id);
+      },
+      coordinatorStarted: () => {},
+      coordinatorEnded: (id) => this.#coordinators.ended(id),
+    });
+    this.world.sim.afterEvent((host) => this.#afterEvent(host));
+    if (story.isTold) this.#tellStates();
+  }
+
+  async play(): Promise<void> {
+    const { sim } = this.world;
+    const { faults, faultsMs, brokers } = this.#parameters;
+    this.world.startAll();
+    await sim.runUntil(() => this.world.brokers.size === brokers);
+    await sim.complete(this.#workload.createTopics());
+    this.#workload.start();
+    if (faults.some(({ kind }) => kind === 'recreate-topic' || kind === 'add-partition')) this.#churn.start();
+    this.#checkpointLater();
+    await sim.runFor(500);
+    this.#script.schedule(faults);
+    await sim.runFor(faultsMs);
+    await this.#recover();
+    await this.#readEverything();
+    this.#isOver = true;
+    await this.#compare();
+    await sim.complete(this.#workload.close());
+  }
+
+  /** Liveness mode: a random core heals, faults stop, and within a bound everything answers and every replica is in sync. */
+  async #recover(): Promise<void> {
+    const { sim, coordinatorIds, brokerIds } = this.world;
+    this.#story.tell('FAULT', 'all faults end');
+    const healedMs = sim.nowMs;
+    this.#script.heal();
+    const random = sim.random.fork('core');
+    const minority = Math.floor((coordinatorIds.length - 1) / 2);
+    const dead = new Set<string>();
+    if (random.chance(0.3))
+      while (dead.size < minority) dead.add(`c${coordinatorIds[random.nextInt(coordinatorIds.length)]}`);
+    for (const host of dead) this.world.kill(host);
+    for (const id of coordinatorIds) if (!dead.has(`c${id}`)) this.world.start(`c${id}`);
+    for (const id of brokerIds) this.world.start(`b${id}`);
+    await sim.runUntil(() => this.#isWhole(), recoveryMsMax);
+    this.#recoveredMs = sim.nowMs - healedMs;
+    const acked = this.#history.ackedCount;
+    await sim.runUntil(() => this.#history.ackedCount > acked + 20, recoveryMsMax);
+    this.#workload.stopSending();
+    this.#churn.stop();
+    await sim.runUntil(() => this.#workload.openSends === 0 && this.#isWhole(), recoveryMsMax);
+  }
+
+  /** Every partition has a leader that leads, and all its replicas in sync with their current incarnations (R9). */
+  #isWhole(): boolean {
+    const { control, brokers } = this.world;
+    if (brokers.size < this.#parameters.brokers) return false;
+    for (const { topic, partition } of this.#workload.partitions) {
+      const state = control.stateOf(topic, partition);
+      const replicas = control.replicasOf(topic, partition);
+      if (state === undefined || state.isr.length < replicas.length) return false;
+      if (!state.isr.every((m) => brokers.get(m.brokerId)?.self?.brokerEpoch === m.brokerEpoch)) return false;
+      const topicId = control.topicIdOf(topic) ?? '';
+      if (brokers.get(state.leader)?.replicas.partitionById(topicId, partition)?.isLeader !== true) return false;
+    }
+    return true;
+  }
+
+  /** C1, C11: a new consumer reads everything, and those of the whole run come to the end. */
+  async #readEverything(): Promise<void> {
+    const { sim } = this.world;
+    const client = this.#workload.client('admin');
+    const consumer = client.consumer({ 'auto.offset.reset': 'earliest' });
+    const { partitions } = this.#workload;
+    consumer.assign(partitions);
+    const ends = await sim.complete(consumer.endOffsets(partitions), recoveryMsMax);
+    const readers = ['final', ...Array.from({ length: this.#parameters.consumers }, (_, index) => `k${index + 1}`)];
+    const isAtEnd = (reader: string): boolean =>
+      ends.every((end) => this.#clients.positionOf(reader, end.topic, end.partition) >= Number(end.offset));
+    const read = async (): Promise<void> => {
+      while (!isAtEnd('final')) await this.#pollFinal(consumer);
+    };
+    await sim.complete(read(), recoveryMsMax);
+    await sim.runUntil(() => readers.every(isAtEnd), recoveryMsMax);
+    this.#clients.atEnd('final');
+    if (this.#churn.failure !== undefined) throw this.#churn.failure;
+    await sim.complete(consumer.close());
+  }
+
+  async #pollFinal(consumer: Consumer): Promise<void> {
+    for (const { topic, partition, offset, value, leaderEpoch } of await consumer.poll(500)) {
+      this.#history.polled({ consumer: 'final', topic, partition, offset: Number(offset), value, leaderEpoch });
+    }
+  }
+
+  /** L7: the same bytes everywhere, once followers have fetched the last records. */
+  async #compare(): Promise<void> {
+    const { sim } = this.world;
+    const isEven = (): boolean =>
+      [...this.#partitionsOnBrokers()].every(([log, end]) => log.logEndOffset === end && log.flushedOffset === end);
+    await sim.runUntil(isEven, recoveryMsMax);
+    compareReplicas(this.world, this.#truth, this.#script.atlas);
+    this.#membership.checkAll();
+    await sim.runUntil(() => this.#areCoordinatorsEven(), recoveryMsMax);
+    this.#coordinators.checkpoint();
+  }
+
+  *#partitionsOnBrokers(): Iterable<readonly [{ logEndOffset: number; flushedOffset: number }, number]> {
+    for (const { topic, partition } of this.#workload.partitions) {
+      const topicId = this.world.control.topicIdOf(topic) ?? '';
+      const logs = this.world.control
+        .replicasOf(topic, partition)
+        .flatMap((id) => this.world.brokers.get(id)?.replicas.partitionById(topicId, partition)?.log ?? []);
+      const end = Math.max(...logs.map((log) => log.logEndOffset));
+      for (const log of logs) yield [log, end];
+    }
+  }
+
+  #areCoordinatorsEven(): boolean {
+    return new Set([...this.world.coordinators.values()].map((each) => each.tree().zxid)).size <= 1;
+  }
+
+  #afterEvent(host: string | undefined): void {
+    if (host === undefined) {
+      for (const id of this.world.brokers.keys()) this.#brokerMoved(id);
+      for (const [id, coordinator] of this.world.coordinators) this.#coordinators.afterEvent(id, coordinator);
+    } else if (host.startsWith('b')) this.#brokerMoved(idOf(host));
+    else if (host.startsWith('c')) {
+      const coordinator = this.world.coordinators.get(idOf(host));
+      if (coordinator !== undefined) this.#coordinators.afterEvent(idOf(host), coordinator);
+    } else if (this.#workload.failure !== undefined) throw this.#workload.failure;
+  }
+
+  #brokerMoved(id: number): void {
+    const broker = this.world.brokers.get(id);
+    if (broker === undefined) return;
+    this.#coordinators.brokerSees(id);
+    this.#replicas.afterEvent(broker);
+  }
+
+  #checkpointLater(): void {
+    this.world.sim.at(checkpointMs, () => {
+      if (this.#isOver) return;
+      this.#membership.checkAll();
+      this.#coordinators.checkpoint();
+      compareReplicas(this.world, this.#truth, this.#script.atlas, { onlyCommitted: true });
+      this.#checkpointLater();
+    });
+  }
+
+  #tellStates(): void {
+    this.world.control.listen((topic, partition, state) => {
+      const members = (some: readonly { brokerId: number; brokerEpoch: number }[]): string =>
+        some.map((m) => `${m.brokerId}@${m.brokerEpoch}`).join(' ');
+      this.#story.tell(
+        'STATE',
+        `${topic}-${partition} v${state.version} zxid ${state.zxid}: leader ${state.leader} epoch ${state.leaderEpoch}, ISR [${members(state.isr)}], ELR [${members(state.elr)}]`,
+      );
+    });
+  }
+
+  /** What stands in the way: for a run that did not come to its end. */
+  situation(): string {
+    const lines = [`at ${this.world.sim.nowMs.toFixed(0)} ms; open sends ${this.#workload.openSends}`];
+    for (const { name } of this.world.sim.nodes) {
+      const node = this.world.node(name);
+      if (!node.alive || node.paused) lines.push(`${name} ${node.alive ? 'paused' : 'down'}`);
+    }
+    lines.push(`brokers ${[...this.world.brokers.keys()]}, coordinators ${[...this.world.coordinators.keys()]}`);
+    for (const [path, state] of this.world.control.states) lines.push(`${path} ${JSON.stringify(state)}`);
+    return [...lines, ...this.world.endings.slice(-10)].join('\n');
+  }
+
+  report(violation: RunReport['violation']): RunReport {
+    const { sim, control } = this.world;
+    return {
+      seed: this.#parameters.seed,
+      traceHash: sim.traceHash,
+      violation,
+      simulatedMs: sim.nowMs,
+      events: sim.eventCount,
+      acked: this.#history.ackedCount,
+      sent: [...this.#history.all()].length,
+      polled: this.#history.polledCount,
+      elections: control.counts.elections,
+      isrChanges: control.counts.isrChanges,
+      truncations: this.#replicas.counts.truncations,
+      coordinatorTerms: this.#coordinators.highestTerm,
+      faults: Object.fromEntries(this.#script.counts),
+      recoveredMs: this.#recoveredMs,
+    };
+  }
+}

@@ -1,0 +1,108 @@
+import type { SeededRandom } from '@naru/runtime/simulated';
+
+/** Kinds of `faults.md` 3a. What exactly is hit is decided when it happens, by the fault's own stream of randomness. */
+export const faultKinds = [
+  'clog',
+  'slow-link',
+  'reset-connections',
+  'lose-requests',
+  'lose-replies',
+  'cut-pair',
+  'cut-one-way',
+  'isolate',
+  'split',
+  'cut-from-coordinators',
+  'cut-from-brokers',
+  'cut-clients',
+  'crash-broker',
+  'crash-leader',
+  'crash-controller',
+  'crash-coordinator',
+  'crash-coordinator-leader',
+  'crash-in-disk-call',
+  'fast-bounce',
+  'crash-all-brokers',
+  'power-loss',
+  'power-loss-of-all',
+  'pause-broker',
+  'pause-leader',
+  'pause-coordinator',
+  'slow-disk',
+  'failing-sync',
+  'disk-full',
+  'bit-flip',
+  'truncate-file',
+  'clock-jump',
+  'controlled-shutdown',
+  'coordinator-shutdown',
+  'coordinator-transfer',
+  'recreate-topic',
+  'add-partition',
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+export interface Fault {
+  /** Place in the schedule that was drawn: names its randomness, also when others were dropped. */
+  readonly id: number;
+  readonly kind: FaultKind;
+  /** Since the workload began. */
+  readonly atMs: number;
+  /** How long it lasts, where it lasts. */
+  readonly durationMs: number;
+}
+
+/** What a run's promises can survive. */
+export interface Limits {
+  readonly durationMs: number;
+  readonly sessionTimeoutMs: number;
+  readonly mayLosePower: boolean;
+  readonly mayDamage: boolean;
+}
+
+const needPower: ReadonlySet<FaultKind> = new Set(['power-loss', 'power-loss-of-all', 'failing-sync']);
+const needAtlas: ReadonlySet<FaultKind> = new Set(['bit-flip', 'truncate-file']);
+/** Those that stop everything: seldom. */
+const rare: ReadonlySet<FaultKind> = new Set([
+  'power-loss-of-all',
+  'crash-all-brokers',
+  'recreate-topic',
+  'add-partition',
+]);
+
+/** Swarm testing: each run has some of the kinds, with weights of its own, in one of three rhythms. */
+export function drawSchedule(random: SeededRandom, limits: Limits): readonly Fault[] {
+  const weights = new Map<FaultKind, number>();
+  for (const kind of faultKinds) {
+    const draw = random.nextFloat();
+    if (needPower.has(kind) && !limits.mayLosePower) continue;
+    if (needAtlas.has(kind) && !limits.mayDamage) continue;
+    if (draw < 0.45) continue;
+    weights.set(kind, (rare.has(kind) ? 0.15 : 1) * draw);
+  }
+  const count = 20 + random.nextInt(25);
+  // Mostly shorter than what it takes to notice them, sometimes longer.
+  const meanMs = limits.sessionTimeoutMs * (0.1 + 0.5 * random.nextFloat());
+  const bunched = random.chance(0.3);
+  const faults = Array.from({ length: count }, (_, id): Fault => {
+    const at = bunched ? (Math.floor(random.nextFloat() * 4) + 0.15 * random.nextFloat()) / 4 : random.nextFloat();
+    return {
+      id,
+      kind: draw(weights, random),
+      atMs: Math.floor(at * limits.durationMs),
+      durationMs: Math.ceil(random.delayMs({ minMs: 5, meanMs })),
+    };
+  });
+  return faults.sort((a, b) => a.atMs - b.atMs || a.id - b.id);
+}
+
+function draw(weights: ReadonlyMap<FaultKind, number>, random: SeededRandom): FaultKind {
+  let total = 0;
+  for (const weight of weights.values()) total += weight;
+  let left = random.nextFloat() * total;
+  for (const [kind, weight] of weights) {
+    left -= weight;
+    if (left < 0) return kind;
+  }
+  return 'crash-broker';
+}

@@ -1,0 +1,41 @@
+import { type LogFields, type Logger, silentLogger } from '@naru/observability';
+
+/** A run told to people: what the nodes log and what happens to them, by node. Costs nothing when nobody listens, and is no part of the trace's hash. */
+export class Story {
+  clock: () => number = () => 0;
+  readonly #print: ((line: string) => void) | undefined;
+
+  constructor(print?: (line: string) => void) {
+    this.#print = print;
+  }
+
+  get isTold(): boolean {
+    return this.#print !== undefined;
+  }
+
+  tell(who: string, text: string): void {
+    this.#print?.(`${this.clock().toFixed(3).padStart(11)} ${who.padEnd(6)} ${text}`);
+  }
+
+  loggerOf(who: string): Logger {
+    if (this.#print === undefined) return silentLogger;
+    const write =
+      (level: string) =>
+      (fields: LogFields, message: string): void => {
+        this.tell(who, `${level} ${message} ${JSON.stringify(fields, replacer)}`);
+      };
+    const logger: Logger = {
+      debug: () => {},
+      info: write('·'),
+      warn: write('!'),
+      error: write('!!'),
+      child: () => logger,
+    };
+    return logger;
+  }
+}
+
+function replacer(_: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  return value instanceof Error ? value.message : value;
+}

@@ -1,0 +1,208 @@
+import { type Broker, createBroker, parseBrokerConfig } from '@naru/broker';
+import { type Coordinator, createCoordinator, parseCoordinatorConfig } from '@naru/coordinator';
+import { createSimulation, type SimulatedNode, type Simulation } from '@naru/runtime/simulated';
+import { Control } from '../checkers/control.ts';
+import { CrashPoints, type Death } from './crash-points.ts';
+import type { Parameters, TopicParameters } from './parameters.ts';
+import type { Story } from './story.ts';
+
+export const clientPort = 9092;
+const internalPort = 9093;
+export const coordinatorPort = 2181;
+const peerPort = 2888;
+
+/** A node that ended by itself (a failed disk, a start without coordinators) is started again after this, as a supervisor would. */
+const restartAfterMs = 300;
+
+/** Told when processes come and go. */
+export interface Lives {
+  brokerStarted(broker: Broker): void;
+  /** `broker`: as it was when it died, in the middle of an event perhaps. */
+  brokerEnded(id: number, broker: Broker): void;
+  coordinatorStarted(id: number, coordinator: Coordinator): void;
+  coordinatorEnded(id: number): void;
+}
+
+/** Coordinators `c1`…, brokers `b1`… through their composition roots, and the machines `p1`…, `k1`… of clients. */
+export class World {
+  readonly sim: Simulation;
+  readonly parameters: Parameters;
+  readonly coordinatorIds: readonly number[];
+  readonly brokerIds: readonly number[];
+  readonly clientHosts: readonly string[];
+  readonly crashPoints: CrashPoints;
+  /** What is true, as opposed to what any broker knows. */
+  readonly control = new Control();
+  readonly #story: Story;
+  readonly #lives: Lives[] = [];
+  readonly #brokers = new Map<number, Broker>();
+  readonly #coordinators = new Map<number, Coordinator>();
+  /** Why nodes ended by themselves: for people. */
+  readonly endings: string[] = [];
+  /** No supervisor: the script decides when the node starts again. */
+  readonly #heldDown = new Set<string>();
+
+  constructor(parameters: Parameters, story: Story) {
+    this.parameters = parameters;
+    this.#story = story;
+    this.sim = createSimulation({
+      seed: parameters.seed,
+      networkDelay: parameters.networkDelay,
+      diskTimes: { operation: { minMs: 0.02, meanMs: 0.05 }, sync: parameters.diskSyncDelay },
+    });
+    story.clock = () => this.sim.nowMs;
+    const idsTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+    this.coordinatorIds = idsTo(parameters.coordinators);
+    this.brokerIds = idsTo(parameters.brokers);
+    this.clientHosts = [
+      ...idsTo(parameters.producers.length).map((id) => `p${id}`),
+      ...idsTo(parameters.consumers).map((id) => `k${id}`),
+      'admin',
+    ];
+    for (const id of this.coordinatorIds) this.sim.addNode(`c${id}`);
+    for (const id of this.brokerIds) this.sim.addNode(`b${id}`);
+    for (const host of this.clientHosts) this.sim.addNode(host);
+    this.crashPoints = new CrashPoints((host, how) => this.kill(host, how));
+  }
+
+  observe(lives: Lives): void {
+    this.#lives.push(lives);
+  }
+
+  node(host: string): SimulatedNode {
+    const node = this.sim.nodes.find(({ name }) => name === host);
+    if (node === undefined) throw new Error(`there is no node ${host}`);
+    return node;
+  }
+
+  /** `minInSync` as the topic can have it. */
+  topicParameters(name: string): Pick<TopicParameters, 'minInSync' | 'flushBeforeAck'> {
+    const topic = this.parameters.topics.find((each) => each.name === name);
+    if (topic === undefined) return { minInSync: 1, flushBeforeAck: true };
+    return { ...topic, minInSync: Math.min(topic.minInSync, topic.replicas) };
+  }
+
+  /** Those that serve, by id. */
+  get brokers(): ReadonlyMap<number, Broker> {
+    return this.#brokers;
+  }
+
+  get coordinators(): ReadonlyMap<number, Coordinator> {
+    return this.#coordinators;
+  }
+
+  get serverHosts(): readonly string[] {
+    return [...this.coordinatorIds.map((id) => `c${id}`), ...this.brokerIds.map((id) => `b${id}`)];
+  }
+
+  get bootstrapServers(): readonly string[] {
+    return this.brokerIds.map((id) => `b${id}:${clientPort}`);
+  }
+
+  startAll(): void {
+    for (const host of this.serverHosts) this.#open(host);
+  }
+
+  /** kill -9, or the power goes. */
+  kill(host: string, how: Death = 'crash'): void {
+    const node = this.node(host);
+    if (node.paused) node.resume();
+    if (how === 'crash') node.crash();
+    else if (how === 'power-lost') node.losePower({ unsynced: 'lost' });
+    else node.losePower({ silent: how === 'power-silent' });
+    this.#ended(host);
+    this.#heldDown.add(host);
+  }
+
+  /** Nothing when it runs. */
+  start(host: string): void {
+    this.#heldDown.delete(host);
+    if (this.node(host).alive) return;
+    this.node(host).restart();
+    this.#open(host);
+  }
+
+  /** An orderly end, as after SIGTERM; then the process is gone. */
+  async stop(host: string): Promise<void> {
+    const node = this.node(host);
+    const { runtime } = node;
+    const id = idOf(host);
+    if (host.startsWith('b')) await this.#brokers.get(id)?.close({ controlled: true });
+    else await this.#coordinators.get(id)?.close();
+    if (node.runtime !== runtime || !node.alive) return;
+    this.kill(host);
+  }
+
+  #ended(host: string): void {
+    const id = idOf(host);
+    if (host.startsWith('c')) {
+      if (this.#coordinators.delete(id)) for (const lives of this.#lives) lives.coordinatorEnded(id);
+      return;
+    }
+    const broker = this.#brokers.get(id);
+    if (broker === undefined) return;
+    this.#brokers.delete(id);
+    for (const lives of this.#lives) lives.brokerEnded(id, broker);
+  }
+
+  #open(host: string): void {
+    const node = this.node(host);
+    const { runtime } = node;
+    const isCurrent = (): boolean => node.alive && node.runtime === runtime;
+    const failed = (error: unknown): void => {
+      if (!isCurrent()) return;
+      const text = error instanceof Error ? error.message : String(error);
+      this.endings.push(`${host}: ${text}`);
+      this.#story.tell(host, `ends by itself: ${text}`);
+      node.crash();
+      this.#ended(host);
+      this.sim.at(restartAfterMs, () => {
+        if (!this.#heldDown.has(host)) this.start(host);
+      });
+    };
+    const opened = host.startsWith('b') ? this.#openBroker(host, isCurrent) : this.#openCoordinator(host, isCurrent);
+    opened.then((part) => part?.onFailure(failed), failed);
+  }
+
+  async #openBroker(host: string, isCurrent: () => boolean): Promise<Broker | undefined> {
+    const id = idOf(host);
+    const config = parseBrokerConfig({
+      'broker.id': id,
+      'log.dirs': '/data',
+      'listen.host': host,
+      port: clientPort,
+      'internal.port': internalPort,
+      'coordinator.connect': this.coordinatorIds.map((n) => `c${n}:${coordinatorPort}`),
+      ...this.parameters.brokerSettings,
+    });
+    const runtime = this.crashPoints.guard(host, this.node(host).runtime);
+    const broker = await createBroker(runtime, config, { logger: this.#story.loggerOf(host) });
+    if (!isCurrent()) return undefined;
+    this.#brokers.set(id, broker);
+    for (const lives of this.#lives) lives.brokerStarted(broker);
+    return broker;
+  }
+
+  async #openCoordinator(host: string, isCurrent: () => boolean): Promise<Coordinator | undefined> {
+    const id = idOf(host);
+    const config = parseCoordinatorConfig({
+      'node.id': id,
+      'data.dir': '/coordinator',
+      'listen.host': host,
+      'client.port': coordinatorPort,
+      'peer.port': peerPort,
+      members: this.coordinatorIds.map((n) => `${n}@c${n}:${peerPort}:${coordinatorPort}`),
+      ...this.parameters.coordinatorSettings,
+    });
+    const runtime = this.crashPoints.guard(host, this.node(host).runtime);
+    const coordinator = await createCoordinator(runtime, config, { logger: this.#story.loggerOf(host) });
+    if (!isCurrent()) return undefined;
+    this.#coordinators.set(id, coordinator);
+    for (const lives of this.#lives) lives.coordinatorStarted(id, coordinator);
+    return coordinator;
+  }
+}
+
+export function idOf(host: string): number {
+  return Number(host.slice(1));
+}
