@@ -22,6 +22,11 @@ export class FrameSplitter {
     return this.#heldBytes;
   }
 
+  /** The first bytes of what is held; to say what it is when it is no frame. */
+  get head(): Uint8Array {
+    return Buffer.concat(this.#pieces.slice(0, lengthBytes)).subarray(0, lengthBytes);
+  }
+
   push(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#pieces.push(bytes);

@@ -1,6 +1,6 @@
-import type { Logger } from '@naru/observability';
 import type { RpcHost } from '@naru/rpc';
-import { type Address, type Connection, formatAddress, type Listener, type Network, type Timers } from '@naru/runtime';
+import type { Address, Connection, Listener, Network, Timers } from '@naru/runtime';
+import type { KafkaFront } from './kafka-front.ts';
 
 /** What HTTP/2 begins with (RFC 9113 §3.4), as far as it is looked at. */
 const http2Preface = [0x50, 0x52, 0x49, 0x20];
@@ -9,11 +9,16 @@ const sniffTimeoutMs = 10_000;
 /** Connections that have not said anything yet, or came before there was anything to serve. */
 const silentConnectionsMax = 1_000;
 
+/** Who takes a connection when it is known what it speaks. */
+interface Fronts {
+  readonly grpc: RpcHost;
+  readonly kafka: KafkaFront;
+}
+
 export interface ClientListenerOptions {
   readonly network: Network;
   readonly timers: Timers;
   readonly address: Address;
-  readonly logger: Logger;
 }
 
 /**
@@ -27,7 +32,7 @@ export class ClientListener {
   readonly #silent = new Set<Connection>();
   #early: Connection[] = [];
   #listener: Listener | undefined;
-  #grpc: RpcHost | undefined;
+  #fronts: Fronts | undefined;
 
   constructor(options: ClientListenerOptions) {
     this.#options = options;
@@ -40,25 +45,25 @@ export class ClientListener {
     return this.#listener.address;
   }
 
-  /** `grpc` takes the connections that speak it. */
-  serve(grpc: RpcHost): void {
-    this.#grpc = grpc;
-    for (const connection of this.#early.splice(0)) this.#sniff(connection, grpc);
+  /** Each front takes the connections that speak its protocol. */
+  serve(grpc: RpcHost, kafka: KafkaFront): void {
+    this.#fronts = { grpc, kafka };
+    for (const connection of this.#early.splice(0)) this.#sniff(connection, this.#fronts);
   }
 
   async close(): Promise<void> {
     await this.#listener?.close();
     for (const connection of [...this.#silent, ...this.#early.splice(0)]) connection.destroy();
-    await this.#grpc?.close();
+    await Promise.all([this.#fronts?.grpc.close(), this.#fronts?.kafka.close()]);
   }
 
   #accept(connection: Connection): void {
     if (this.#silent.size + this.#early.length >= silentConnectionsMax) connection.destroy();
-    else if (this.#grpc === undefined) this.#early.push(connection);
-    else this.#sniff(connection, this.#grpc);
+    else if (this.#fronts === undefined) this.#early.push(connection);
+    else this.#sniff(connection, this.#fronts);
   }
 
-  #sniff(connection: Connection, grpc: RpcHost): void {
+  #sniff(connection: Connection, fronts: Fronts): void {
     const head: Uint8Array[] = [];
     const deadline = this.#options.timers.after(sniffTimeoutMs, () => connection.destroy());
     const heard = (): void => {
@@ -72,17 +77,10 @@ export class ClientListener {
         const protocol = protocolOf(head);
         if (protocol === undefined) return;
         heard();
-        if (protocol === 'grpc') grpc.accept(connection, head);
-        else this.#refuse(connection);
+        fronts[protocol].accept(connection, head);
       },
       onClose: heard,
     });
-  }
-
-  #refuse(connection: Connection): void {
-    const peer = formatAddress(connection.remote);
-    this.#options.logger.warn({ peer }, "a client speaks Kafka's own protocol, which this version does not serve yet");
-    connection.destroy();
   }
 }
 

@@ -1,0 +1,185 @@
+import type { Setting } from '@naru/config';
+import { apis, errorCodes, kafkaError, type RequestOf, type ResponseOf } from '@naru/kafka-protocol';
+import type { broker } from '@naru/rpc';
+import { alterConfigs } from '../alter-configs.ts';
+import { describeConfigs } from '../describe-configs.ts';
+import { answeredApi, type KafkaApi } from './kafka-api.ts';
+import type { KafkaDependencies } from './kafka-dependencies.ts';
+import { unexpected } from './unexpected.ts';
+import { orNull } from './wire-values.ts';
+
+/** Kafka's ConfigResource.Type. */
+const resourceTypes = { topic: 2, broker: 4 } as const;
+/** Kafka's ConfigEntry.ConfigType. */
+const configTypes: { readonly [Type in Setting['type']]: number } = {
+  boolean: 1,
+  string: 2,
+  int: 3,
+  long: 5,
+  double: 6,
+  list: 7,
+};
+const unknownType = 0;
+const dynamicTopicSource = 1;
+const staticBrokerSource = 4;
+const defaultSource = 5;
+const costBytes = 65_536;
+
+type Description = ResponseOf<typeof apis.describeConfigs>['results'][number];
+type Alterations = RequestOf<typeof apis.incrementalAlterConfigs>['resources'];
+
+interface Resource {
+  readonly resourceType: number;
+  readonly resourceName: string;
+}
+
+function resourceOf({ resourceType, resourceName }: Resource): broker.ConfigResource {
+  const type = Object.entries(resourceTypes).find(([, code]) => code === resourceType)?.[0];
+  return { type: type ?? String(resourceType), name: resourceName };
+}
+
+/** DescribeConfigs 0–4. */
+export function describeConfigsApi(deps: KafkaDependencies): KafkaApi {
+  const options = {
+    versions: [0, 4],
+    costBytes,
+    authorization: 'DescribeConfigs on Topic or Cluster',
+    onError: unexpected(deps.logger),
+  } as const;
+  return answeredApi(apis.describeConfigs, options, (request) => ({
+    results: request.resources.map((asked) => {
+      // What all brokers share: nothing, for a broker reads its own file.
+      const isClusterDefault = asked.resourceType === resourceTypes.broker && asked.resourceName === '';
+      const [found] = describeConfigs(deps.describe, { resources: [resourceOf(asked)] }).results;
+      const { errorCode, errorMessage, entries } = found as broker.ConfigDescription;
+      const wanted = isClusterDefault ? [] : entries.filter(({ name }) => isWanted(asked.configurationKeys, name));
+      return {
+        errorCode,
+        errorMessage: orNull(errorMessage),
+        resourceType: asked.resourceType,
+        resourceName: asked.resourceName,
+        configs: wanted.map((entry) => describedEntry(deps, asked.resourceType, entry, request)),
+      };
+    }),
+  }));
+}
+
+function isWanted(keys: readonly string[] | null, name: string): boolean {
+  return keys === null || keys.includes(name);
+}
+
+function describedEntry(
+  deps: KafkaDependencies,
+  resourceType: number,
+  entry: broker.ConfigEntry,
+  include: { readonly includeSynonyms: boolean; readonly includeDocumentation: boolean },
+): Description['configs'][number] {
+  const settings = resourceType === resourceTypes.topic ? deps.describe.topicSettings : deps.describe.brokerSettings;
+  const setting = settings[entry.name];
+  return {
+    name: entry.name,
+    value: orNull(entry.value),
+    readOnly: entry.readOnly,
+    isDefault: entry.source === defaultSource,
+    configSource: entry.source,
+    isSensitive: entry.sensitive,
+    synonyms: include.includeSynonyms ? synonymsOf(deps, entry) : [],
+    configType: setting === undefined ? unknownType : configTypes[setting.type],
+    documentation: include.includeDocumentation ? entry.documentation : null,
+  };
+}
+
+/** Where else the value could come from, the one in force first. */
+function synonymsOf(
+  deps: KafkaDependencies,
+  { name, value, source }: broker.ConfigEntry,
+): Description['configs'][number]['synonyms'] {
+  const own = { name, value: orNull(value), source };
+  const underlying = deps.describe.topicDefaults[name];
+  if (source !== dynamicTopicSource || underlying === undefined) return [own];
+  const standard = deps.describe.topicSettings[name]?.default;
+  const from = String(underlying) === String(standard) ? defaultSource : staticBrokerSource;
+  return [own, { name, value: String(underlying), source: from }];
+}
+
+const operations = { set: 0, delete: 1, append: 2, subtract: 3 } as const;
+
+/** IncrementalAlterConfigs 0–1. No configuration that can be altered is a list, so nothing can be appended or subtracted. */
+export function incrementalAlterConfigsApi(deps: KafkaDependencies): KafkaApi {
+  const options = {
+    versions: [0, 1],
+    costBytes,
+    authorization: 'AlterConfigs on Topic or Cluster',
+    onError: unexpected(deps.logger),
+  } as const;
+  return answeredApi(apis.incrementalAlterConfigs, options, ({ resources, validateOnly }) =>
+    alter(deps, resources, validateOnly, (resource) => incremental(resource as Alterations[number])),
+  );
+}
+
+/** AlterConfigs 0–2: what is not named goes back to its default. */
+export function alterConfigsApi(deps: KafkaDependencies): KafkaApi {
+  const options = {
+    versions: [0, 2],
+    costBytes,
+    authorization: 'AlterConfigs on Topic or Cluster',
+    onError: unexpected(deps.logger),
+  } as const;
+  return answeredApi(apis.alterConfigs, options, ({ resources, validateOnly }) =>
+    alter(deps, resources, validateOnly, (resource) => replacement(deps, resource)),
+  );
+}
+
+interface Change {
+  readonly set: Record<string, string>;
+  readonly remove: string[];
+}
+
+/** A change, or what is wrong with it. */
+type Planned = Change | string;
+
+function incremental({ configs }: Alterations[number]): Planned {
+  const change: Change = { set: {}, remove: [] };
+  const names = new Set<string>();
+  for (const { name, configOperation, value } of configs) {
+    if (names.has(name)) return `'${name}' stands more than once in the request.`;
+    names.add(name);
+    if (configOperation === operations.delete) change.remove.push(name);
+    else if (configOperation !== operations.set) return `'${name}' is not a list: it can only be set or deleted.`;
+    else if (value === null) return `The value of '${name}' is null.`;
+    else change.set[name] = value;
+  }
+  return change;
+}
+
+function replacement(deps: KafkaDependencies, { resourceType, resourceName, configs }: ReplacedResource): Planned {
+  const set = Object.fromEntries(configs.flatMap(({ name, value }) => (value === null ? [] : [[name, value]])));
+  const overrides = deps.admin.publisher.image.topics.get(resourceName)?.config.keys() ?? [];
+  const remove = resourceType === resourceTypes.topic ? [...overrides].filter((name) => !Object.hasOwn(set, name)) : [];
+  return { set, remove };
+}
+
+type ReplacedResource = RequestOf<typeof apis.alterConfigs>['resources'][number];
+
+async function alter<R extends Resource>(
+  deps: KafkaDependencies,
+  resources: readonly R[],
+  validateOnly: boolean,
+  plan: (resource: R) => Planned,
+): Promise<ResponseOf<typeof apis.alterConfigs>> {
+  const planned = resources.map((resource) => ({ resource, change: plan(resource) }));
+  const changes = planned.flatMap(({ resource, change }) =>
+    typeof change === 'string' ? [] : [{ resource: resourceOf(resource), ...change }],
+  );
+  const { results } = await alterConfigs(deps.admin, { resources: changes, validateOnly });
+  let next = 0;
+  return {
+    responses: planned.map(({ resource: { resourceType, resourceName }, change }) => {
+      if (typeof change === 'string') {
+        return { errorCode: errorCodes.INVALID_REQUEST, errorMessage: change, resourceType, resourceName };
+      }
+      const { errorCode, errorMessage } = results[next++] ?? { errorCode: -1, errorMessage: kafkaError(-1).message };
+      return { errorCode, errorMessage: orNull(errorMessage), resourceType, resourceName };
+    }),
+  };
+}

@@ -1,0 +1,82 @@
+import type { Api, Decoded, Encodable, Fields, VersionRange } from '@naru/kafka-protocol';
+
+/** What becomes of a request. */
+export type KafkaAnswer<Response> =
+  | { readonly kind: 'response'; readonly response: Response }
+  /** Nothing is sent: acks=0. */
+  | { readonly kind: 'none' }
+  /** The connection ends: how Kafka tells a producer with acks=0 that something failed. */
+  | { readonly kind: 'close'; readonly reason: string };
+
+export interface KafkaCall<Request, Response> {
+  readonly request: Request;
+  readonly version: number;
+  /** Called once, possibly before `serve` returns. */
+  readonly answer: (answer: KafkaAnswer<Response>) => void;
+}
+
+/** An API that this broker serves on Kafka's protocol: the only place that says which versions, at what cost, and what a caller must be allowed. */
+export interface KafkaApi<Request = never, Response = never> {
+  readonly api: Api;
+  /** Advertised and served. */
+  readonly versions: VersionRange;
+  /** Bytes that a request holds until it is answered, besides itself; counted against `queued.max.request.bytes`. */
+  readonly costBytes: number;
+  /**
+   * Begun while earlier requests of the connection still wait for their answers. Everything else runs alone, as every request does in Kafka: what comes after
+   * a change sees the change.
+   */
+  readonly overlaps: boolean;
+  /** What an authorizer will ask for: operation and resource in Kafka's words. */
+  readonly authorization: string;
+  /** May return a function that gives the request up, after which `answer` is not called. */
+  readonly serve: (call: KafkaCall<Request, Response>) => (() => void) | undefined;
+}
+
+const smallCostBytes = 4_096;
+
+export interface KafkaApiOptions {
+  readonly versions: readonly [min: number, max: number];
+  readonly authorization: string;
+  readonly costBytes?: number;
+  readonly overlaps?: boolean;
+}
+
+/** An API whose handler answers by callback. */
+export function kafkaApi<Request extends Fields, Response extends Fields>(
+  api: Api<Request, Response>,
+  options: KafkaApiOptions,
+  serve: (call: KafkaCall<Decoded<Request>, Encodable<Response>>) => (() => void) | undefined,
+): KafkaApi {
+  const [min, max] = options.versions;
+  return {
+    api: api as unknown as Api,
+    versions: { min, max },
+    costBytes: options.costBytes ?? smallCostBytes,
+    overlaps: options.overlaps ?? false,
+    authorization: options.authorization,
+    serve: serve as unknown as KafkaApi['serve'],
+  };
+}
+
+/** An API whose handler returns its response. */
+export function answeredApi<Request extends Fields, Response extends Fields>(
+  api: Api<Request, Response>,
+  options: KafkaApiOptions & { readonly onError: (error: unknown, name: string) => void },
+  handle: (request: Decoded<Request>, version: number) => Encodable<Response> | Promise<Encodable<Response>>,
+): KafkaApi {
+  return kafkaApi(api, options, ({ request, version, answer }) => {
+    const failed = (error: unknown): void => {
+      options.onError(error, api.name);
+      answer({ kind: 'close', reason: `${api.name} failed unexpectedly` });
+    };
+    try {
+      const result = handle(request, version);
+      if (result instanceof Promise) result.then((response) => answer({ kind: 'response', response }), failed);
+      else answer({ kind: 'response', response: result });
+    } catch (error) {
+      failed(error);
+    }
+    return undefined;
+  });
+}
