@@ -21,7 +21,9 @@ async function damaged(seed: number, whose: 'leader' | 'follower'): Promise<Dama
   const leader = cluster.leaderOf(topic, 0) as number;
   const victim = whose === 'leader' ? leader : (cluster.brokerIds.find((id) => id !== leader) as number);
   const { disk } = cluster.node(`b${victim}`);
-  const file = [...disk.files()].map(([path]) => path).find((path) => path.endsWith(`${topic}-0/00000000000000000000.log`));
+  const file = [...disk.files()]
+    .map(([path]) => path)
+    .find((path) => path.endsWith(`${topic}-0/00000000000000000000.log`));
   disk.flipBit(file as string, 8 * 200);
   return { cluster, producer, victim };
 }
@@ -42,13 +44,18 @@ async function expectWhole({ cluster, producer, victim }: Damaged): Promise<void
     expect(registered?.damaged, 'nobody is said to be damaged any more').toEqual([]);
   }
   const names = await cluster.sim.complete(cluster.node(`b${victim}`).runtime.disk.list('/data'));
-  expect(names.filter((name) => name.includes('stray')), 'what was damaged is kept for people').toHaveLength(1);
+  expect(
+    names.filter((name) => name.includes('stray')),
+    'what was damaged is kept for people',
+  ).toHaveLength(1);
 }
 
 describe('a replica that is damaged at rest (rows 21, 57, 58)', () => {
   test('a leader that meets it serves nothing of it, gives up leadership, and is repaired from the others', async () => {
     const run = await damaged(21, 'leader');
-    const failed = await run.cluster.sim.complete(readAll(run.cluster, topic, 0).catch((error: Error) => error.message));
+    const failed = await run.cluster.sim.complete(
+      readAll(run.cluster, topic, 0).catch((error: Error) => error.message),
+    );
     expect(failed).toMatch(/fetch at \d+: 56/);
     await run.cluster.sim.runUntil(() => run.cluster.leaderOf(topic, 0) !== run.victim);
     await expectWhole(run);
