@@ -60,6 +60,9 @@ export class NodeProcess {
       [mainFile(this.#start.node), '--config', this.#start.properties, '--supervised'],
       {
         stdio: ['pipe', 'pipe', 'pipe'],
+        // A process group of its own: Ctrl-C in the terminal is for the starter, which then stops the nodes in order.
+        detached: true,
+        env: { NODE_COMPILE_CACHE: compileCache, ...process.env },
       },
     );
     this.#child = child;
