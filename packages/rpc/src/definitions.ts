@@ -1,5 +1,6 @@
 import { codecOf, type GeneratedMessage } from './codec/codec.ts';
 import { BrokerDefinition } from './generated/naru/broker/v1/broker.ts';
+import { GroupsDefinition } from './generated/naru/broker/v1/groups.ts';
 import { ControllerDefinition, ReplicationDefinition } from './generated/naru/broker/v1/replication.ts';
 import { CoordinatorDefinition } from './generated/naru/coordinator/v1/coordinator.ts';
 import { QuorumDefinition } from './generated/naru/coordinator/v1/quorum.ts';
@@ -48,6 +49,8 @@ export function methodsOf<Definition extends ServiceDefinition>(definition: Defi
 
 /** What clients ask of a broker. */
 export const brokerMethods = methodsOf(BrokerDefinition);
+/** What the members of consumer groups, and tools, ask of a broker. */
+export const groupMethods = methodsOf(GroupsDefinition);
 /** What a follower asks of a leader. */
 export const replicationMethods = methodsOf(ReplicationDefinition);
 /** What brokers ask of the controller. */
