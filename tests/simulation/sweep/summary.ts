@@ -1,0 +1,73 @@
+import type { RunReport } from '../swarm/run.ts';
+
+/** Below these a run has proved nothing. */
+const least = { acked: 100, elections: 2, faults: 10 } as const;
+/** How many runs of a sweep may have proved nothing. */
+const vacuousShareMax = 0.05;
+/** A sweep of so many runs has to have met these at all. */
+const sweepMin = 20;
+
+export function isVacuous(report: RunReport): boolean {
+  return report.acked < least.acked || report.elections < least.elections || faultsOf(report) < least.faults;
+}
+
+export function faultsOf(report: RunReport): number {
+  return Object.values(report.faults).reduce((sum, count) => sum + count, 0);
+}
+
+/** Adds up what a sweep has seen. */
+export class Summary {
+  readonly failures: RunReport[] = [];
+  readonly #reports: RunReport[] = [];
+
+  add(report: RunReport): void {
+    this.#reports.push(report);
+    if (report.violation !== undefined) this.failures.push(report);
+  }
+
+  get seeds(): number {
+    return this.#reports.length;
+  }
+
+  /** Why the sweep as a whole proves too little; undefined when it does not. */
+  get vacuity(): string | undefined {
+    const vacuous = this.#reports.filter((report) => report.violation === undefined && isVacuous(report));
+    if (this.seeds >= sweepMin && vacuous.length > vacuousShareMax * this.seeds) {
+      return `${vacuous.length} of ${this.seeds} runs proved nothing: ${vacuous.map(({ seed }) => seed).join(' ')}`;
+    }
+    if (this.seeds < sweepMin) return undefined;
+    for (const what of ['truncations', 'isrChanges', 'elections'] as const) {
+      if (this.#sum((report) => report[what]) === 0) return `no ${what} in ${this.seeds} runs`;
+    }
+    return undefined;
+  }
+
+  lines(elapsedMs: number): string[] {
+    const seconds = elapsedMs / 1_000;
+    const faults = new Map<string, number>();
+    for (const report of this.#reports) {
+      for (const [kind, count] of Object.entries(report.faults)) faults.set(kind, (faults.get(kind) ?? 0) + count);
+    }
+    const byCount = [...faults].sort(([, a], [, b]) => b - a).map(([kind, count]) => `${kind} ${count}`);
+    return [
+      `seeds           ${this.seeds}, ${this.failures.length} with a violation`,
+      `time            ${seconds.toFixed(1)} s, ${(this.seeds / seconds).toFixed(2)} seeds/s`,
+      `simulated       ${(this.#sum((r) => r.simulatedMs) / 3_600_000).toFixed(2)} hours`,
+      `events          ${this.#sum((r) => r.events)}, median ${this.#median((r) => r.events)} a seed`,
+      `acknowledged    ${this.#sum((r) => r.acked)} records, median ${this.#median((r) => r.acked)} a seed; polled ${this.#sum((r) => r.polled)}`,
+      `elections       ${this.#sum((r) => r.elections)} of partitions, ${this.#sum((r) => r.coordinatorTerms)} terms of coordinators`,
+      `ISR changes     ${this.#sum((r) => r.isrChanges)}, truncations ${this.#sum((r) => r.truncations)}`,
+      `full ISR after  median ${this.#median((r) => r.recoveredMs)} ms, at most ${Math.max(...this.#reports.map((r) => Math.round(r.recoveredMs)))} ms from the end of the faults`,
+      `faults          median ${this.#median(faultsOf)} a seed: ${byCount.join(', ')}`,
+    ];
+  }
+
+  #sum(of: (report: RunReport) => number): number {
+    return this.#reports.reduce((sum, report) => sum + of(report), 0);
+  }
+
+  #median(of: (report: RunReport) => number): number {
+    const sorted = this.#reports.map(of).sort((a, b) => a - b);
+    return Math.round(sorted[sorted.length >> 1] ?? 0);
+  }
+}
