@@ -2,6 +2,7 @@ import { apiVersionsApi } from './api-versions.ts';
 import { describeClusterApi } from './cluster.ts';
 import { alterConfigsApi, describeConfigsApi, incrementalAlterConfigsApi } from './configs.ts';
 import { fetchApi } from './fetch.ts';
+import { initProducerIdApi } from './init-producer-id.ts';
 import type { KafkaApi } from './kafka-api.ts';
 import type { KafkaDependencies } from './kafka-dependencies.ts';
 import { listOffsetsApi } from './list-offsets.ts';
@@ -23,6 +24,7 @@ export function kafkaRegistry(deps: KafkaDependencies): KafkaRegistry {
     apiVersionsApi(deps, () => registry.values()),
     createTopicsApi(deps),
     deleteTopicsApi(deps),
+    initProducerIdApi(deps),
     offsetForLeaderEpochApi(deps),
     describeConfigsApi(deps),
     alterConfigsApi(deps),

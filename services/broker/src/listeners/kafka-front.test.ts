@@ -1,0 +1,342 @@
+import { apis, type RequestOf, type ResponseOf } from '@naru/kafka-protocol';
+import type { Logger } from '@naru/observability';
+import { createSimulation, type Simulation } from '@naru/runtime/simulated';
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { apiVersionsApi } from '../requests/kafka/api-versions.ts';
+import { answeredApi, type KafkaApi, type KafkaCall, kafkaApi } from '../requests/kafka/kafka-api.ts';
+import type { KafkaDependencies } from '../requests/kafka/kafka-dependencies.ts';
+import { KafkaFront, type KafkaLimits } from './kafka-front.ts';
+import { RequestBudget } from './request-budget.ts';
+import { KafkaPeer } from './testing/kafka-peer.ts';
+
+const address = { host: 'b1', port: 9092 };
+
+type ProduceCall = KafkaCall<RequestOf<typeof apis.produce>, ResponseOf<typeof apis.produce>>;
+
+/** A front over handlers that answer when the test says so. */
+class World {
+  readonly sim: Simulation = createSimulation({ seed: 1 });
+  readonly log: Record<string, unknown>[] = [];
+  readonly produces: ProduceCall[] = [];
+  readonly metadatas: (() => void)[] = [];
+  readonly givenUp: number[] = [];
+  readonly front: KafkaFront;
+  readonly budget: RequestBudget;
+  readonly #client = this.sim.addNode('client').runtime;
+  readonly #server = this.sim.addNode('b1').runtime;
+
+  constructor(limits: Partial<KafkaLimits> = {}, budgetBytes = 1_000_000) {
+    const warn = (fields: Readonly<Record<string, unknown>>): void => void this.log.push({ ...fields });
+    const logger = { debug: () => {}, info: () => {}, warn, error: warn, child: () => logger } as Logger;
+    const registry = new Map<number, KafkaApi>();
+    for (const one of this.#apis(logger, registry)) registry.set(one.api.key, one);
+    this.budget = new RequestBudget(budgetBytes);
+    const { clock, timers } = this.#server;
+    const standard = {
+      connectionsMax: 100,
+      connectionsPerHostMax: 50,
+      idleMsMax: 60_000,
+      frameBytesMax: 100_000,
+      heldBytesMax: 1_000_000,
+    };
+    this.front = new KafkaFront({
+      registry,
+      budget: this.budget,
+      limits: { ...standard, ...limits },
+      clock,
+      timers,
+      logger,
+    });
+  }
+
+  #apis(logger: Logger, registry: Map<number, KafkaApi>): readonly KafkaApi[] {
+    const options = { authorization: '', onError: () => {} };
+    return [
+      kafkaApi(apis.produce, { versions: [3, 9], authorization: '', overlaps: true }, (call) => {
+        const index = this.produces.push(call) - 1;
+        return () => void this.givenUp.push(index);
+      }),
+      answeredApi(apis.metadata, { ...options, versions: [0, 9] }, async () => {
+        await new Promise<void>((resolve) => this.metadatas.push(resolve));
+        return { brokers: [], topics: [] };
+      }),
+      apiVersionsApi({ logger } as KafkaDependencies, () => registry.values()),
+    ];
+  }
+
+  async listen(): Promise<void> {
+    await this.sim.complete(this.#server.network.listen(address, (connection) => this.front.accept(connection, [])));
+  }
+
+  connect(): Promise<KafkaPeer> {
+    return this.sim.complete(KafkaPeer.connect(this.#client.network, address));
+  }
+
+  settle(): Promise<void> {
+    return this.sim.runFor(50);
+  }
+
+  get closings(): readonly unknown[] {
+    return this.log.map(({ reason }) => reason);
+  }
+}
+
+const produced = { kind: 'response', response: { topics: [] } } as const;
+const produceRequest = (acks = -1) => ({ acks, timeoutMs: 1_000, topics: [] });
+
+let world: World;
+let peer: KafkaPeer;
+
+async function start(limits: Partial<KafkaLimits> = {}, budgetBytes?: number): Promise<void> {
+  world = new World(limits, budgetBytes);
+  await world.listen();
+  peer = await world.connect();
+}
+
+afterEach(async () => {
+  await world.sim.complete(world.front.close());
+  expect(world.budget.bytes).toBe(0);
+});
+
+describe('order of requests and responses on one connection', () => {
+  beforeEach(() => start());
+
+  test('responses leave in the order of the requests, whichever is answered first', async () => {
+    for (let i = 0; i < 3; i++) peer.send(apis.produce, 8, produceRequest());
+    await world.settle();
+    expect(world.produces).toHaveLength(3);
+    world.produces[2]?.answer(produced);
+    world.produces[1]?.answer(produced);
+    await world.settle();
+    expect(peer.answered).toEqual([]);
+    world.produces[0]?.answer(produced);
+    await world.settle();
+    expect(peer.answered).toEqual([1, 2, 3]);
+  });
+
+  test('acks=0 has no response and does not hold up the next one', async () => {
+    peer.send(apis.produce, 8, produceRequest(0));
+    peer.send(apis.produce, 8, produceRequest());
+    await world.settle();
+    world.produces[0]?.answer({ kind: 'none' });
+    world.produces[1]?.answer(produced);
+    await world.settle();
+    expect(peer.answered).toEqual([2]);
+    expect(peer.isClosed).toBe(false);
+  });
+
+  test('acks=0 and an error: the connection is closed, as Kafka does', async () => {
+    peer.send(apis.produce, 8, produceRequest(0));
+    await world.settle();
+    world.produces[0]?.answer({ kind: 'close', reason: 'acks=0 and NOT_LEADER_OR_FOLLOWER' });
+    await world.settle();
+    expect(peer.isClosed).toBe(true);
+    expect(world.closings).toEqual(['acks=0 and NOT_LEADER_OR_FOLLOWER']);
+  });
+
+  test('what is no data path runs alone: it sees what was asked before, and is seen by what comes after', async () => {
+    peer.send(apis.produce, 8, produceRequest());
+    peer.send(apis.metadata, 1, { topics: null });
+    peer.send(apis.produce, 8, produceRequest());
+    await world.settle();
+    expect([world.produces.length, world.metadatas.length]).toEqual([1, 0]);
+    world.produces[0]?.answer(produced);
+    await world.settle();
+    expect([world.produces.length, world.metadatas.length]).toEqual([1, 1]);
+    world.metadatas[0]?.();
+    await world.settle();
+    expect(world.produces).toHaveLength(2);
+    world.produces[1]?.answer(produced);
+    await world.settle();
+    expect(peer.answered).toEqual([1, 2, 3]);
+  });
+
+  test('a request in single bytes is a request', async () => {
+    const frame = Buffer.from('0000000a00120000000000070000', 'hex');
+    for (const byte of frame) {
+      peer.sendRaw(Uint8Array.of(byte));
+      await world.sim.runFor(1);
+    }
+    await world.settle();
+    expect(peer.answered).toEqual([7]);
+  });
+
+  test('a client that goes away: its waiting requests are given up', async () => {
+    peer.send(apis.produce, 8, produceRequest());
+    await world.settle();
+    peer.connection.destroy();
+    await world.settle();
+    expect(world.givenUp).toEqual([0]);
+    expect(world.front.connectionsCount).toBe(0);
+    expect(world.log).toEqual([]);
+  });
+
+  test('a front that closes answers what was asked', async () => {
+    peer.send(apis.produce, 8, produceRequest());
+    await world.settle();
+    const closing = world.front.close();
+    world.produces[0]?.answer(produced);
+    await world.sim.complete(closing);
+    await world.settle();
+    expect(peer.answered).toEqual([1]);
+    expect(peer.isClosed).toBe(true);
+  });
+});
+
+describe('ApiVersions', () => {
+  beforeEach(() => start());
+
+  test('KIP-511: an unknown version is answered with error 35 in the body of version 0, and the connection stays', async () => {
+    peer.sendRaw(Buffer.from('0000000d' + '00120063' + '00000009' + 'ffff' + 'deadbe', 'hex'));
+    await world.settle();
+    const answer = peer.response(apis.apiVersions, 0, 9);
+    expect(answer?.errorCode).toBe(35);
+    expect(answer?.apiKeys).toContainEqual({ apiKey: 18, minVersion: 0, maxVersion: 4 });
+    const next = peer.send(apis.apiVersions, 0, {});
+    await world.settle();
+    expect(peer.answered).toContain(next);
+  });
+
+  test('lists what is registered; a nameless client of version 3 is told so', async () => {
+    const named = peer.send(apis.apiVersions, 3, { clientSoftwareName: 'kcat', clientSoftwareVersion: '1.7.1' });
+    const nameless = peer.send(apis.apiVersions, 3, { clientSoftwareName: 'k t', clientSoftwareVersion: '1' });
+    await world.settle();
+    expect(peer.response(apis.apiVersions, 3, named)?.apiKeys.map(({ apiKey }) => apiKey)).toEqual([0, 3, 18]);
+    expect(peer.response(apis.apiVersions, 3, nameless)?.errorCode).toBe(42);
+  });
+});
+
+describe('what is not the protocol closes the connection, with one line that says why', () => {
+  beforeEach(() => start());
+
+  test.each([
+    ['an HTTP request', 'GET / HTTP/1.1\r\nHost: b1\r\n\r\n', /an HTTP request/],
+    ['TLS on a plain port', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', /a TLS handshake/],
+    ['an oversized frame', '\x00\x01\x86\xa1', /a frame of 100001 bytes; at most 100000/],
+    ['a negative length', '\xff\xff\xff\xff', /a frame of -1 bytes/],
+    ['an empty frame', '\x00\x00\x00\x00', /announced/],
+    ['an unknown API', '\x00\x00\x00\x0a\x00\x63\x00\x00\x00\x00\x00\x01\xff\xff', /API key 99 is not served/],
+    ['an unknown version', '\x00\x00\x00\x0a\x00\x00\x00\x63\x00\x00\x00\x01\xff\xff', /Produce version 99/],
+    ['a huge count', '\x00\x00\x00\x0e\x00\x03\x00\x01\x00\x00\x00\x01\xff\xff\x7f\xff\xff\xff', /elements in 0 bytes/],
+    ['bytes behind the request', '\x00\x00\x00\x0b\x00\x12\x00\x00\x00\x00\x00\x01\xff\xff\x00', /1 bytes behind/],
+  ])('%s', async (_, bytes, reason) => {
+    peer.sendRaw(bytes);
+    await world.settle();
+    expect(peer.isClosed).toBe(true);
+    expect(world.log).toHaveLength(1);
+    expect(world.closings[0]).toMatch(reason);
+    expect(world.log[0]?.peer).toMatch(/^client:\d+$/);
+    const other = await world.connect();
+    const id = other.send(apis.apiVersions, 0, {});
+    await world.settle();
+    expect(other.answered).toEqual([id]);
+  });
+
+  test('whatever comes, the front goes on', async () => {
+    const inputs = fc.array(fc.uint8Array({ minLength: 1, maxLength: 60 }), { minLength: 1, maxLength: 4 });
+    await fc.assert(
+      fc.asyncProperty(inputs, async (pieces) => {
+        const hostile = await world.connect();
+        for (const bytes of pieces) hostile.sendRaw(bytes);
+        await world.settle();
+        hostile.connection.destroy();
+        await world.settle();
+      }),
+      { numRuns: 200 },
+    );
+    const id = peer.send(apis.apiVersions, 0, {});
+    await world.settle();
+    expect(peer.answered).toEqual([id]);
+    expect(world.front.connectionsCount).toBe(1);
+  });
+
+  test('half a request and then the end of the connection', async () => {
+    peer.sendRaw('\x00\x00\x00\x20\x00\x12');
+    await world.settle();
+    peer.connection.end();
+    await world.settle();
+    expect(world.front.connectionsCount).toBe(0);
+  });
+});
+
+describe('limits', () => {
+  test('connections.max.idle.ms: the idle one goes, the one that waits for an answer stays', async () => {
+    await start({ idleMsMax: 1_000 });
+    const busy = await world.connect();
+    busy.send(apis.produce, 8, produceRequest());
+    await world.sim.runFor(2_000);
+    expect([peer.isClosed, busy.isClosed]).toEqual([true, false]);
+    expect(world.closings).toEqual(['idle']);
+  });
+
+  test('a sender that never finishes its request is idle too', async () => {
+    await start({ idleMsMax: 1_000 });
+    for (let i = 0; i < 20; i++) {
+      peer.sendRaw(i === 0 ? '\x00\x00\x01\x00' : '\x00');
+      await world.sim.runFor(100);
+    }
+    expect(peer.isClosed).toBe(true);
+  });
+
+  test('max.connections and max.connections.per.ip', async () => {
+    await start({ connectionsMax: 3, connectionsPerHostMax: 2 });
+    const second = await world.connect();
+    const third = await world.connect();
+    await world.settle();
+    expect([second.isClosed, third.isClosed]).toEqual([false, true]);
+    expect(world.closings[0]).toMatch(/max\.connections\.per\.ip \(2\)/);
+    second.connection.destroy();
+    await world.settle();
+    const fourth = await world.connect();
+    await world.settle();
+    expect(fourth.isClosed).toBe(false);
+  });
+
+  test('unfinished requests of many connections: the largest go', async () => {
+    await start({ heldBytesMax: 50_000, idleMsMax: 100_000 });
+    const announce = Buffer.concat([Buffer.from([0, 1, 0, 0]), Buffer.alloc(40_000)]);
+    const other = await world.connect();
+    peer.sendRaw(announce);
+    other.sendRaw(announce.subarray(0, 20_000));
+    await world.sim.runFor(11_000);
+    expect([peer.isClosed, other.isClosed]).toEqual([true, false]);
+  });
+
+  test('queued.max.request.bytes: who sends more is not read until there is room', async () => {
+    await start({}, 20_000);
+    const records = Buffer.alloc(9_000);
+    const request = { ...produceRequest(), topics: [{ name: 't', partitions: [{ index: 0, records }] }] };
+    for (let i = 0; i < 6; i++) {
+      peer.send(apis.produce, 8, request);
+      await world.settle();
+    }
+    const before = world.produces.length;
+    expect(before).toBeLessThan(6);
+    for (let i = 0; i < 6; i++) {
+      world.produces[i]?.answer(produced);
+      await world.settle();
+    }
+    expect(peer.answered).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test('a client that does not read its answers is not served further', async () => {
+    await start();
+    peer.connection.pause();
+    const name = 'x'.repeat(10_000);
+    const large = {
+      kind: 'response',
+      response: { topics: Array.from({ length: 40 }, () => ({ name, partitions: [] })) },
+    } as const;
+    for (let i = 0; i < 20; i++) {
+      peer.send(apis.produce, 8, produceRequest());
+      await world.settle();
+      world.produces[i]?.answer(large);
+      await world.settle();
+    }
+    expect(world.produces.length).toBeLessThan(10);
+    peer.connection.resume();
+    await world.settle();
+    expect(world.produces.length).toBeGreaterThan(10);
+  });
+});
