@@ -29,6 +29,18 @@ describe('appends that wait for the high watermark', () => {
     expect(told.at(-1)).toBe('c replicated');
   });
 
+  test('row 39: a batch that came a second time waits for its own offset, not behind those after it', () => {
+    const queue = new AckQueue();
+    const told: string[] = [];
+    for (const end of [5, 10, 15]) queue.add(end, waiter(told, `${end}`));
+    queue.highWatermarkAdvanced(5);
+    queue.add(10, waiter(told, 'again 10'));
+    queue.add(12, waiter(told, 'part of 15'));
+    queue.highWatermarkAdvanced(12);
+    expect(told).toEqual(['5 replicated', '10 replicated', 'again 10 replicated', 'part of 15 replicated']);
+    expect(queue.size).toBe(1);
+  });
+
   test('a long queue keeps its order while its head is given back', () => {
     const queue = new AckQueue();
     const told: string[] = [];

@@ -1,5 +1,3 @@
-import { assert } from '@naru/runtime';
-
 /** How the wait of an acks=all append ended. */
 export type AckOutcome =
   | 'replicated'
@@ -36,8 +34,11 @@ export class AckQueue {
   }
 
   add(endOffset: number, waiter: AckWaiter): void {
-    assert(endOffset >= (this.#queue.at(-1)?.endOffset ?? 0), 'appends wait in the order of their offsets');
-    this.#queue.push({ endOffset, waiter });
+    let at = this.#queue.length;
+    // Only a batch that came a second time (KIP-98) waits for less than those before it.
+    while (at > this.#head && (this.#queue[at - 1] as WaitingAck).endOffset > endOffset) at--;
+    if (at === this.#queue.length) this.#queue.push({ endOffset, waiter });
+    else this.#queue.splice(at, 0, { endOffset, waiter });
   }
 
   highWatermarkAdvanced(highWatermark: number): void {
