@@ -2,17 +2,23 @@ import type { Logger } from '@naru/observability';
 import { batchesOf } from '@naru/record';
 import { assert, type Clock, unreachable } from '@naru/runtime';
 import type { PartitionState } from '../cluster/partition-state.ts';
-import type { IsrChangeResult, IsrWriter } from '../cluster/partition-state-writer.ts';
+import type { IsrWriter } from '../cluster/partition-state-writer.ts';
 import { StorageError } from '../log/log-errors.ts';
 import type { FetchedBatches, ReadResult } from '../log/log-types.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
-import type { ProducerRefusal, ProducerVerdict } from '../log/producer-state.ts';
-import type { IsrProposal, ProposalOutcome } from './core/in-sync-replicas.ts';
+import type { ProducerVerdict } from '../log/producer-state.ts';
+import type { IsrProposal } from './core/in-sync-replicas.ts';
 import type { LeaderTerm, Registrations, ReplicationRules } from './core/leader-state.ts';
 import { type EpochEnd, type Reconciliation, reconcile, truncationPoint } from './core/log-reconciliation.ts';
 import { type Effect, type FollowerTerm, PartitionStateMachine } from './core/partition-state-machine.ts';
+import { changeIsr } from './isr-change.ts';
+import { LogSync } from './log-sync.ts';
+import type { AppendOutcome, FollowerRequest, LeaderCheck, ReplicateOutcome } from './partition-outcomes.ts';
 import type { TurnEnd } from './turn-end.ts';
+
 import { AckQueue, type AckWaiter, Watchers } from './waiters.ts';
+
+export type { AppendOutcome, FollowerRequest, LeaderCheck, ReplicateOutcome } from './partition-outcomes.ts';
 
 export interface PartitionOptions {
   readonly log: PartitionLog;
@@ -29,42 +35,6 @@ export interface PartitionOptions {
 }
 
 const noOffsets: readonly number[] = [];
-
-export type AppendOutcome =
-  | {
-      readonly kind: 'appended';
-      /** Of the first record; -1 when that is a duplicate of which the offset is no longer known (row 42). */
-      readonly baseOffset: number;
-      /** For each batch, when some were duplicates; empty when all are new and follow each other. */
-      readonly batchBaseOffsets: readonly number[];
-      /** The offset after the last record: an acks=all append is replicated once the high watermark is here. */
-      readonly endOffset: number;
-      /** -1 with CreateTime. */
-      readonly logAppendTimeMs: number;
-      readonly logStartOffset: number;
-    }
-  | { readonly kind: 'not-leader' | 'not-enough-replicas' | ProducerRefusal }
-  | { readonly kind: 'storage-failed'; readonly error: StorageError };
-
-/** Whether this replica may answer a client as leader; a client's epoch is checked first, as Kafka does (KIP-320). */
-export type LeaderCheck = 'leader' | 'not-leader' | 'fenced-leader-epoch' | 'unknown-leader-epoch' | 'storage-failed';
-
-export interface FollowerRequest {
-  readonly brokerId: number;
-  readonly brokerEpoch: number;
-  readonly leaderEpoch: number;
-  readonly fetchOffset: number;
-  readonly flushedOffset: number;
-  readonly lastFetchedEpoch: number;
-}
-
-/** What became of a leader's answer. `ignored`: it belongs to a role or a position that is no longer. */
-export type ReplicateOutcome =
-  | 'appended'
-  | 'ignored'
-  /** A batch that fails its checks (row 21), or that does not continue the log: nothing was appended; ask again. */
-  | 'refused'
-  | 'storage-failed';
 
 /**
  * One replica on this broker: the pure state machine, its log, and those who wait. Everything on the way of a record is synchronous; what has to
@@ -85,7 +55,7 @@ export class Partition {
   #rules: ReplicationRules;
   /** Of the newest state seen: an ISR change must not write an older one back (Z13). */
   #controllerEpoch = 0;
-  #syncing = false;
+  readonly #sync: LogSync;
   /** A truncation or other change that the log needs time for; nothing else may change the log until then. */
   #mutation: Promise<void> | undefined;
 
@@ -100,6 +70,12 @@ export class Partition {
     const { logStartOffset, logEndOffset, flushedOffset } = log;
     const restored = { logStartOffset, logEndOffset, flushedOffset, highWatermark: options.highWatermark };
     this.#machine = new PartitionStateMachine(restored, options.rules, options.registrations);
+    this.#sync = new LogSync({
+      log,
+      turnEnd: options.turnEnd,
+      isWanted: () => this.#rules.flushBeforeAck && log.logEndOffset > this.#machine.flushedOffset,
+      onFlushed: () => this.#flushed(),
+    });
   }
 
   /** Read-only for everyone but this class. */
@@ -156,7 +132,7 @@ export class Partition {
       const appended = this.log.appendAsLeader(records, this.#machine.leaderEpoch, this.#options.clock.wallMs());
       this.#apply(this.#machine.appended(this.log.logEndOffset));
       this.logEndWatchers.wakeAll();
-      this.#wantSync();
+      this.#sync.want();
       return {
         kind: 'appended',
         baseOffset: appended.baseOffset,
@@ -259,7 +235,7 @@ export class Partition {
     } finally {
       if (this.log.logEndOffset > fetchOffset) {
         this.#apply(this.#machine.appended(this.log.logEndOffset));
-        this.#wantSync();
+        this.#sync.want();
       }
     }
     this.#apply(this.#machine.leaderAnswered(answer.highWatermark));
@@ -302,14 +278,14 @@ export class Partition {
     assert(epochStartOffset === this.log.logEndOffset, 'nothing is appended between two roles');
     this.#controllerEpoch = Math.max(this.#controllerEpoch, term.state.controllerEpoch);
     this.#apply(this.#machine.lead({ ...term, epochStartOffset }, this.#options.clock.monotonicMs()));
-    this.#wantSync();
+    this.#sync.want();
     this.#options.logger.info({ ...this.#label, leaderEpoch: this.leaderEpoch, epochStartOffset }, 'leading');
   }
 
   follow(term: FollowerTerm): void {
     this.#failWaiters('leadership-lost');
     this.#machine.follow(term);
-    this.#wantSync();
+    this.#sync.want();
     this.#options.logger.info({ ...this.#label, ...term }, 'following');
   }
 
@@ -334,7 +310,7 @@ export class Partition {
   rulesChanged(rules: ReplicationRules): void {
     this.#rules = rules;
     this.#apply(this.#machine.rulesChanged(rules, this.#options.clock.monotonicMs()));
-    this.#wantSync();
+    this.#sync.want();
   }
 
   tick(): void {
@@ -412,30 +388,10 @@ export class Partition {
     }
   }
 
-  /** Once for all appends of this turn; one sync at a time, and the next one takes whatever came meanwhile. */
-  #wantSync(): void {
-    if (this.#rules.flushBeforeAck && !this.#syncing && this.log.logEndOffset > this.#machine.flushedOffset) {
-      this.#options.turnEnd.schedule(this.#sync);
-    }
-  }
-
-  readonly #sync = (): void => {
-    if (this.#syncing || this.log.state.kind !== 'open') return;
-    this.#syncing = true;
-    this.log.flush().then(this.#synced, this.#syncFailed);
-  };
-
-  readonly #synced = (): void => {
-    this.#syncing = false;
+  #flushed(): void {
     this.#apply(this.#machine.flushed(this.log.flushedOffset));
     if (this.#machine.role === 'follower') this.#options.onFollowerFlushed(this);
-    this.#wantSync();
-  };
-
-  /** The log has told its owner (`onFailure`): nothing is acknowledged from it any more (row 56). */
-  readonly #syncFailed = (): void => {
-    this.#syncing = false;
-  };
+  }
 
   #apply(effects: readonly Effect[]): void {
     for (const effect of effects) {
@@ -472,43 +428,11 @@ export class Partition {
       { ...this.#label, isr: isr.map((m) => m.brokerId), elr: elr.map((m) => m.brokerId) },
       'proposing a change of the ISR',
     );
-    const outcome = await this.#changeIsr(proposal, term);
+    const outcome = await changeIsr(
+      this.#options.isrWriter,
+      { ...this.#label, term, proposal, controllerEpoch: this.#controllerEpoch },
+      this.#options.logger,
+    );
     this.#apply(this.#machine.proposalAnswered(term, proposal, outcome, this.#options.clock.monotonicMs()));
-  }
-
-  async #changeIsr(proposal: IsrProposal, term: LeaderTerm): Promise<ProposalOutcome> {
-    const { isr, elr, added, baseVersion } = proposal;
-    try {
-      const result = await this.#options.isrWriter.changeIsr({
-        topic: this.topic,
-        partition: this.index,
-        expectedVersion: baseVersion,
-        state: { ...term.state, controllerEpoch: this.#controllerEpoch, isr, elr },
-        self: term.self,
-        added,
-      });
-      return proposalOutcome(result);
-    } catch (error) {
-      this.#options.logger.warn({ ...this.#label, error }, 'the change of the ISR has an unknown outcome');
-      return { kind: 'unknown' };
-    }
-  }
-}
-
-function proposalOutcome(result: IsrChangeResult): ProposalOutcome {
-  if (result.ok) return { kind: 'committed', version: result.version };
-  switch (result.reason) {
-    case 'conflict':
-    case 'not-registered':
-      return { kind: result.reason };
-    case 'added-member-gone':
-      return { kind: 'refused', member: result.member };
-    case 'topic-gone':
-      // As after a lost race: the metadata will say that there is nothing to lead.
-      return { kind: 'conflict' };
-    case 'unknown-outcome':
-      return { kind: 'unknown' };
-    default:
-      return unreachable(result);
   }
 }
