@@ -89,7 +89,10 @@ export class ProxyNetwork implements ChaosNetwork {
   #direction(from: Endpoint, to: Endpoint): Direction {
     const key = `${from}>${to}`;
     let direction = this.#directions.get(key);
-    if (direction === undefined) this.#directions.set(key, (direction = { cut: false, delayMs: 0 }));
+    if (direction === undefined) {
+      direction = { cut: false, delayMs: 0 };
+      this.#directions.set(key, direction);
+    }
     return direction;
   }
 

@@ -1,0 +1,73 @@
+import { diskFaults } from './faults/disks.ts';
+import type { Fault } from './faults/fault.ts';
+import { networkFaults } from './faults/networks.ts';
+import { processFaults } from './faults/processes.ts';
+import { type Workload, type WorkloadName, workloads } from './workload/workloads.ts';
+
+/** A workload under a fault: what is run, judged and reported by itself. */
+export interface Cell {
+  /** `steady/kill-leader`. */
+  readonly name: string;
+  readonly workload: Workload;
+  readonly fault: Fault;
+}
+
+export const faults: readonly Fault[] = [...processFaults, ...networkFaults, ...diskFaults];
+
+/** Which faults a workload meets, beside `steady`, which meets all. */
+const meets: Readonly<Record<Exclude<WorkloadName, 'steady'>, readonly string[]>> = {
+  many: [
+    'kill-leader',
+    'kill-everything',
+    'pause-leader',
+    'cut-leader',
+    'bounce-all-brokers',
+    'rolling-restart',
+    'power-loss-everything',
+  ],
+  large: ['kill-leader', 'kill-all-brokers', 'cut-leader', 'stall-all', 'power-loss-all-brokers', 'full-disk-leader'],
+  packed: ['kill-leader', 'cut-flapping', 'power-loss-everything'],
+  cached: ['kill-leader', 'kill-everything', 'bounce-leader', 'pause-leader', 'cut-leader', 'rolling-restart'],
+  single: ['kill-leader', 'kill-everything', 'cut-leader', 'power-loss-all-brokers'],
+};
+
+function cell(workload: Workload, fault: Fault): Cell {
+  return { name: `${workload.name}/${fault.name}`, workload, fault };
+}
+
+function faultNamed(name: string): Fault {
+  const fault = faults.find((one) => one.name === name);
+  if (fault === undefined) throw new Error(`no fault '${name}'`);
+  return fault;
+}
+
+export const cells: readonly Cell[] = [
+  ...faults.map((fault) => cell(workloads.steady, fault)),
+  ...Object.entries(meets).flatMap(([workload, names]) =>
+    names.map((name) => cell(workloads[workload as WorkloadName], faultNamed(name))),
+  ),
+];
+
+/** One of each kind first, for a run that has only minutes. */
+export const smokeCells: readonly string[] = [
+  'steady/kill-leader',
+  'steady/power-loss-everything',
+  'steady/cut-leader',
+  'many/kill-everything',
+  'steady/pause-leader',
+  'steady/rolling-restart',
+  'steady/kill-coordinator-leader',
+  'steady/cut-leader-from-coordinators',
+  'cached/bounce-leader',
+  'steady/damage-log-of-follower',
+  'steady/failing-sync-leader',
+  'steady/cut-flapping',
+  'large/kill-leader',
+  'steady/cut-leader-outgoing',
+  'steady/damage-empty-leader',
+  'single/kill-everything',
+  'steady/kill-leaders-in-turn',
+  'steady/full-disk-leader',
+  'steady/delay-all',
+  'steady/kill-any',
+];

@@ -1,0 +1,112 @@
+/*
+ * Preloaded into a node's process: makes its syncs slow or failing, and journals what a sync has made safe, so that a loss of power can be played
+ * on the files after a kill.
+ *
+ * NARU_CHAOS_CONTROL  a file of two 32-bit numbers: 1 = every sync fails with EIO; milliseconds that a sync takes longer
+ * NARU_CHAOS_JOURNAL  lines "S inode size" (a file is safe up to this size), "R number inode from TAB to" (a rename; what stood at `to`, if
+ *                     anything, is kept as JOURNAL.number), "D path" (a directory was synced)
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct control {
+  volatile int32_t fails;
+  volatile int32_t delay_ms;
+};
+
+static struct control *control;
+static int journal = -1;
+static int undo_count;
+static char journal_path[4096];
+
+__attribute__((constructor)) static void set_up(void) {
+  const char *control_path = getenv("NARU_CHAOS_CONTROL");
+  const char *path = getenv("NARU_CHAOS_JOURNAL");
+  if (control_path != NULL) {
+    int fd = open(control_path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+      void *page = mmap(NULL, sizeof(struct control), PROT_READ, MAP_SHARED, fd, 0);
+      if (page != MAP_FAILED) control = page;
+      close(fd);
+    }
+  }
+  if (path != NULL) {
+    snprintf(journal_path, sizeof journal_path, "%s", path);
+    journal = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  }
+}
+
+static void note(const char *line, int length) {
+  if (journal >= 0 && length > 0 && write(journal, line, (size_t)length) < 0) abort();
+}
+
+static int sync_through(int fd, int (*real)(int)) {
+  struct stat before;
+  /* Taken first: what is appended while the sync runs is not covered by it. */
+  int known = fstat(fd, &before) == 0;
+  if (control != NULL && control->delay_ms > 0) {
+    struct timespec wait = {control->delay_ms / 1000, (control->delay_ms % 1000) * 1000000L};
+    nanosleep(&wait, NULL);
+  }
+  if (control != NULL && control->fails) {
+    errno = EIO;
+    return -1;
+  }
+  int result = real(fd);
+  int saved = errno;
+  if (result == 0 && known) {
+    char line[4200];
+    if (S_ISDIR(before.st_mode)) {
+      char link[64], path[4096];
+      snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+      ssize_t length = readlink(link, path, sizeof path - 1);
+      if (length > 0) note(line, snprintf(line, sizeof line, "D %.*s\n", (int)length, path));
+    } else if (S_ISREG(before.st_mode)) {
+      note(line, snprintf(line, sizeof line, "S %llu %lld\n", (unsigned long long)before.st_ino, (long long)before.st_size));
+    }
+  }
+  errno = saved;
+  return result;
+}
+
+int fsync(int fd) {
+  static int (*real)(int);
+  if (real == NULL) real = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+  return sync_through(fd, real);
+}
+
+int fdatasync(int fd) {
+  static int (*real)(int);
+  if (real == NULL) real = (int (*)(int))dlsym(RTLD_NEXT, "fdatasync");
+  return sync_through(fd, real);
+}
+
+int rename(const char *from, const char *to) {
+  static int (*real)(const char *, const char *);
+  if (real == NULL) real = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+  struct stat moved;
+  if (journal < 0 || stat(from, &moved) != 0 || !S_ISREG(moved.st_mode)) return real(from, to);
+  char kept[4200], source[4096], target[4096], line[9000];
+  if (realpath(from, source) == NULL) return real(from, to);
+  int number = __atomic_add_fetch(&undo_count, 1, __ATOMIC_SEQ_CST);
+  snprintf(kept, sizeof kept, "%s.%d-%d", journal_path, (int)getpid(), number);
+  int had = link(to, kept) == 0;
+  int result = real(from, to);
+  int saved = errno;
+  if (result == 0 && realpath(to, target) != NULL) {
+    note(line, snprintf(line, sizeof line, "R %s %llu %s\t%s\n", had ? strrchr(kept, '.') + 1 : "-",
+                        (unsigned long long)moved.st_ino, source, target));
+  }
+  errno = saved;
+  return result;
+}

@@ -1,0 +1,52 @@
+import type { ChaosCluster } from '../cluster/chaos-cluster.ts';
+import type { Dice } from '../cluster/power-loss.ts';
+import type { SyncControl } from '../cluster/sync-shim.ts';
+import type { Endpoint } from '../network/network.ts';
+
+/** What a host may lack. `delay`: late messages; `shim`: preloaded syncs; `mount`: small file systems. */
+export type Capability = 'delay' | 'shim' | 'mount';
+
+/** Which nodes a fault takes as its victims. */
+export interface Targets {
+  /** Broker that leads the first partition; and the brokers that follow it. */
+  readonly leader: Endpoint;
+  readonly followers: readonly Endpoint[];
+  readonly controller: Endpoint;
+  readonly coordinatorLeader: Endpoint;
+  readonly coordinatorFollowers: readonly Endpoint[];
+}
+
+export interface FaultContext extends Targets {
+  readonly cluster: ChaosCluster;
+  /** How long the fault lasts, milliseconds. */
+  readonly faultMs: number;
+  readonly dice: Dice;
+  /** As they are now, not as they were when the fault began. */
+  targets(): Promise<Targets>;
+  sync(name: Endpoint): SyncControl;
+  /** Fills the file system of a node's data (a cell that needs `mount`). */
+  fillDisk(name: Endpoint): void;
+  freeDisk(name: Endpoint): void;
+  /** A line for the report. */
+  note(text: string): void;
+  sleep(ms: number): Promise<void>;
+}
+
+/**
+ * What happens to the cluster during a cell. `run` need not tidy up: afterwards the harness continues stopped processes, heals the network, lets syncs
+ * pass, frees disks and starts what is down.
+ */
+export interface Fault {
+  readonly name: string;
+  readonly doc: string;
+  /** What remains can serve every partition: acknowledgements must go on within session timeout + 2 s. */
+  readonly isSurvivable: boolean;
+  readonly needs: readonly Capability[];
+  /** The promise of flush.before.ack=false ends here. */
+  readonly losesPageCache?: boolean;
+  /** Not one acks=all write may fail. */
+  readonly isOrderly?: boolean;
+  /** A process may refuse to start again because of what was done to its files; then that is the right thing. */
+  readonly mayStayDown?: boolean;
+  run(context: FaultContext): Promise<void>;
+}

@@ -1,0 +1,351 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Cell } from '../cells.ts';
+import { checkHistory } from '../checker/check-history.ts';
+import { checkLogs } from '../checker/check-logs.ts';
+import { figuresOf } from '../checker/figures.ts';
+import { readReplicaLogs } from '../checker/read-logs.ts';
+import type { Violation } from '../checker/violation.ts';
+import { Agent } from '../cluster/agent.ts';
+import {
+  brokerCount,
+  brokerNames,
+  ChaosCluster,
+  coordinatorNames,
+  nodeNames,
+  sessionTimeoutMs,
+} from '../cluster/chaos-cluster.ts';
+import { delay, monotonicMs } from '../cluster/monotonic.ts';
+import type { Dice } from '../cluster/power-loss.ts';
+import { SyncControl } from '../cluster/sync-shim.ts';
+import type { FaultContext, Targets } from '../faults/fault.ts';
+import { type ChaosNetwork, client, type Endpoint } from '../network/network.ts';
+import { type History, parseHistory } from '../workload/history.ts';
+import type { TrafficOptions } from '../workload/traffic.ts';
+import { ackBucketMs, type CellResult, type Note } from './result.ts';
+
+export interface CellRunOptions {
+  readonly cell: Cell;
+  readonly network: ChaosNetwork;
+  readonly directory: string;
+  readonly seed: number;
+  readonly faultMs: number;
+  /** Compiled shim; undefined where there is none. */
+  readonly shim: string | undefined;
+}
+
+const topic = 'chaos';
+const warmUpMs = 3_000;
+const recoveryMs = 3_000;
+/** For writes to go on after a fault that leaves enough nodes (beyond the session timeout). */
+const resumeSlackMs = 2_000;
+const fullIsrTimeoutMs = 60_000;
+/** C11. */
+const unseenTimeoutMs = 30_000;
+const finalReadTimeoutMs = 60_000;
+const ackedMin = 100;
+const diskBytes = 48 * 1_048_576;
+
+/**
+ * One cell from the first process to the verdict: start, warm up, fault, heal, recover, read everything, stop, judge. Whatever happens, `close` leaves
+ * nothing running or mounted.
+ */
+export class CellRun {
+  readonly #options: CellRunOptions;
+  readonly #violations: Violation[] = [];
+  readonly #notes: Note[] = [];
+  readonly #syncs = new Map<Endpoint, SyncControl>();
+  readonly #mounts: string[] = [];
+  readonly #dice: Dice;
+  #cluster: ChaosCluster | undefined;
+  #traffic: Agent | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: CellRunOptions) {
+    this.#options = options;
+    this.#dice = diceOf(options.seed);
+  }
+
+  async run(): Promise<CellResult> {
+    const { cell, directory, seed, network } = this.#options;
+    mkdirSync(directory, { recursive: true });
+    const window = { startMs: monotonicMs(), fromMs: 0, toMs: 0, fullIsrMs: undefined as number | undefined };
+    try {
+      const cluster = await this.#start();
+      window.startMs = monotonicMs();
+      const traffic = await this.#startTraffic(cluster);
+      await delay(warmUpMs);
+      window.fromMs = monotonicMs();
+      await this.#fault(cluster);
+      window.toMs = monotonicMs();
+      await this.#heal(cluster);
+      const full = this.#awaitFullIsr(cluster, window.toMs);
+      await delay(recoveryMs);
+      await traffic.ask({ command: 'stop-producers' });
+      window.fullIsrMs = await full;
+      await this.#finalRead(traffic);
+      await this.#stop(cluster);
+    } catch (error) {
+      this.#violate('run', (error as Error).stack ?? String(error));
+      window.toMs ||= monotonicMs();
+      window.fromMs ||= window.toMs;
+    }
+    const endMs = monotonicMs();
+    await this.close();
+    const history = this.#readHistory();
+    this.#judge(history, window);
+    const since = (atMs: number) => atMs - window.startMs;
+    const result: CellResult = {
+      cell: cell.name,
+      seed,
+      network: network.kind,
+      figures: figuresOf(history, window),
+      violations: this.#violations,
+      faultFromMs: since(window.fromMs),
+      faultToMs: since(window.toMs),
+      endMs: since(endMs),
+      fullIsrMs: window.fullIsrMs,
+      acks: ackCounts(history, window.startMs),
+      changes: (this.#cluster?.view.changes ?? []).map((change) => ({ ...change, atMs: since(change.atMs) })),
+      notes: this.#notes.map(({ atMs, text }) => ({ atMs: since(atMs), text })),
+      directory,
+    };
+    writeFileSync(join(directory, 'result.json'), JSON.stringify(result, undefined, 1));
+    if (this.#violations.length === 0) rmSync(directory, { recursive: true, force: true });
+    return result;
+  }
+
+  /** Also in the middle of a run. */
+  close(): Promise<void> {
+    this.#closed ??= (async () => {
+      await this.#traffic?.close();
+      await this.#cluster?.close();
+      this.#options.network.heal();
+      for (const path of this.#mounts) unmount(path);
+    })();
+    return this.#closed;
+  }
+
+  async #start(): Promise<ChaosCluster> {
+    const { cell, network, directory, shim } = this.#options;
+    if (cell.fault.needs.includes('mount')) for (const name of brokerNames) this.#mount(join(directory, name, 'data'));
+    if (shim !== undefined && cell.fault.needs.includes('shim')) {
+      for (const name of nodeNames) {
+        mkdirSync(join(directory, name), { recursive: true });
+        this.#syncs.set(name, new SyncControl(shim, join(directory, name)));
+      }
+    }
+    const cluster = new ChaosCluster({
+      directory,
+      network,
+      brokerSettings: {},
+      environmentOf: (name) => this.#syncs.get(name)?.environment ?? {},
+    });
+    this.#cluster = cluster;
+    await cluster.start();
+    await cluster.createTopic(topic, cell.workload.partitions, {
+      'min.insync.replicas': '2',
+      'flush.before.ack': String(cell.workload.flushBeforeAck),
+      'segment.bytes': String(cell.workload.segmentBytes),
+    });
+    return cluster;
+  }
+
+  async #startTraffic(cluster: ChaosCluster): Promise<Agent> {
+    const { cell, network, directory } = this.#options;
+    this.#traffic = new Agent({
+      script: new URL('../workload/traffic.ts', import.meta.url),
+      commandPrefix: network.commandPrefix(client),
+      errorFile: join(directory, 'clients.txt'),
+      onStarted: (pid) => network.started(client, pid),
+    });
+    const options: TrafficOptions = {
+      servers: cluster.bootstrapServers,
+      topic,
+      workload: cell.workload,
+      historyFile: this.#historyFile,
+    };
+    await this.#traffic.ask({ command: 'start', options });
+    return this.#traffic;
+  }
+
+  async #fault(cluster: ChaosCluster): Promise<void> {
+    const { cell, faultMs } = this.#options;
+    const context: FaultContext = {
+      ...(await this.#targets(cluster)),
+      cluster,
+      faultMs,
+      dice: this.#dice,
+      targets: () => this.#targets(cluster),
+      sync: (name) => {
+        const sync = this.#syncs.get(name);
+        if (sync === undefined) throw new Error(`${name} runs without the shim`);
+        return sync;
+      },
+      fillDisk: (name) => fill(join(cluster.directory, name, 'data')),
+      freeDisk: (name) => rmSync(join(cluster.directory, name, 'data', fillerName), { force: true }),
+      note: (text) => this.#note(text),
+      sleep: delay,
+    };
+    try {
+      await cell.fault.run(context);
+    } catch (error) {
+      this.#violate('liveness', `during the fault: ${(error as Error).message}`);
+    }
+  }
+
+  async #targets(cluster: ChaosCluster): Promise<Targets> {
+    const { view } = cluster;
+    const known = () => (view.partition(topic, 0)?.leader ?? -1) > 0 && view.controller > 0;
+    if (!(await cluster.waitUntil(known, 20_000))) throw new Error(`no leader or controller: ${view.describe(topic)}`);
+    const leader = `broker-${view.partition(topic, 0)?.leader}`;
+    const coordinatorLeader = await cluster.coordinatorLeader();
+    return {
+      leader,
+      followers: brokerNames.filter((name) => name !== leader),
+      controller: `broker-${view.controller}`,
+      coordinatorLeader,
+      coordinatorFollowers: coordinatorNames.filter((name) => name !== coordinatorLeader),
+    };
+  }
+
+  /** Everything back to how it was; whoever is down starts. */
+  async #heal(cluster: ChaosCluster): Promise<void> {
+    for (const node of cluster.nodes) node.signal('SIGCONT');
+    this.#options.network.heal();
+    for (const sync of this.#syncs.values()) sync.set({ fails: false, delayMs: 0 });
+    for (const name of brokerNames) rmSync(join(cluster.directory, name, 'data', fillerName), { force: true });
+    // A process that was on its way down (an fsync failed) is given the moment to end.
+    await delay(100);
+    await Promise.all(
+      cluster.nodes
+        .filter((node) => !node.isUp)
+        .map(async (node) => {
+          this.#note(`${node.name} starts again; it was ${node.reason}`);
+          try {
+            await node.start();
+          } catch (error) {
+            if (this.#options.cell.fault.mayStayDown) this.#note((error as Error).message);
+            else this.#violate('liveness', `after healing: ${(error as Error).message}`);
+          }
+        }),
+    );
+  }
+
+  async #awaitFullIsr(cluster: ChaosCluster, healedMs: number): Promise<number | undefined> {
+    const { partitions } = this.#options.cell.workload;
+    const isFull = await cluster.waitUntil(() => cluster.view.isFull(topic, partitions, brokerCount), fullIsrTimeoutMs);
+    if (isFull) return monotonicMs() - healedMs;
+    this.#violate(
+      'liveness',
+      `the ISR was not full ${fullIsrTimeoutMs} ms after healing: ${cluster.view.describe(topic)}`,
+    );
+    return undefined;
+  }
+
+  async #finalRead(traffic: Agent): Promise<void> {
+    const unseen = await traffic.ask({ command: 'catch-up', timeoutMs: unseenTimeoutMs });
+    if (unseen > 0) this.#violate('C11', `${unseen} acknowledged offsets were not polled within ${unseenTimeoutMs} ms`);
+    await traffic.ask({ command: 'final-read', timeoutMs: finalReadTimeoutMs });
+    await traffic.close();
+  }
+
+  /** In order: what lies on the disks afterwards is judged. */
+  async #stop(cluster: ChaosCluster): Promise<void> {
+    await delay(300);
+    for (const names of [brokerNames, coordinatorNames]) {
+      const nodes = names.map((name) => cluster.node(name));
+      await Promise.all(
+        nodes.map(async (node) => {
+          if (node.isUp && !(await node.stop()))
+            this.#violate('liveness', `${node.name}: ${node.reason} after SIGTERM`);
+        }),
+      );
+    }
+    for (const violation of checkLogs(readReplicaLogs(cluster.directory, brokerNames, topic))) {
+      this.#violations.push(violation);
+    }
+  }
+
+  #judge(history: History, window: { readonly fromMs: number; readonly toMs: number }): void {
+    const { fault, workload } = this.#options.cell;
+    this.#violations.push(...checkHistory(history));
+    const figures = figuresOf(history, window);
+    if (figures.acked < ackedMin) this.#violate('vacuous', `only ${figures.acked} records were acknowledged`);
+    const gapMaxMs = sessionTimeoutMs + resumeSlackMs;
+    if (fault.isSurvivable && figures.longestGapMs > gapMaxMs) {
+      this.#violate(
+        'liveness',
+        `a partition acknowledged nothing for ${Math.round(figures.longestGapMs)} ms, more than ${gapMaxMs}`,
+      );
+    }
+    if (fault.isOrderly && workload.acks === 'all' && figures.failed + figures.unknown > 0) {
+      this.#violate('liveness', `${figures.failed + figures.unknown} writes failed although nothing broke`);
+    }
+  }
+
+  get #historyFile(): string {
+    return join(this.#options.directory, 'history.jsonl');
+  }
+
+  #readHistory(): History {
+    try {
+      return parseHistory(readFileSync(this.#historyFile, 'utf8'));
+    } catch (error) {
+      this.#violate('run', `the history cannot be read: ${(error as Error).message}`);
+      return parseHistory('');
+    }
+  }
+
+  #mount(path: string): void {
+    mkdirSync(path, { recursive: true });
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${diskBytes}`, 'naru-chaos', path], { stdio: 'pipe' });
+    this.#mounts.push(path);
+  }
+
+  #note(text: string): void {
+    this.#notes.push({ atMs: monotonicMs(), text });
+  }
+
+  #violate(rule: string, message: string): void {
+    this.#violations.push({ rule, message });
+  }
+}
+
+const fillerName = 'filler';
+
+/** Takes all the space that is left. */
+function fill(directory: string): void {
+  const { bavail, bsize } = statfsSync(directory);
+  writeFileSync(join(directory, fillerName), Buffer.alloc(bavail * bsize));
+}
+
+function unmount(path: string): void {
+  try {
+    execFileSync('umount', ['--lazy', path], { stdio: 'pipe' });
+  } catch {
+    // Gone already.
+  }
+}
+
+function ackCounts(history: History, startMs: number): number[] {
+  const counts: number[] = [];
+  for (const send of history.sends) {
+    if (send.outcome !== 'acked') continue;
+    const bucket = Math.max(0, Math.floor((send.endedMs - startMs) / ackBucketMs));
+    counts[bucket] = (counts[bucket] ?? 0) + 1;
+  }
+  return Array.from(counts, (count) => count ?? 0);
+}
+
+/** mulberry32: the choices of a run follow from its seed; what the machine does with them does not. */
+function diceOf(seed: number): Dice {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
