@@ -351,6 +351,8 @@ function storeOf(logs: LogManager): LogStore {
       return log;
     },
     quarantine: ({ topicId, partition }) => logs.quarantine(topicId, partition),
+    isIncomplete: ({ topicId, partition }) => logs.isIncomplete(topicId, partition),
+    setIncomplete: ({ topicId, partition }, isIncomplete) => logs.setIncomplete(topicId, partition, isIncomplete),
     delete: ({ topicId, partition }) => logs.delete(topicId, partition),
     highWatermarkOf: (log) => logs.highWatermarkAtStart(log),
   };

@@ -1,5 +1,6 @@
 import type { Logger } from '@naru/observability';
 import { assert, type Disk, type Runtime, type Timer } from '@naru/runtime';
+import { IncompleteReplicas } from './incomplete-replicas.ts';
 import type { LogConfig } from './log-config.ts';
 import { LogDirectory } from './log-directory.ts';
 import { StorageError } from './log-errors.ts';
@@ -53,14 +54,20 @@ export class LogManager {
   readonly #logs = new Map<string, PartitionLog>();
   readonly #tailBudget: TailBudget;
   readonly #homes = new Map<PartitionLog, LogDirectory>();
+  readonly #incomplete: IncompleteReplicas;
   /** Creations and deletions under one partition's name happen one after the other: the last one of each. */
   readonly #changes = new Map<string, Promise<unknown>>();
   #timers: Timer[] = [];
   #isClosed = false;
 
-  private constructor(options: LogManagerOptions, directories: readonly LogDirectory[]) {
+  private constructor(
+    options: LogManagerOptions,
+    directories: readonly LogDirectory[],
+    incomplete: IncompleteReplicas,
+  ) {
     this.#options = options;
     this.#directories = directories;
+    this.#incomplete = incomplete;
     this.#tailBudget = new TailBudget(options.tailBytesMax);
   }
 
@@ -74,7 +81,8 @@ export class LogManager {
         const { logger, brokerId, clusterId } = options;
         directories.push(await LogDirectory.open({ disk, random, logger, path, brokerId, clusterId }));
       }
-      const manager = new LogManager(options, directories);
+      const incomplete = await IncompleteReplicas.load(disk, (directories[0] as LogDirectory).path);
+      const manager = new LogManager(options, directories, incomplete);
       for (const directory of directories) await manager.#openLogs(directory);
       manager.#schedule(options.checkpointIntervalMs, () => manager.checkpoint());
       manager.#schedule(options.retentionIntervalMs, () => manager.applyRetention());
@@ -104,9 +112,24 @@ export class LogManager {
     return this.#logs.get(keyOf(topicId, partition));
   }
 
-  /** `topicId:partition` of every log that is damaged: the broker's registration says so. */
+  /** `topicId:partition` of every replica that is damaged, or not yet whole again: the broker's registration says so. */
   get damaged(): string[] {
-    return [...this.#logs].filter(([, log]) => log.state.kind === 'damaged').map(([key]) => key);
+    const damaged = [...this.#logs].filter(([, log]) => log.state.kind === 'damaged').map(([key]) => key);
+    return [...new Set([...damaged, ...this.#incomplete.keys])];
+  }
+
+  /** Its log was put aside, and no leader has taken the new one into the ISR yet. */
+  isIncomplete(topicId: string, partition: number): boolean {
+    return this.#incomplete.has(keyOf(topicId, partition));
+  }
+
+  /** Durable when it resolves: before the log is put aside, and after the new one is in the ISR. Throws `StorageError`. */
+  async setIncomplete(topicId: string, partition: number, isIncomplete: boolean): Promise<void> {
+    try {
+      await this.#incomplete.set(keyOf(topicId, partition), isIncomplete);
+    } catch (error) {
+      throw new StorageError('failed', `which replicas are incomplete could not be written`, { cause: error });
+    }
   }
 
   /** The last checkpointed high watermark, at most the log's end. */
@@ -137,6 +160,7 @@ export class LogManager {
   delete(topicId: string, partition: number): Promise<void> {
     const log = this.get(topicId, partition);
     return this.#change(log, async () => {
+      await this.setIncomplete(topicId, partition, false);
       if (log === undefined || this.get(topicId, partition) !== log) return;
       const path = await this.#detach(log, 'deleted');
       await this.#disk.remove(path);

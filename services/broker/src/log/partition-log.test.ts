@@ -78,6 +78,21 @@ describe('a new leader epoch', () => {
   });
 });
 
+describe('a cut', () => {
+  test('that meets damage below it is refused and the damage told: what has lost records must not count as whole (R8, row 57)', async () => {
+    const world = new LogWorld('cut over damage', { ...smallConfig, 'segment.bytes': 1_000_000 });
+    const log = await world.open();
+    await world.complete(log.assignEpoch(0, 0));
+    for (let i = 0; i < 6; i++) log.appendAsLeader(batch(2), 0, 0);
+    await world.complete(log.flush());
+    world.node.disk.flipBit(world.path('00000000000000000000.log'), 8 * 300);
+    await expect(world.complete(log.truncateTo(10))).rejects.toMatchObject({ code: 'damaged' });
+    expect(log.logEndOffset).toBe(12);
+    expect(log.damage?.offset).toBeLessThan(10);
+    expect(world.manager.damaged).toHaveLength(1);
+  });
+});
+
 describe('flush', () => {
   test('one sync serves everyone who asked before it began', async () => {
     const world = new LogWorld('group');

@@ -289,7 +289,7 @@ export class PartitionLog {
 
   /**
    * Cuts the log so that it ends at `offset`, or before it when that lies inside a batch. A cut at or beyond the end cuts no data
-   * but the epochs (row 17). Clears damage beyond the cut: what is damaged is thereby given up, so only a follower of a
+   * but the epochs (row 17). Damage that it meets below the cut is reported, and nothing is cut: `StorageError` `damaged`. Clears damage beyond the cut: what is damaged is thereby given up, so only a follower of a
    * leader that has everything may call it then.
    */
   truncateTo(offset: number): Promise<void> {
@@ -507,6 +507,12 @@ export class PartitionLog {
     const target = Math.min(offset, this.#logEndOffset, this.damage?.offset ?? offset);
     const segment = this.#segments.holding(target);
     const cut = await segment.planCut(target);
+    if (cut.bad !== undefined && this.state.kind !== 'damaged') {
+      // Below the cut nothing was to go: a shorter log without a word would still count for what it has lost (row 57).
+      const { offset: damagedAt, position, reason } = cut.bad;
+      this.#health.noteDamage({ offset: damagedAt, file: segment.path('.log'), position, reason });
+      throw new StorageError('damaged', `cannot cut at ${target}: ${reason}`);
+    }
     // The batch begins before the log start: of what is left, nothing can be read (L3).
     if (cut.offset < this.#logStartOffset) return this.#startOver(this.#logStartOffset);
     await checkpoints.recoveryPointLowered(this, cut.offset);

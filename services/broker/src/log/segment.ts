@@ -41,7 +41,12 @@ export interface SegmentCut {
   readonly position: number;
   /** Offset of the batch that begins there. */
   readonly offset: number;
+  /** A bad batch stopped the look at what was to be kept. */
+  readonly bad: BadBatch | undefined;
 }
+
+/** Why a cut's scan stops where it should. */
+const cutHere = 'the cut falls here';
 
 const acceptAll: BatchVisitor = () => undefined;
 
@@ -238,10 +243,15 @@ export class Segment {
    * because the largest timestamp may go with the cut; cuts are rare.
    */
   async planCut(offset: number): Promise<SegmentCut> {
-    const { content } = await this.#scan(this.#sizeBytes, (header) =>
-      header.lastOffset >= offset ? 'cut here' : undefined,
+    const { content, bad } = await this.#scan(this.#sizeBytes, (header) =>
+      header.lastOffset >= offset ? cutHere : undefined,
     );
-    return { content, position: content.sizeBytes, offset: content.nextOffset };
+    return {
+      content,
+      position: content.sizeBytes,
+      offset: content.nextOffset,
+      bad: bad?.reason === cutHere ? undefined : bad,
+    };
   }
 
   /** Cuts; the segment can be appended to again. The file must be open. Durable after `sync`. */

@@ -65,6 +65,8 @@ export class HostedPartition {
   #reached: Target | undefined;
   #running: Promise<void> | undefined;
   #isDamaged = false;
+  /** Since it is damaged, this incarnation was seen outside the ISR: to be in it again means to have been taken back. */
+  #wasOutside = false;
 
   constructor(options: HostingOptions) {
     this.identity = options.identity;
@@ -83,6 +85,7 @@ export class HostedPartition {
 
   setTarget(target: Target): void {
     this.#target = target;
+    if (target.kind === 'follower' && !target.isInSync) this.#wasOutside = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
     });
@@ -133,6 +136,7 @@ export class HostedPartition {
         // one, this may be the best copy that is left.
         else if (target.isLeaderAlive) this.#follow(await this.#replace(partition), target);
         else await this.#rest();
+        if (target.isInSync) await this.#taken();
         return;
       }
       default:
@@ -147,7 +151,11 @@ export class HostedPartition {
     const highWatermark = store.highWatermarkOf(log);
     const partition = new Partition({ ...partitionOptions(this.#config), log, highWatermark });
     this.#partition = partition;
-    if (!isWhole(partition)) this.#setDamaged(true);
+    if (!this.#isDamaged && (!isWhole(partition) || store.isIncomplete(this.identity))) {
+      // Of an earlier life: no ISR has this incarnation unless a leader takes it in.
+      this.#wasOutside = true;
+      this.#setDamaged(true);
+    }
     return partition;
   }
 
@@ -163,10 +171,8 @@ export class HostedPartition {
     partition.stateObserved(state, version, replicas);
   }
 
-  #follow(partition: Partition, { term, isInSync }: Extract<Target, { kind: 'follower' }>): void {
+  #follow(partition: Partition, { term }: Extract<Target, { kind: 'follower' }>): void {
     if (partition.leaderEpoch > term.leaderEpoch) return;
-    // Whoever was asked into the ISR has fetched everything again.
-    if (isInSync) this.#setDamaged(false);
     const current = partition.following;
     if (current?.leaderEpoch === term.leaderEpoch && current.leader === term.leader) return;
     this.#options.events.stopFetching(partition);
@@ -181,6 +187,16 @@ export class HostedPartition {
     partition.rest();
   }
 
+  /**
+   * In the ISR: whoever was taken into it has fetched everything again (R6). Not so who is in it still, because nobody has noticed the damage yet; its
+   * log may be a new and empty one.
+   */
+  async #taken(): Promise<void> {
+    if (!this.#isDamaged || !this.#wasOutside || this.#partition === undefined || !isWhole(this.#partition)) return;
+    await this.#options.store.setIncomplete(this.identity, false);
+    if (this.#wasOutside) this.#setDamaged(false);
+  }
+
   async #replace(damaged: Partition): Promise<Partition> {
     this.#options.logger.warn(
       { ...this.identity, damage: damaged.log.damage },
@@ -189,6 +205,7 @@ export class HostedPartition {
     this.#options.events.stopFetching(damaged);
     this.#partition = undefined;
     await damaged.stop();
+    await this.#options.store.setIncomplete(this.identity, true);
     await this.#options.store.quarantine(this.identity);
     return this.#open();
   }
@@ -210,7 +227,10 @@ export class HostedPartition {
   logDamaged(): void {
     this.#options.logger.error({ ...this.identity, damage: this.#partition?.log.damage }, 'the log is damaged');
     this.#partition?.rest('storage-failed');
+    this.#wasOutside = false;
     this.#setDamaged(true);
+    // A follower starts over at once; nothing else may happen to it for a long time.
+    if (this.#target.kind === 'follower') this.setTarget({ ...this.#target });
   }
 
   #failed(error: unknown): void {
