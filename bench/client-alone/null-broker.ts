@@ -53,6 +53,7 @@ function appended(part: broker.PartitionRecords): broker.PartitionAppended {
     leaderId: 1,
     leaderEpoch: 0,
     batchBaseOffsets: [],
+    appended: false,
   };
 }
 

@@ -171,6 +171,21 @@ export function setMaxTimestampAndLogAppendTime(bytes: Uint8Array, position: num
   writeInt32(bytes, position + batchLayout.crc, computeBatchCrc(bytes, position, size));
 }
 
+/** In place, of a closed batch that was never appended: the CRC is computed anew. */
+export function setProducer(
+  bytes: Uint8Array,
+  position: number,
+  producerId: number,
+  producerEpoch: number,
+  baseSequence: number,
+): void {
+  writeInt64(bytes, position + batchLayout.producerId, producerId);
+  writeInt16(bytes, position + batchLayout.producerEpoch, producerEpoch);
+  writeInt32(bytes, position + batchLayout.baseSequence, baseSequence);
+  const size = batchSizeAt(bytes, position) as number;
+  writeInt32(bytes, position + batchLayout.crc, computeBatchCrc(bytes, position, size));
+}
+
 /**
  * The whole batches in `bytes`, in order. A partial batch at the end is left out, as consumers must (a fetch may end inside
  * one). A length that no batch can have throws `RecordError` `corrupt`.

@@ -6,6 +6,7 @@ describe('configuration', () => {
   test("defaults are Kafka 4's (KIP-679, KIP-1030)", () => {
     expect(parseProducerConfig({}, {})).toMatchObject({
       acks: 'all',
+      'enable.idempotence': true,
       'linger.ms': 5,
       'batch.size': 16_384,
       'buffer.memory': 33_554_432,
@@ -22,6 +23,18 @@ describe('configuration', () => {
       'max.poll.records': 500,
       'fetch.max.wait.ms': 500,
     });
+  });
+
+  test('KIP-679: idempotence is on unless other settings speak against it; who asks for it by name is told', () => {
+    const isOn = (input: Parameters<typeof parseProducerConfig>[1]): boolean =>
+      parseProducerConfig({}, input)['enable.idempotence'];
+    expect([isOn({}), isOn({ acks: '-1' }), isOn({ enableIdempotence: true })]).toEqual([true, true, true]);
+    expect([isOn({ acks: '1' }), isOn({ acks: 0 }), isOn({ retries: 0 })]).toEqual([false, false, false]);
+    expect(isOn({ enableIdempotence: 'false', maxInFlightRequestsPerConnection: 6 })).toBe(false);
+    expect(() => isOn({ enableIdempotence: true, acks: '1' })).toThrow(/acks must be all/);
+    expect(() => isOn({ 'enable.idempotence': true, retries: 0 })).toThrow(/retries must not be 0/);
+    expect(() => isOn({ maxInFlightRequestsPerConnection: 6 })).toThrow(ConfigError);
+    expect(isOn({ enableIdempotence: undefined, acks: '1' })).toBe(false);
   });
 
   test('what the producer is given counts more than what the client was given, in either spelling', () => {

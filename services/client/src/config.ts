@@ -28,6 +28,11 @@ const producerSettings = {
     oneOf: ['all', '-1', '0', '1'],
     doc: 'all: on every in-sync replica; 1: on the leader; 0: no answer is awaited',
   },
+  'enable.idempotence': {
+    type: 'boolean',
+    default: true,
+    doc: 'Each record is written once and in order, whatever had to be sent again; needs acks=all, retries and at most 5 requests in flight',
+  },
   'batch.size': {
     type: 'int',
     default: 16_384,
@@ -150,7 +155,36 @@ export function parseCommonConfig(input: CommonConfigInput): CommonConfig {
 
 /** What the client was given counts unless the producer was given the same key. Throws `ConfigError`. */
 export function parseProducerConfig(client: CommonConfigInput, input: ProducerConfigInput): ProducerConfig {
-  return translated(() => producer.parse(merged(client, input)));
+  const given = merged(client, input);
+  const config = translated(() => producer.parse(given));
+  const isExplicit = Object.entries(given).some(
+    ([key, value]) => camelCase(key) === 'enableIdempotence' && value !== undefined,
+  );
+  return { ...config, 'enable.idempotence': isIdempotent(config, isExplicit) };
+}
+
+/** Brokers remember five batches of a producer for certain. */
+const inFlightMaxWithIdempotence = 5;
+
+/**
+ * KIP-679: idempotence is on by default, and off without a word where other settings speak against it; who asked for it by name is
+ * told. More than 5 requests in flight are an error in either case, as in Kafka 4.
+ */
+function isIdempotent(config: ProducerConfig, isExplicit: boolean): boolean {
+  if (!config['enable.idempotence']) return false;
+  const inFlight = config['max.in.flight.requests.per.connection'];
+  const against = [
+    config.acks !== 'all' && config.acks !== '-1' ? 'acks must be all' : undefined,
+    config.retries === 0 ? 'retries must not be 0' : undefined,
+  ].find((reason) => reason !== undefined);
+  if (against !== undefined && !isExplicit) return false;
+  if (against !== undefined) throw new ConfigError(`with enable.idempotence ${against}`);
+  if (inFlight > inFlightMaxWithIdempotence) {
+    throw new ConfigError(
+      `with enable.idempotence max.in.flight.requests.per.connection must be at most ${inFlightMaxWithIdempotence}, it is ${inFlight}`,
+    );
+  }
+  return true;
 }
 
 export function parseConsumerConfig(client: CommonConfigInput, input: ConsumerConfigInput): ConsumerConfig {

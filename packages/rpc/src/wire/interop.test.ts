@@ -60,6 +60,7 @@ function appended(request: broker.ProduceRequest): broker.ProduceResponse {
     leaderId: 1,
     leaderEpoch: 7,
     batchBaseOffsets: [5, -1],
+    appended: true,
   }));
   return { correlationId: request.correlationId, partitions };
 }

@@ -68,6 +68,7 @@ export class ProduceHandler {
       leaderId: -1,
       leaderEpoch: -1,
       batchBaseOffsets: outcome.batchBaseOffsets as number[],
+      appended: false,
     };
     if (requiresAll) pending.await(partition, outcome.endOffset, answer);
     return answer;
@@ -142,6 +143,7 @@ class PendingProduce implements Expiring {
     answer.errorCode = errorCode;
     answer.baseOffset = noOffset;
     answer.batchBaseOffsets = [];
+    answer.appended = true;
     Object.assign(answer, this.#replicas.leaderOf(answer.topic, answer.partition));
   }
 
@@ -197,5 +199,6 @@ function answerOf(asked: broker.PartitionRecords, errorCode: number, errorMessag
     leaderId: -1,
     leaderEpoch: -1,
     batchBaseOffsets: [],
+    appended: false,
   };
 }

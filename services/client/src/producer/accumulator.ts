@@ -1,6 +1,7 @@
 import type { Compression, HeaderEntry } from '@naru/record';
 import { assert } from '@naru/runtime';
 import { partitionKey } from '../topic-partition.ts';
+import { PartitionSequence } from './partition-sequence.ts';
 import { ProducerBatch } from './producer-batch.ts';
 import type { SendCallback } from './producer-record.ts';
 
@@ -11,6 +12,8 @@ export interface AccumulatorSettings {
   readonly deliveryTimeoutMs: number;
   readonly compression: Compression;
   readonly compressionLevel: number | undefined;
+  /** Batches get sequence numbers. */
+  readonly isIdempotent: boolean;
 }
 
 /** What the sender must know; both are called often and must only take note. */
@@ -25,7 +28,8 @@ export interface AccumulatorEvents {
 
 /**
  * The batches of one partition, oldest first; the last may still be open. At most one request per partition is under way,
- * which is what keeps the order under retries without idempotence: nothing can overtake a batch that must be sent again.
+ * which is what keeps the order under retries without idempotence: nothing can overtake a batch that must be sent again. It carries
+ * all that is ready, so that more requests at once would gain little with idempotence either.
  */
 export class PartitionQueue {
   readonly topic: string;
@@ -35,10 +39,13 @@ export class PartitionQueue {
   /** Not before this moment, after a failure. */
   retryAtMs = 0;
   lastBatchBytes = 0;
+  /** Of an idempotent producer. */
+  readonly sequence: PartitionSequence | undefined;
 
-  constructor(topic: string, partition: number) {
+  constructor(topic: string, partition: number, sequence?: PartitionSequence) {
     this.topic = topic;
     this.partition = partition;
+    this.sequence = sequence;
   }
 
   /** The batch that takes records, if there is one. */
@@ -95,7 +102,7 @@ export class Accumulator {
     const key = partitionKey(topic, partition);
     let queue = this.#queues.get(key);
     if (queue === undefined) {
-      queue = new PartitionQueue(topic, partition);
+      queue = new PartitionQueue(topic, partition, this.#settings.isIdempotent ? new PartitionSequence() : undefined);
       this.#queues.set(key, queue);
     }
     return queue;
@@ -179,6 +186,7 @@ export class Accumulator {
       const isForced = isFirst && drained.length === 0;
       // An open batch is weighed before compression: it can only become smaller, and closing it is not undone.
       if (!isForced && batch.sizeBytes > room) break;
+      if (!takesNumber(queue, batch, drained[0])) break;
       room -= batch.close().length;
       queue.lastBatchBytes = batch.uncompressedBytes;
       drained.push(batch);
@@ -209,6 +217,12 @@ export class Accumulator {
     return expired;
   }
 
+  /** Removes all batches of the queue; the caller fails and releases them. */
+  takeAll(queue: PartitionQueue): ProducerBatch[] {
+    this.active.delete(queue);
+    return queue.batches.splice(0);
+  }
+
   /** Gives the memory back; the batch's bytes must not be on the wire any more. */
   release(batch: ProducerBatch): void {
     assert(!batch.isReleased, 'a batch is released once');
@@ -217,4 +231,16 @@ export class Accumulator {
     assert(this.#freeBytes <= this.#settings.bufferBytes, 'more memory was released than reserved');
     this.#events.onReleased();
   }
+}
+
+/** Numbers the batch unless it has a number already. False when it cannot be in one request with `first`: that is of another epoch. */
+function takesNumber({ sequence }: PartitionQueue, batch: ProducerBatch, first: ProducerBatch | undefined): boolean {
+  if (sequence === undefined) return true;
+  if (batch.numbering === undefined) {
+    if (first?.numbering !== undefined && !sequence.continues(first.numbering)) return false;
+    batch.number(sequence.take(batch.recordsCount));
+    return true;
+  }
+  const { producerId, epoch } = first?.numbering ?? batch.numbering;
+  return batch.numbering.producerId === producerId && batch.numbering.epoch === epoch;
 }

@@ -1,5 +1,14 @@
-import { BatchBuilder, batchHeaderBytes, type Compression, type HeaderEntry, RecordReader } from '@naru/record';
+import {
+  BatchBuilder,
+  batchHeaderBytes,
+  type Compression,
+  type HeaderEntry,
+  RecordReader,
+  setProducer,
+} from '@naru/record';
+import { assert } from '@naru/runtime';
 import type { KafkaError } from '../errors.ts';
+import { type Numbering, numberedFrom } from './partition-sequence.ts';
 import type { SendCallback } from './producer-record.ts';
 
 /** A fresh batch reserves this much; it grows to `batch.size` when the records come. */
@@ -46,6 +55,8 @@ export class ProducerBatch {
   #callbacks: (SendCallback | undefined)[] = [];
   #timestamps: number[] = [];
   #bytes: Uint8Array | undefined;
+  #recordsCount = 0;
+  #numbering: Numbering | undefined;
 
   constructor(settings: BatchSettings) {
     this.settings = settings;
@@ -57,8 +68,29 @@ export class ProducerBatch {
     });
   }
 
+  /** Also after the batch was settled. */
   get recordsCount(): number {
-    return this.#callbacks.length;
+    return this.#recordsCount;
+  }
+
+  /** Its place in the sequence of an idempotent producer, from the first time that it is sent. */
+  get numbering(): Numbering | undefined {
+    return this.#numbering;
+  }
+
+  /** Gives the batch its sequence numbers, which it keeps over all attempts. */
+  number(numbering: Numbering): void {
+    assert(this.#numbering === undefined, 'a batch has one place in the sequence');
+    const { producerId, epoch, firstSequence } = numbering;
+    this.#numbering = numbering;
+    if (this.#bytes === undefined) this.#builder.setProducer(producerId, epoch, firstSequence);
+    else setProducer(this.#bytes, 0, producerId, epoch, firstSequence);
+  }
+
+  /** It will get other numbers: only for a batch that is in no log for certain, or it could get there twice. */
+  forgetNumbering(): void {
+    assert(!this.mayBeAppended, 'what may be in the log keeps its sequence numbers (C4)');
+    this.#numbering = undefined;
   }
 
   get isClosed(): boolean {
@@ -89,6 +121,7 @@ export class ProducerBatch {
     this.#builder.append(key, value, timestampMs, headers);
     this.#callbacks.push(callback);
     this.#timestamps.push(timestampMs);
+    this.#recordsCount++;
   }
 
   /** The batch as it goes over the wire; the same bytes at every attempt. No record is added afterwards. */
@@ -121,17 +154,21 @@ export class ProducerBatch {
 
   /** Two batches with one half of the records each, for a topic whose `max.message.bytes` is smaller. Only when closed and of two records or more. */
   split(): [ProducerBatch, ProducerBatch] {
-    const half = this.#callbacks.length >> 1;
+    const half = this.#recordsCount >> 1;
     const reader = new RecordReader(this.close());
     const { reservedBytes } = this.settings;
-    const firstReserved = Math.floor((reservedBytes * half) / this.#callbacks.length);
+    const firstReserved = Math.floor((reservedBytes * half) / this.#recordsCount);
     const parts: [ProducerBatch, ProducerBatch] = [
       this.#part(half, firstReserved),
-      this.#part(this.#callbacks.length - half, reservedBytes - firstReserved),
+      this.#part(this.#recordsCount - half, reservedBytes - firstReserved),
     ];
     for (let i = 0; reader.next(); i++) {
       const part = i < half ? parts[0] : parts[1];
       part.append(reader.key, reader.value, reader.timestampMs, reader.headers, this.#callbacks[i]);
+    }
+    if (this.#numbering !== undefined) {
+      parts[0].number(this.#numbering);
+      parts[1].number(numberedFrom(this.#numbering, half));
     }
     this.isSettled = true;
     this.#forget();
@@ -140,7 +177,7 @@ export class ProducerBatch {
 
   /** A batch for this many of the records; the parts share what the whole had reserved. */
   #part(recordsCount: number, reservedBytes: number): ProducerBatch {
-    const share = recordsCount / this.#callbacks.length;
+    const share = recordsCount / this.#recordsCount;
     const expectedBytes = Math.ceil((this.uncompressedBytes - batchHeaderBytes) * share) + batchHeaderBytes;
     const part = new ProducerBatch({ ...this.settings, reservedBytes, expectedBytes });
     part.attempts = this.attempts;

@@ -164,12 +164,17 @@ describe('order is kept under retries (C5)', () => {
     expect(log.values).toEqual(numbers(200));
   });
 
-  test.each([1, 2, 3, 4, 5, 6, 7, 8])('any mixture of faults, seed %i', async (seed) => {
+  const mixtures = [true, false].flatMap((enableIdempotence) =>
+    [1, 2, 3, 4, 5, 6, 7, 8].map((seed) => ({ enableIdempotence, seed })),
+  );
+  test.each(mixtures)('any mixture of faults, idempotence $enableIdempotence, seed $seed', async (mixture) => {
+    const { seed, enableIdempotence } = mixture;
     const cluster = await ScriptedCluster.start(2, seed);
     const logs = cluster.addTopic('t', 3);
     const producer = cluster.client().producer<string, string>({
       batchSize: 150,
       lingerMs: 1,
+      enableIdempotence,
       bufferMemory: 2_000,
       requestTimeoutMs: 300,
       retryBackoffMs: 10,
@@ -190,12 +195,13 @@ describe('order is kept under retries (C5)', () => {
     for (const [partition, log] of logs.entries()) {
       const isHere = (_: unknown, i: number): boolean => i % 3 === partition;
       expectDelivered(log, numbers(600).filter(isHere), results.filter(isHere));
+      if (enableIdempotence) expect(log.values, 'C4').toEqual(numbers(600).filter(isHere));
     }
     expect(producer.bufferAvailableBytes).toBe(2_000);
   });
 
-  test('a connection that breaks after the append: sent again, so twice in the log, never lost or out of order', async () => {
-    const { cluster, producer, log } = await setUp({ batchSize: 200, lingerMs: 0 });
+  test('without idempotence, a connection that breaks after the append: sent again, so twice in the log, never lost or out of order', async () => {
+    const { cluster, producer, log } = await setUp({ batchSize: 200, lingerMs: 0, enableIdempotence: false });
     let breaks = 3;
     cluster.onProduce = () => (breaks-- > 0 ? { kind: 'disconnect', append: true } : { kind: 'append' });
     expectDelivered(log, numbers(100), await cluster.run(trickle(cluster, producer, numbers(100))));
@@ -205,7 +211,7 @@ describe('order is kept under retries (C5)', () => {
   test('at most one request per partition is under way, several per broker', async () => {
     const { cluster, producer } = await setUp({ lingerMs: 0, batchSize: 100 }, 4);
     cluster.onProduce = () => ({ kind: 'append', delayMs: 20 });
-    await cluster.run(producer.partitionsFor('t'));
+    await cluster.run(producer.send({ topic: 't', partition: 0, value: 'first' }));
     await cluster.run(trickle(cluster, producer, numbers(400), 4));
     const lastMs = new Map<number, number>();
     let overlaps = 0;

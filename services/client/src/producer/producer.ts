@@ -80,6 +80,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
         deliveryTimeoutMs: config['delivery.timeout.ms'],
         compression: config['compression.type'],
         compressionLevel: compressionLevel(config),
+        isIdempotent: config['enable.idempotence'],
       },
       {
         onReady: () => this.#sender.wake(),
@@ -97,6 +98,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
         openRequestsMax: config['max.in.flight.requests.per.connection'],
         requestTimeoutMs: config['request.timeout.ms'],
         retriesMax: config.retries,
+        isIdempotent: config['enable.idempotence'],
       },
       () => this.#onProgress(),
     );
@@ -207,14 +209,18 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
       enough.abort();
     }
     const definite = (): KafkaError => new IllegalStateError('the producer was closed before the record was sent');
-    this.#waiting.failAll(definite);
-    for (const sends of this.#waitingByTopic.values()) sends.failAll(definite);
+    this.#failWaiting(definite);
     this.#waitingByTopic.clear();
     this.#sender.close(
       (outcome) => new IllegalStateError('the producer was closed before the record was acknowledged', { outcome }),
     );
     this.#router.close();
     await this.#cluster.close();
+  }
+
+  #failWaiting(error: () => KafkaError): void {
+    this.#waiting.failAll(error);
+    for (const sends of this.#waitingByTopic.values()) sends.failAll(error);
   }
 
   async #flush(): Promise<void> {
@@ -280,6 +286,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
   #check(record: ProducerRecord<K, V>, recordBytes: number): void {
     const { topic, partition, timestamp } = record;
     if (this.#isClosing) throw new IllegalStateError('the producer is closed', { topic });
+    if (this.#sender.fatalError !== undefined) throw this.#sender.fatalError;
     if (typeof topic !== 'string' || topic === '') throw new SerializationError('a record needs a topic');
     if (partition !== undefined && !(Number.isInteger(partition) && partition >= 0)) {
       throw new SerializationError(`${partition} is not a partition`, { topic });
@@ -362,6 +369,8 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
   }
 
   #onProgress(): void {
+    const { fatalError } = this.#sender;
+    if (fatalError !== undefined) this.#failWaiting(() => fatalError);
     this.#accumulator.isStarved = this.#waiting.size > 0;
     const progress = this.#progress;
     if (progress.length === 0) return;

@@ -1,18 +1,24 @@
+import { errorCodes } from '@naru/kafka-protocol';
 import type { broker } from '@naru/rpc';
 import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import { Doubt } from '../cluster/doubt.ts';
 import {
   InvalidMetadataError,
+  InvalidProducerEpochError,
   type KafkaError,
+  OutOfOrderSequenceError,
   RecordBatchTooLargeError,
   RecordTooLargeError,
   TimeoutError,
+  UnknownProducerIdError,
 } from '../errors.ts';
 import { errorFromCode } from '../errors-from-wire.ts';
 import type { Accumulator, PartitionQueue } from './accumulator.ts';
+import { isBehind } from './partition-sequence.ts';
 import { type OpenRequest, ProduceLane, type RequestPart } from './produce-lane.ts';
 import type { ProducerBatch } from './producer-batch.ts';
+import { ProducerIdSource } from './producer-id-source.ts';
 
 export interface SenderSettings {
   /** 0, 1 or -1. */
@@ -21,6 +27,7 @@ export interface SenderSettings {
   readonly openRequestsMax: number;
   readonly requestTimeoutMs: number;
   readonly retriesMax: number;
+  readonly isIdempotent: boolean;
 }
 
 /** What the application can see of the sender's work. */
@@ -37,6 +44,9 @@ export interface SenderCounters {
  *
  * Order (C5): a partition has at most one request under way. It carries every ready batch of the partition; what comes back to be sent
  * again goes in front of what is younger. Requests over different partitions overlap freely.
+ *
+ * With `enable.idempotence` every batch has sequence numbers from its first attempt on (C4): brokers answer a batch that comes again with where it
+ * is. A batch that is given up leaves its numbers to what follows, or ends the epoch (`PartitionSequence`).
  */
 export class Sender {
   readonly counters: SenderCounters = { requests: 0, bytes: 0, retries: 0, failedBatches: 0 };
@@ -46,6 +56,8 @@ export class Sender {
   readonly #onSettled: () => void;
   readonly #lanes = new Map<number, ProduceLane>();
   readonly #stopListening: () => void;
+  readonly #ids: ProducerIdSource | undefined;
+  #fatalError: KafkaError | undefined;
   #nextCorrelationId = 1;
   #isPumpPending = false;
   #timer: Timer | undefined;
@@ -59,6 +71,13 @@ export class Sender {
     this.#settings = settings;
     this.#onSettled = onSettled;
     this.#stopListening = cluster.onRefresh(() => this.wake());
+    const onRefused = (error: KafkaError): void => this.#failForGood(error);
+    this.#ids = settings.isIdempotent ? new ProducerIdSource(cluster, () => this.wake(), onRefused) : undefined;
+  }
+
+  /** After it nothing can be sent any more. */
+  get fatalError(): KafkaError | undefined {
+    return this.#fatalError;
   }
 
   /** Looks for work after the current turn's code has run. */
@@ -109,7 +128,7 @@ export class Sender {
       const head = queue.batches[0];
       if (head === undefined) continue;
       nextMs = Math.min(nextMs, head.settings.deadlineMs);
-      if (queue.isInFlight) continue;
+      if (queue.isInFlight || !this.#isIdentified(queue)) continue;
       const readyAtMs = this.#accumulator.readyAtMs(queue);
       if (readyAtMs > nowMs) {
         nextMs = Math.min(nextMs, readyAtMs);
@@ -121,6 +140,15 @@ export class Sender {
     }
     for (const [leaderId, queues] of readyByLeader) this.#sendTo(leaderId, queues, nowMs);
     this.wakeAt(nextMs);
+  }
+
+  /** A partition's first batch waits for the producer's id. */
+  #isIdentified({ sequence }: PartitionQueue): boolean {
+    if (sequence === undefined || !sequence.needsIdentity) return true;
+    const identity = this.#ids?.identity(sequence.producerId);
+    if (identity === undefined) return false;
+    sequence.identify(identity);
+    return true;
   }
 
   /** Fails records whose time is up although their request is still open, and drops connections that do not answer. */
@@ -157,6 +185,7 @@ export class Sender {
     const expired = this.#accumulator.takeExpired(queue, nowMs);
     for (const batch of expired) {
       this.#fail(batch, lateError(batch, batch.mayBeAppended ? 'indefinite' : 'definite'));
+      this.#giveUp(queue, batch, []);
       this.#accumulator.release(batch);
     }
     if (expired.length > 0) this.#onSettled();
@@ -202,7 +231,7 @@ export class Sender {
     for (const part of parts) part.queue.isInFlight = acks !== 0;
     const open = { correlationId, deadlineMs: nowMs + requestTimeoutMs, doubt: new Doubt(nowMs), parts };
     lane.send({ correlationId, acks, timeoutMs: requestTimeoutMs, partitions }, open);
-    if (acks === 0) for (const part of parts) this.#succeed(part, -1, -1);
+    if (acks === 0) for (const part of parts) this.#succeed(part, unknownPlace);
     else this.wakeAt(open.doubt.nextMs);
     return at;
   }
@@ -228,19 +257,22 @@ export class Sender {
       const isOfPart = (r: broker.PartitionAppended): boolean => r.topic === topic && r.partition === partition;
       const inPlace = answer.partitions[i];
       const result = inPlace !== undefined && isOfPart(inPlace) ? inPlace : answer.partitions.find(isOfPart);
-      if (result?.errorCode === 0) this.#succeed(part, result.baseOffset, result.logAppendTimeMs);
+      if (result !== undefined && isSuccess(result.errorCode)) this.#succeed(part, result);
       else this.#onRefused(part, result);
     }
     this.#onSettled();
     this.wake();
   }
 
-  #succeed({ queue, batches }: RequestPart, baseOffset: number, logAppendTimeMs: number): void {
+  #succeed({ queue, batches }: RequestPart, place: Place): void {
     queue.isInFlight = false;
     queue.retryAtMs = 0;
+    const { baseOffset, batchBaseOffsets, logAppendTimeMs } = place;
     let offset = baseOffset;
-    for (const batch of batches) {
-      const { recordsCount } = batch;
+    for (const [i, batch] of batches.entries()) {
+      const { recordsCount, numbering } = batch;
+      if (numbering !== undefined) queue.sequence?.confirm(numbering);
+      offset = batchBaseOffsets[i] ?? offset;
       this.#accumulator.incomplete.delete(batch);
       batch.succeed(offset, logAppendTimeMs);
       if (offset >= 0) offset += recordsCount;
@@ -254,12 +286,14 @@ export class Sender {
     const error = errorFromCode(code, result?.errorMessage ?? 'the broker left the partition out of its answer', {
       topic,
       partition,
+      ...(result?.appended ? { outcome: 'indefinite' } : {}),
     });
     const isTooLarge = error instanceof RecordTooLargeError || error instanceof RecordBatchTooLargeError;
     if (isTooLarge && this.#sendSmaller(part)) return;
     const isLeaderKnown = result !== undefined && this.#cluster.applyLeaderHint(result);
     if (error instanceof InvalidMetadataError) this.#cluster.requestRefresh();
-    this.#retryOrFail(part, error, isLeaderKnown);
+    if (isFatal(error, part.queue)) this.#endWith(part, error);
+    else this.#retryOrFail(part, error, isLeaderKnown);
   }
 
   /** Batches that were refused together are tried one by one, and a single one in halves. False when there is nothing left to divide. */
@@ -290,21 +324,23 @@ export class Sender {
 
   #retryOrFail({ queue, batches }: RequestPart, error: KafkaError, isLeaderKnown: boolean): void {
     queue.isInFlight = false;
+    const isGap = error instanceof OutOfOrderSequenceError;
     const again: ProducerBatch[] = [];
+    const failed: ProducerBatch[] = [];
     for (const batch of batches) {
       batch.attempts++;
       if (error.outcome === 'indefinite') batch.mayBeAppended = true;
-      if (error.retriable && batch.attempts <= this.#settings.retriesMax) {
-        again.push(batch);
-      } else {
-        const { message, code } = error;
-        const final = batch.mayBeAppended
-          ? new (error.constructor as typeof KafkaError)(message, withContext(batch, error, code))
-          : error;
-        this.#fail(batch, final);
-        this.#accumulator.release(batch);
-      }
+      // Refused for what was before it, and in no log for certain: it can begin a new epoch.
+      const isRetriable = error.retriable || (isGap && !batch.mayBeAppended);
+      if (isRetriable && batch.attempts <= this.#settings.retriesMax) again.push(batch);
+      else failed.push(batch);
     }
+    for (const batch of failed) {
+      this.#fail(batch, batch.mayBeAppended ? asIndefinite(batch, error) : error);
+      this.#giveUp(queue, batch, again);
+      this.#accumulator.release(batch);
+    }
+    if (isGap) this.#restart(queue, again);
     this.counters.retries += again.length;
     if (again.length > 0) {
       const attempts = (again[0] as ProducerBatch).attempts;
@@ -318,9 +354,61 @@ export class Sender {
   /** What was settled meanwhile, by its delivery timeout, is not sent again. */
   #requeue(queue: PartitionQueue, batches: readonly ProducerBatch[]): void {
     const alive = batches.filter((batch) => !batch.isSettled);
-    for (const batch of batches) if (batch.isSettled) this.#accumulator.release(batch);
+    for (const batch of batches) {
+      if (!batch.isSettled) continue;
+      this.#giveUp(queue, batch, alive);
+      this.#accumulator.release(batch);
+    }
     this.#accumulator.requeue(queue, alive);
     this.wake();
+  }
+
+  /**
+   * A batch will not be sent again: its sequence numbers become free when it is in no log, for those behind it, which are none of them in a log
+   * either: brokers take them in order, and they travelled with it or after it.
+   */
+  #giveUp(queue: PartitionQueue, batch: ProducerBatch, behind: readonly ProducerBatch[]): void {
+    const { sequence } = queue;
+    const { numbering } = batch;
+    if (sequence === undefined || numbering === undefined) return;
+    if (batch.mayBeAppended) {
+      sequence.leaveInDoubt(numbering);
+      return;
+    }
+    sequence.rewind(numbering);
+    for (const other of [...behind, ...queue.batches]) {
+      const sequenceOfOther = other.numbering?.firstSequence;
+      if (sequenceOfOther !== undefined && isBehind(sequenceOfOther, numbering.firstSequence)) other.forgetNumbering();
+    }
+  }
+
+  /** The broker does not know what was before: what is in no log for certain begins a new epoch (KIP-360). */
+  #restart(queue: PartitionQueue, again: readonly ProducerBatch[]): void {
+    queue.sequence?.restart();
+    for (const batch of [...again, ...queue.batches]) if (!batch.mayBeAppended) batch.forgetNumbering();
+  }
+
+  #endWith(part: RequestPart, error: KafkaError): void {
+    part.queue.isInFlight = false;
+    for (const batch of part.batches) {
+      this.#fail(batch, batch.mayBeAppended ? asIndefinite(batch, error) : error);
+      this.#accumulator.release(batch);
+    }
+    this.#failForGood(error);
+  }
+
+  /** Everything that is not acknowledged fails, and nothing can be sent any more. */
+  #failForGood(error: KafkaError): void {
+    if (this.#fatalError !== undefined || this.#isClosed) return;
+    this.#fatalError = error;
+    this.#cluster.logger.warn({ err: error }, 'the producer cannot go on');
+    const waiting = [...this.#accumulator.active].flatMap((queue) => this.#accumulator.takeAll(queue));
+    for (const batch of waiting) {
+      this.#fail(batch, batch.mayBeAppended ? asIndefinite(batch, error) : error);
+      this.#accumulator.release(batch);
+    }
+    for (const batch of [...this.#accumulator.incomplete]) this.#fail(batch, asIndefinite(batch, error));
+    this.#onSettled();
   }
 
   #fail(batch: ProducerBatch, error: KafkaError): void {
@@ -331,13 +419,31 @@ export class Sender {
   }
 }
 
-function withContext(
-  batch: ProducerBatch,
-  cause: KafkaError,
-  code: number,
-): ConstructorParameters<typeof KafkaError>[1] {
+/** Where the records of a request went. */
+type Place = Pick<broker.PartitionAppended, 'baseOffset' | 'batchBaseOffsets' | 'logAppendTimeMs'>;
+
+const unknownPlace: Place = { baseOffset: -1, batchBaseOffsets: [], logAppendTimeMs: -1 };
+
+/** A duplicate is in the log, also when the broker no longer knows where (row 42). */
+function isSuccess(errorCode: number): boolean {
+  return errorCode === errorCodes.NONE || errorCode === errorCodes.DUPLICATE_SEQUENCE_NUMBER;
+}
+
+/**
+ * A gap that no batch of ours explains: what was acknowledged is not in the log any more. And somebody else with our producer id. To go on
+ * would hide it.
+ */
+function isFatal(error: KafkaError, { sequence }: PartitionQueue): boolean {
+  if (sequence === undefined) return false;
+  if (error instanceof InvalidProducerEpochError) return true;
+  return error instanceof OutOfOrderSequenceError && !(error instanceof UnknownProducerIdError) && !sequence.isInDoubt;
+}
+
+function asIndefinite(batch: ProducerBatch, cause: KafkaError): KafkaError {
   const { topic, partition } = batch.settings;
-  return { topic, partition, broker: cause.broker, code, outcome: 'indefinite', cause };
+  const { message, code, broker } = cause;
+  const context = { topic, partition, broker, code, outcome: 'indefinite', cause } as const;
+  return new (cause.constructor as typeof KafkaError)(message, context);
 }
 
 function lateError(batch: ProducerBatch, outcome: 'definite' | 'indefinite'): KafkaError {

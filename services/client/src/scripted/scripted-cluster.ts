@@ -51,6 +51,9 @@ export class ScriptedCluster {
   controllerId = 1;
   /** Overrides the error of single ListOffsets partitions. */
   onListOffsets: (partition: broker.PartitionTimestamp) => number = () => 0;
+  /** The error of InitProducerId. */
+  onInitProducerId: () => number = () => 0;
+  #nextProducerId = 1_000;
   readonly #nodes = new Map<number, SimulatedNode>();
   readonly #servers = new Map<number, RpcServer>();
   readonly #topicIds = new Map<string, string>();
@@ -105,6 +108,7 @@ export class ScriptedCluster {
       stream(brokerMethods.fetch, (fetch) => this.#serveFetch(id, fetch)),
       unary(brokerMethods.metadata, (request) => this.#metadata(request)),
       unary(brokerMethods.listOffsets, (request) => this.#listOffsets(id, request)),
+      unary(brokerMethods.initProducerId, () => this.#initProducerId()),
       ...this.administration(id),
     ]);
     this.#servers.set(id, server);
@@ -159,9 +163,10 @@ export class ScriptedCluster {
       if (log.leaderId !== brokerId) return { ...answer, errorCode: errorCodes.NOT_LEADER_OR_FOLLOWER };
       const sizes = [...batchesOf(asked.records)].map((batch) => batch.bytes.length);
       if (Math.max(...sizes) > log.maxBatchBytes) return { ...answer, errorCode: errorCodes.MESSAGE_TOO_LARGE };
-      const baseOffset = appends ? log.append(asked.records) : -1;
+      const appended = appends ? log.appendOnce(asked.records) : { errorCode: 0, batchBaseOffsets: [] };
       if (script.kind === 'append-then-refuse') return { ...answer, errorCode: script.code };
-      return { ...answer, baseOffset };
+      const [baseOffset = -1] = appended.batchBaseOffsets;
+      return { ...answer, ...appended, baseOffset };
     });
     if (script.kind === 'disconnect' || script.kind === 'silence') return undefined;
     return { correlationId: request.correlationId, partitions };
@@ -238,6 +243,11 @@ export class ScriptedCluster {
     };
   }
 
+  #initProducerId(): broker.InitProducerIdResponse {
+    const errorCode = this.onInitProducerId();
+    return { errorCode, errorMessage: '', producerId: errorCode === 0 ? this.#nextProducerId++ : -1, producerEpoch: 0 };
+  }
+
   #listOffsets(brokerId: number, request: broker.ListOffsetsRequest): broker.ListOffsetsResponse {
     const partitions = request.partitions.map((asked): broker.PartitionOffset => {
       const { topic, partition, timestamp } = asked;
@@ -264,6 +274,7 @@ const emptyAppended = {
   leaderId: -1,
   leaderEpoch: -1,
   batchBaseOffsets: [],
+  appended: false,
 };
 
 const emptyFetched = {

@@ -1,3 +1,4 @@
+import { errorCodes } from '@naru/kafka-protocol';
 import { batchesOf, RecordReader, setBaseOffset, setPartitionLeaderEpoch } from '@naru/record';
 
 /** A record as a scripted partition holds it. */
@@ -16,6 +17,10 @@ export class ScriptedLog {
   startOffset = 0;
   endOffset = 0;
   maxBatchBytes = 1_048_588;
+  /** Of idempotent producers: epoch, next sequence number, offsets of their records. */
+  readonly epochs = new Map<number, number>();
+  readonly nextSequences = new Map<number, number>();
+  readonly offsets = new Map<string, number>();
   #batches: Buffer[] = [];
 
   constructor(topic: string, partition: number, leaderId: number) {
@@ -27,6 +32,48 @@ export class ScriptedLog {
   moveTo(leaderId: number): void {
     this.leaderId = leaderId;
     this.leaderEpoch++;
+  }
+
+  /**
+   * As a broker that remembers everything: batches of an idempotent producer are appended once, in their order, and answered with where
+   * they are (KIP-98). Whatever has no producer id is appended.
+   */
+  appendOnce(records: Uint8Array): { readonly errorCode: number; readonly batchBaseOffsets: number[] } {
+    const batchBaseOffsets: number[] = [];
+    const news: Uint8Array[] = [];
+    const fresh = new Map<string, number>();
+    let next: number | undefined;
+    let endOffset = this.endOffset;
+    for (const { header, bytes } of batchesOf(records)) {
+      const { producerId, producerEpoch, baseSequence, recordsCount } = header;
+      if (producerId >= 0) {
+        const epoch = this.epochs.get(producerId) ?? -1;
+        if (producerEpoch < epoch) return { errorCode: errorCodes.INVALID_PRODUCER_EPOCH, batchBaseOffsets: [] };
+        next ??= producerEpoch === epoch ? (this.nextSequences.get(producerId) ?? 0) : 0;
+        const known = producerEpoch === epoch ? this.offsets.get(`${producerId}/${epoch}/${baseSequence}`) : undefined;
+        if (known !== undefined) {
+          batchBaseOffsets.push(known);
+          continue;
+        }
+        const isUnknown = epoch < 0 && baseSequence !== 0 && news.length === 0;
+        if (isUnknown) return { errorCode: errorCodes.UNKNOWN_PRODUCER_ID, batchBaseOffsets: [] };
+        if (baseSequence !== next) return { errorCode: errorCodes.OUT_OF_ORDER_SEQUENCE_NUMBER, batchBaseOffsets: [] };
+        for (let i = 0; i < recordsCount; i++)
+          fresh.set(`${producerId}/${producerEpoch}/${baseSequence + i}`, endOffset + i);
+        next = baseSequence + recordsCount;
+      }
+      batchBaseOffsets.push(endOffset);
+      endOffset += recordsCount;
+      news.push(bytes);
+    }
+    const [first] = [...batchesOf(records)];
+    if (first !== undefined && first.header.producerId >= 0) {
+      this.epochs.set(first.header.producerId, first.header.producerEpoch);
+      this.nextSequences.set(first.header.producerId, next ?? 0);
+      for (const [key, offset] of fresh) this.offsets.set(key, offset);
+    }
+    if (news.length > 0) this.append(Buffer.concat(news));
+    return { errorCode: 0, batchBaseOffsets };
   }
 
   /** Copies the batches, as a disk would: the caller's bytes may be sent again. Returns the first offset. */
@@ -59,6 +106,13 @@ export class ScriptedLog {
   truncate(offset: number): void {
     this.#batches = this.#batches.filter((batch) => (batchesOf(batch).next().value?.header.baseOffset ?? 0) < offset);
     this.endOffset = offset;
+  }
+
+  /** As a replica that has none of the producers' batches. */
+  forgetProducers(): void {
+    this.epochs.clear();
+    this.nextSequences.clear();
+    this.offsets.clear();
   }
 
   deleteBefore(offset: number): void {

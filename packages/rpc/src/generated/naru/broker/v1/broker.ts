@@ -66,6 +66,11 @@ export interface PartitionAppended {
    * Otherwise the batches follow each other from base_offset on.
    */
   batchBaseOffsets: number[];
+  /**
+   * With an error: the records were appended before it came, and may stay in the log. Kafka's NOT_LEADER_OR_FOLLOWER alone
+   * does not tell.
+   */
+  appended: boolean;
 }
 
 export interface InitProducerIdRequest {
@@ -542,6 +547,7 @@ function createBasePartitionAppended(): PartitionAppended {
     leaderId: 0,
     leaderEpoch: 0,
     batchBaseOffsets: [],
+    appended: false,
   };
 }
 
@@ -580,6 +586,9 @@ export const PartitionAppended: MessageFns<PartitionAppended> = {
         writer.int64(v);
       }
       writer.join();
+    }
+    if (message.appended !== false) {
+      writer.uint32(88).bool(message.appended);
     }
     return writer;
   },
@@ -686,6 +695,14 @@ export const PartitionAppended: MessageFns<PartitionAppended> = {
             }
 
             break;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.appended = reader.bool();
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
