@@ -1,5 +1,5 @@
 import { type ClientHttp2Session, connect, type OutgoingHttpHeaders } from 'node:http2';
-import { connect as connectSocket, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type Address, formatAddress, type Timers } from '@naru/runtime';
 import type { Method, StreamMethod, UnaryMethod } from '../method.ts';
 import type { RpcChannel, RpcLimits, RpcStream } from '../rpc.ts';
@@ -121,37 +121,39 @@ export class WireChannel implements RpcChannel, WireConnection {
   }
 }
 
-/** Resolves once the server has shown that it speaks HTTP/2. Fails with `unavailable`, naming the address. */
+/** Resolves once the server has shown on a connected socket that it speaks HTTP/2. Fails with `unavailable`, naming the address. */
 export function connectWire(
+  socket: Socket,
   address: Address,
   limits: RpcLimits,
-  timeoutMs: number,
+  { timeoutMs, leftMs }: { readonly timeoutMs: number; readonly leftMs: number },
   timers: Timers,
 ): Promise<WireChannel> {
   return new Promise((resolve, reject) => {
-    const socket = connectSocket({ host: address.host, port: address.port, noDelay: true });
     const session = connect(`http://${formatAddress(address)}`, {
       ...sessionOptions(limits),
       peerMaxConcurrentStreams: limits.concurrentStreamsMax,
       createConnection: () => socket,
     });
+    // Handed over paused: the session takes the handle, which has to be reading.
+    socket.read(0);
     let cause: string | undefined;
     const failed = (): void => {
       timer.cancel();
       const why = cause ?? 'the connection closed before the server spoke HTTP/2';
       reject(new RpcError('unavailable', `cannot connect to ${formatAddress(address)}: ${why}`));
     };
-    const timer = timers.after(timeoutMs, () => {
+    const timer = timers.after(leftMs, () => {
       cause = `no answer within ${timeoutMs} ms`;
       session.destroy();
       socket.destroy();
     });
     // After the connection stands these only keep 'error' from ending the process: 'close' follows.
     socket.on('error', (error) => {
-      cause ??= describeSocketError(error);
+      cause ??= error.message;
     });
     session.on('error', (error) => {
-      cause ??= describeSocketError(error);
+      cause ??= error.message;
     });
     session.once('close', failed);
     session.once('connect', () => openWindow(session));
@@ -161,16 +163,4 @@ export function connectWire(
       resolve(new WireChannel(session, socket, address, limits, timers));
     });
   });
-}
-
-function describeSocketError(error: Error & { readonly code?: string }): string {
-  const texts: { readonly [code: string]: string } = {
-    ECONNREFUSED: 'connection refused',
-    ECONNRESET: 'connection reset',
-    ENOTFOUND: 'unknown host',
-    EHOSTUNREACH: 'host unreachable',
-    ENETUNREACH: 'network unreachable',
-    ETIMEDOUT: 'timed out',
-  };
-  return texts[error.code ?? ''] ?? error.message;
 }

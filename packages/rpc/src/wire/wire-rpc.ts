@@ -1,5 +1,5 @@
-import { createServer, type Server, type Socket } from 'node:net';
-import { type Address, type Connection, formatAddress, NetworkError, type Runtime } from '@naru/runtime';
+import type { Socket } from 'node:net';
+import { type Address, type Connection, NetworkError, type Runtime } from '@naru/runtime';
 import { bindingsByPath } from '../binding.ts';
 import {
   type ConnectOptions,
@@ -13,6 +13,7 @@ import {
   type RpcServer,
   type ServiceBinding,
 } from '../rpc.ts';
+import { RpcError } from '../status.ts';
 import { connectWire } from './wire-channel.ts';
 import { WireHost } from './wire-host.ts';
 
@@ -28,16 +29,12 @@ export class WireRpc implements Rpc {
 
   async serve(address: Address, services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): Promise<RpcServer> {
     const host = this.#host(services, limits);
-    const server = createServer({ noDelay: true }, (socket) => host.accept(socket));
-    const port = await listen(server, address);
+    const listener = await this.#runtime.network.listen(address, (connection) => host.accept(detachSocket(connection)));
     return {
-      address: { host: address.host, port },
+      address: listener.address,
       close: async () => {
-        const stopped = new Promise<void>((resolve) => {
-          server.close(() => resolve());
-        });
+        await listener.close();
         await host.close();
-        await stopped;
       },
     };
   }
@@ -50,9 +47,20 @@ export class WireRpc implements Rpc {
     };
   }
 
-  connect(address: Address, options: ConnectOptions = {}): Promise<RpcChannel> {
+  async connect(address: Address, options: ConnectOptions = {}): Promise<RpcChannel> {
+    const { network, timers, clock } = this.#runtime;
     const limits = { ...defaultRpcLimits, ...options.limits };
-    return connectWire(address, limits, options.timeoutMs ?? connectTimeoutMsDefault, this.#runtime.timers);
+    const timeoutMs = options.timeoutMs ?? connectTimeoutMsDefault;
+    const deadlineMs = clock.monotonicMs() + timeoutMs;
+    let connection: Connection;
+    try {
+      connection = await network.connect(address, { timeoutMs });
+    } catch (error) {
+      if (!(error instanceof NetworkError)) throw error;
+      throw new RpcError('unavailable', error.message, { cause: error });
+    }
+    const patience = { timeoutMs, leftMs: deadlineMs - clock.monotonicMs() };
+    return connectWire(detachSocket(connection), address, limits, patience, timers);
   }
 
   #host(services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): WireHost {
@@ -72,18 +80,4 @@ function detachSocket(connection: Connection): Socket {
   const { socket } = connection as SocketConnection;
   if (socket === undefined) throw new TypeError('not a connection of a real network');
   return socket.destroyed ? socket : (connection as SocketConnection).detach();
-}
-
-function listen(server: Server, address: Address): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const code = error.code === 'EADDRINUSE' ? 'address-in-use' : 'not-permitted';
-      const why = code === 'address-in-use' ? 'the address is in use' : error.message;
-      reject(new NetworkError(code, `cannot listen on ${formatAddress(address)}: ${why}`, { cause: error }));
-    });
-    server.listen(address.port, address.host, () => {
-      const bound = server.address();
-      resolve(typeof bound === 'object' && bound !== null ? bound.port : address.port);
-    });
-  });
 }

@@ -90,7 +90,7 @@ export class NodeConnection implements Connection {
   readonly #onDrain = (): void => this.#handler?.onDrain?.();
 
   readonly #onError = (error: Error): void => {
-    this.#error ??= toNetworkError(error, this.remote);
+    this.#error ??= toNetworkError(error, 'connection with', this.remote);
   };
 
   readonly #onClose = (): void => {

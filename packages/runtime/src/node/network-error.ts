@@ -22,11 +22,11 @@ const meanings: Readonly<Record<string, Meaning>> = {
   EAI_AGAIN: { code: 'unreachable', text: 'the host name could not be looked up' },
 };
 
-/** The system's error as one line: which address, why it failed. What is not known counts as unreachable. */
-export function toNetworkError(error: unknown, address: Address): NetworkError {
+/** The system's error as one line: what was tried (`cannot connect to`, …), on which address, why it failed. What is not known counts as unreachable. */
+export function toNetworkError(error: unknown, what: string, address: Address): NetworkError {
   if (error instanceof NetworkError) return error;
   const { code: system, message } = error as { readonly code?: string; readonly message?: string };
   const known = system === undefined ? undefined : meanings[system];
   const text = known ? `${known.text} (${system})` : (message ?? String(error));
-  return new NetworkError(known?.code ?? 'unreachable', `${formatAddress(address)}: ${text}`, { cause: error });
+  return new NetworkError(known?.code ?? 'unreachable', `${what} ${formatAddress(address)}: ${text}`, { cause: error });
 }

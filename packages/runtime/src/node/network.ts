@@ -30,7 +30,7 @@ function listen(address: Address, onConnection: (connection: Connection) => void
     const server = createServer({ ...socketOptions, pauseOnConnect: true }, (socket) =>
       onConnection(new NodeConnection(socket)),
     );
-    server.once('error', (error) => reject(toNetworkError(error, address)));
+    server.once('error', (error) => reject(toNetworkError(error, 'cannot listen on', address)));
     server.listen({ host: address.host, port: address.port, backlog: backlogMax }, () => {
       // A later error means that one connection could not be accepted (no descriptor left): its peer sees that, we go on.
       server.removeAllListeners('error').on('error', () => {});
@@ -55,7 +55,7 @@ function connect(address: Address, options?: { readonly timeoutMs?: number }): P
       // A second error (the timeout's destroy, the next address of the name) has nobody left to hear it.
       socket.off('connect', succeed).on('error', () => {});
       socket.destroy();
-      reject(toNetworkError(error, address));
+      reject(toNetworkError(error, 'cannot connect to', address));
     };
     const succeed = (): void => {
       clearTimeout(timeout);
@@ -63,7 +63,12 @@ function connect(address: Address, options?: { readonly timeoutMs?: number }): P
       resolve(new NodeConnection(socket));
     };
     const timeout = setTimeout(() => {
-      fail(new NetworkError('timeout', `${formatAddress(address)}: no connection within ${timeoutMs} ms`));
+      fail(
+        new NetworkError(
+          'timeout',
+          `cannot connect to ${formatAddress(address)}: no connection within ${timeoutMs} ms`,
+        ),
+      );
     }, timeoutMs);
     socket.once('error', fail);
     socket.once('connect', succeed);
