@@ -1,4 +1,5 @@
 import type { Broker } from '@naru/broker';
+import type { FaultAtlas } from '../swarm/fault-atlas.ts';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
 import { LogCursor } from './stored-log.ts';
@@ -30,13 +31,15 @@ export class ReplicaChecker {
   readonly counts: ReplicaCounts = { leaderships: 0, highWatermarkSteps: 0, truncations: 0 };
   readonly #world: World;
   readonly #truth: Truth;
+  readonly #atlas: FaultAtlas;
   readonly #seen = new Map<number, Map<Replica, Seen>>();
   /** Where each broker's replica was durable when it was last looked at: a disk outlives its process. */
   readonly #durable = new Map<string, number>();
 
-  constructor(world: World, truth: Truth) {
+  constructor(world: World, truth: Truth, atlas: FaultAtlas) {
     this.#world = world;
     this.#truth = truth;
+    this.#atlas = atlas;
   }
 
   brokerEnded(id: number): void {
@@ -169,8 +172,12 @@ export class ReplicaChecker {
     const { minInSync, flushBeforeAck } = this.#world.topicParameters(replica.topic);
     const own = flushBeforeAck ? replica.log.flushedOffset : replica.state.logEndOffset;
     const ends = new Map([[broker.id, own]]);
-    for (const id of this.#world.brokerIds)
-      if (id !== broker.id) ends.set(id, this.#durable.get(key(id, replica)) ?? -1);
+    for (const id of this.#world.brokerIds) {
+      // What the run itself took from a disk counts: the broker had it.
+      const isHarmed = id === this.#atlas.victim && this.#atlas.harmed(replica.log.directory);
+      const end = isHarmed ? Number.POSITIVE_INFINITY : this.#durable.get(key(id, replica));
+      if (id !== broker.id) ends.set(id, end ?? -1);
+    }
     const holders = [...ends.values()].filter((end) => end >= highWatermark).length;
     require(holders >= minInSync, 'R10', () =>
       `${at(broker, replica)}: HW ${highWatermark} with ${holders} holders of ${JSON.stringify([...ends])}; min.insync.replicas is ${minInSync}`);

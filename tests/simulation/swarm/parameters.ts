@@ -11,6 +11,8 @@ export interface TopicParameters {
 }
 
 export interface ProducerParameters {
+  /** Each of its records is in the log at most once (C4). */
+  readonly isIdempotent: boolean;
   readonly meanIntervalMs: number;
   /** Records sent at once. */
   readonly burst: number;
@@ -48,7 +50,7 @@ export function drawParameters(seed: number): Parameters {
     return { name: `topic-${index}`, partitions: between(1, 3), replicas, minInSync, flushBeforeAck };
   });
   const sessionTimeoutMs = between(1_000, 4_000);
-  const faultsMs = between(8_000, 20_000);
+  const faultsMs = between(10_000, 22_000);
   const clientTimeouts = {
     'request.timeout.ms': between(500, 4_000),
     'delivery.timeout.ms': between(5_000, 30_000),
@@ -58,9 +60,10 @@ export function drawParameters(seed: number): Parameters {
     'socket.connection.setup.timeout.ms': between(200, 2_000),
   };
   const producers = Array.from(
-    { length: between(2, 4) },
+    { length: between(3, 5) },
     (): ProducerParameters => ({
-      meanIntervalMs: between(5, 30),
+      isIdempotent: random.chance(0.7),
+      meanIntervalMs: between(3, 20),
       burst: random.chance(0.7) ? 1 : between(2, 6),
       recordBytesMax: random.chance(0.8) ? between(0, 300) : between(300, 6_000),
       settings: {

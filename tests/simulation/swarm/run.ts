@@ -81,13 +81,13 @@ class Run {
     this.#parameters = parameters;
     this.#story = story;
     this.world = new World(parameters, story);
-    this.#replicas = new ReplicaChecker(this.world, this.#truth);
     this.#membership = new MembershipChecker(this.world, this.#truth);
     this.#clients = new ClientChecker(this.world, this.#history, this.#truth);
     this.#coordinators = new CoordinatorChecker(this.world);
     this.#workload = new Workload(this.world, this.#history, story);
     this.#churn = new Churn(this.world, this.#workload.client('admin'));
     this.#script = new FaultScript(this.world, story, this.#churn);
+    this.#replicas = new ReplicaChecker(this.world, this.#truth, this.#script.atlas);
     this.world.observe({
       brokerStarted: () => {},
       brokerEnded: (id, broker) => {
@@ -134,8 +134,9 @@ class Run {
     if (random.chance(0.3))
       while (dead.size < minority) dead.add(`c${coordinatorIds[random.nextInt(coordinatorIds.length)]}`);
     for (const host of dead) this.world.kill(host);
-    for (const id of coordinatorIds) if (!dead.has(`c${id}`)) this.world.start(`c${id}`);
-    for (const id of brokerIds) this.world.start(`b${id}`);
+    this.#keepUp(
+      [...coordinatorIds.map((id) => `c${id}`), ...brokerIds.map((id) => `b${id}`)].filter((host) => !dead.has(host)),
+    );
     await sim.runUntil(() => this.#isWhole(), recoveryMsMax);
     this.#recoveredMs = sim.nowMs - healedMs;
     const acked = this.#history.ackedCount;
@@ -143,6 +144,12 @@ class Run {
     this.#workload.stopSending();
     this.#churn.stop();
     await sim.runUntil(() => this.#workload.openSends === 0 && this.#isWhole(), recoveryMsMax);
+  }
+
+  /** Starts what is down, and what goes down still because a shutdown was under way. */
+  #keepUp(hosts: readonly string[]): void {
+    for (const host of hosts) this.world.start(host);
+    if (!this.#isOver) this.world.sim.at(500, () => this.#keepUp(hosts));
   }
 
   /** Every partition has a leader that leads, and all its replicas in sync with their current incarnations (R9). */

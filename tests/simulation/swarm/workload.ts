@@ -106,10 +106,13 @@ export class Workload {
     });
   }
 
-  async #produce(id: number, { meanIntervalMs, burst, recordBytesMax, settings }: ProducerParameters): Promise<void> {
+  async #produce(
+    id: number,
+    { isIdempotent, meanIntervalMs, burst, recordBytesMax, settings }: ProducerParameters,
+  ): Promise<void> {
     const { sim } = this.#world;
     const random = this.#random.fork(`producer ${id}`);
-    const producer = this.client(`p${id}`).producer({ acks: 'all', ...settings });
+    const producer = this.client(`p${id}`).producer({ acks: 'all', 'enable.idempotence': isIdempotent, ...settings });
     this.#producers.push(producer);
     const { timers } = this.#world.node(`p${id}`).runtime;
     let open = 0;
