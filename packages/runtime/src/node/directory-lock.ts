@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Level } from 'level';
 import { DiskError, type DiskLock, lockName } from '../disk.ts';
@@ -13,14 +13,36 @@ export async function lockDirectory(directory: string): Promise<DiskLock> {
   const path = join(directory, lockName);
   try {
     await mkdir(path).catch(ignoreExisting);
-    const store = new Level(path, { writeBufferSize: 65_536, cacheSize: 0 });
-    await store.open();
-    return { release: () => store.close() };
+    return await openStore(path).catch(async (error) => {
+      if (isLocked(error)) throw error;
+      await emptyStore(path);
+      return openStore(path);
+    });
   } catch (error) {
-    const cause = (error as Error).cause as { readonly code?: string } | undefined;
-    if (cause?.code !== 'LEVEL_LOCKED') throw toDiskError(cause ?? error, 'lock', directory);
+    if (!isLocked(error)) throw toDiskError((error as Error).cause ?? error, 'lock', directory);
     throw new DiskError('locked', directory, `cannot lock ${directory}: another process uses it`, { cause: error });
   }
+}
+
+async function openStore(path: string): Promise<DiskLock> {
+  const store = new Level(path, { writeBufferSize: 65_536, cacheSize: 0 });
+  await store.open();
+  return { release: () => store.close() };
+}
+
+/**
+ * Nothing was ever stored there, so a store that a power cut has left unreadable must not keep a node from its data. LevelDB takes the lock
+ * before it reads anything: an error about the content was met while nobody held it, and LOCK itself stays.
+ */
+async function emptyStore(path: string): Promise<void> {
+  for (const name of await readdir(path)) {
+    if (name !== 'LOCK') await rm(join(path, name), { recursive: true, force: true });
+  }
+}
+
+function isLocked(error: unknown): boolean {
+  const cause = (error as Error).cause as { readonly code?: string } | undefined;
+  return cause?.code === 'LEVEL_LOCKED';
 }
 
 function ignoreExisting(error: NodeJS.ErrnoException): void {

@@ -48,6 +48,16 @@ describe('the real disk', () => {
     await lock.release();
   });
 
+  test('row 61: a lock that a power cut left unreadable is made anew; one that is held is not', async () => {
+    await (await disk.lock(directory)).release();
+    for (const name of ['CURRENT', 'MANIFEST-000002', '000003.log']) {
+      await writeFile(join(directory, '.lock', name), 'MANIFEST-000001\n');
+    }
+    const lock = await disk.lock(directory);
+    await expect(disk.lock(directory)).rejects.toMatchObject({ code: 'locked' });
+    await lock.release();
+  });
+
   test('a full device fails the append with full, and the size stays', async () => {
     await symlink('/dev/full', join(directory, 'full'));
     const file = await disk.open(join(directory, 'full'));
