@@ -15,10 +15,13 @@ function nodeDirectory(name: string): { node: string; journal: string } {
   return { node, journal: join(node, 'sync-journal') };
 }
 
-test('a directory sync settles the renames in it, no others', () => {
-  const journal = parseJournal('S 7 100\nR - 8 /d/x.tmp\t/d/x\nR 1-2 9 /e/y.tmp\t/e/y\nS 7 140\nD /d\n');
+test('a directory sync settles the renames and removals in it, no others', () => {
+  const journal = parseJournal('S 7 100\nR - 8 /d/x.tmp\t/d/x\nR 1-2 9 /e/y.tmp\t/e/y\nU 1-3 5 /e/z\nS 7 140\nD /d\n');
   expect(journal.synced).toEqual(new Map([[7, 140]]));
-  expect(journal.openRenames).toEqual([{ kept: '1-2', inode: 9, from: '/e/y.tmp', path: '/e/y' }]);
+  expect(journal.openChanges).toEqual([
+    { kind: 'rename', kept: '1-2', inode: 9, from: '/e/y.tmp', path: '/e/y' },
+    { kind: 'removal', kept: '1-3', inode: 5, path: '/e/z' },
+  ]);
 });
 
 test.each([
@@ -75,12 +78,17 @@ describe.skipIf(shim === undefined)('the preloaded shim', () => {
     script(
       control,
       `const fs = require('node:fs'); const f = fs.openSync('${node}/data/a', 'w'); fs.writeSync(f, 'abc'); fs.fdatasyncSync(f); fs.writeSync(f, 'de');
-       fs.renameSync('${node}/data/a', '${node}/data/b'); const d = fs.openSync('${node}/data', 'r'); fs.fsyncSync(d);`,
+       fs.renameSync('${node}/data/a', '${node}/data/b'); const d = fs.openSync('${node}/data', 'r'); fs.fsyncSync(d);
+       fs.unlinkSync('${node}/data/b');`,
     );
-    const { ino } = statSync(join(node, 'data', 'b'));
-    expect(readFileSync(control.journalFile, 'utf8')).toBe(
-      `S ${ino} 3\nR - ${ino} ${node}/data/a\t${node}/data/b\nD ${node}/data\n`,
+    const [, ino] = /^S (\d+) 3\n/.exec(readFileSync(control.journalFile, 'utf8')) ?? [];
+    expect(readFileSync(control.journalFile, 'utf8')).toMatch(
+      new RegExp(
+        `^S ${ino} 3\nR - ${ino} ${node}/data/a\t${node}/data/b\nD ${node}/data\nU \\d+-\\d+ ${ino} ${node}/data/b\n$`,
+      ),
     );
+    losePower(node, control.journalFile, () => 0);
+    expect(readFileSync(join(node, 'data', 'b'), 'utf8')).toBe('abc');
   });
 
   test('row 56: makes a sync fail with EIO, also the one of a promise', () => {

@@ -18,37 +18,42 @@ import { dirname, join } from 'node:path';
 /** Numbers in [0, 1). */
 export type Dice = () => number;
 
-export interface JournalledRename {
-  /** What stood at `path` before, kept beside the journal; undefined: nothing. */
-  readonly kept: string | undefined;
-  readonly inode: number;
-  readonly from: string;
-  readonly path: string;
-}
+/** A change of names. `kept`: what stood at `path` before, another name of it beside the journal; undefined: nothing. */
+export type NameChange =
+  | {
+      readonly kind: 'rename';
+      readonly kept: string | undefined;
+      readonly inode: number;
+      readonly from: string;
+      readonly path: string;
+    }
+  | { readonly kind: 'removal'; readonly kept: string | undefined; readonly inode: number; readonly path: string };
 
 /** What the shim has noted of a node's files. */
 export interface SyncJournal {
   /** Bytes of a file that are safe, by inode. */
   readonly synced: ReadonlyMap<number, number>;
-  /** Renames whose directory was not synced since, in order. */
-  readonly openRenames: readonly JournalledRename[];
+  /** Changes of names whose directory was not synced since, in order. */
+  readonly openChanges: readonly NameChange[];
 }
 
 export function parseJournal(text: string): SyncJournal {
   const synced = new Map<number, number>();
-  let openRenames: JournalledRename[] = [];
+  let openChanges: NameChange[] = [];
   for (const line of text.split('\n')) {
     const [kind, first, second, ...rest] = line.split(' ');
+    const change = { kept: first === '-' ? undefined : (first as string), inode: Number(second) };
     if (kind === 'S') synced.set(Number(first), Number(second));
+    else if (kind === 'U') openChanges.push({ kind: 'removal', ...change, path: rest.join(' ') });
     else if (kind === 'R') {
       const [from, path] = rest.join(' ').split('\t') as [string, string];
-      openRenames.push({ kept: first === '-' ? undefined : (first as string), inode: Number(second), from, path });
+      openChanges.push({ kind: 'rename', ...change, from, path });
     } else if (kind === 'D') {
       const directory = line.slice(2);
-      openRenames = openRenames.filter((rename) => dirname(rename.path) !== directory);
+      openChanges = openChanges.filter((one) => dirname(one.path) !== directory);
     }
   }
-  return { synced, openRenames };
+  return { synced, openChanges };
 }
 
 /** Files that are not the node's data. */
@@ -59,20 +64,20 @@ const notData =
 export interface PowerLoss {
   readonly bytesLost: number;
   readonly bytesFlipped: number;
-  readonly renamesUndone: number;
+  readonly namesUndone: number;
 }
 
 /**
  * Makes the files of a killed node what a power cut would have left: each is cut to its last synced size plus a part of what was written since, in
- * which a byte may be wrong; a rename whose directory was not synced may not have happened. Not played: files that vanish because their own creation
- * was not synced, deletions that come back, and overwritten bytes.
+ * which a byte may be wrong; the last renames and removals whose directory was not synced may not have happened. Not played: files that vanish because
+ * their own creation was not synced, and overwritten bytes.
  */
 export function losePower(nodeDirectory: string, journalFile: string, dice: Dice): PowerLoss {
   const journal = parseJournal(existsSync(journalFile) ? readFileSync(journalFile, 'utf8') : '');
-  let renamesUndone = 0;
-  for (const rename of journal.openRenames.toReversed()) {
-    if (dice() < 0.5 && undo(rename, journalFile)) renamesUndone++;
-  }
+  // File systems journal changes of names in order: the last of them may be missing, none from the middle.
+  const survivors = Math.floor(dice() * (journal.openChanges.length + 1));
+  const undone = journal.openChanges.slice(survivors).toReversed();
+  const namesUndone = undone.filter((change) => undo(change, journalFile)).length;
   let bytesLost = 0;
   let bytesFlipped = 0;
   for (const path of filesBelow(nodeDirectory)) {
@@ -92,14 +97,20 @@ export function losePower(nodeDirectory: string, journalFile: string, dice: Dice
   // What is on the disk now was there after the power came back.
   const safe = filesBelow(nodeDirectory).map((path) => lstatSync(path));
   writeFileSync(journalFile, safe.map(({ ino, size }) => `S ${ino} ${size}\n`).join(''));
-  return { bytesLost, bytesFlipped, renamesUndone };
+  return { bytesLost, bytesFlipped, namesUndone };
 }
 
-function undo({ kept, inode, from, path }: JournalledRename, journalFile: string): boolean {
-  // Renamed again or removed since, or the name has been taken anew: there is nothing left to undo.
-  if (!existsSync(path) || lstatSync(path).ino !== inode || existsSync(from)) return false;
-  const before = kept === undefined ? undefined : `${journalFile}.${kept}`;
+function undo(change: NameChange, journalFile: string): boolean {
+  const before = change.kept === undefined ? undefined : `${journalFile}.${change.kept}`;
   if (before !== undefined && !existsSync(before)) return false;
+  if (change.kind === 'removal') {
+    if (before === undefined || existsSync(change.path) || !existsSync(dirname(change.path))) return false;
+    linkSync(before, change.path);
+    return true;
+  }
+  const { inode, from, path } = change;
+  // Its directory is gone, or the names have been taken by something that was synced.
+  if (!existsSync(path) || lstatSync(path).ino !== inode || existsSync(from)) return false;
   renameSync(path, from);
   if (before !== undefined) linkSync(before, path);
   return true;

@@ -4,7 +4,8 @@
  *
  * NARU_CHAOS_CONTROL  a file of two 32-bit numbers: 1 = every sync fails with EIO; milliseconds that a sync takes longer
  * NARU_CHAOS_JOURNAL  lines "S inode size" (a file is safe up to this size), "R number inode from TAB to" (a rename; what stood at `to`, if
- *                     anything, is kept as JOURNAL.number), "D path" (a directory was synced)
+ *                     anything, is kept as JOURNAL.number), "U number inode path" (a removal; kept in the same way), "D path" (a directory was
+ *                     synced)
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -91,22 +92,40 @@ int fdatasync(int fd) {
   return sync_through(fd, real);
 }
 
+/* Another name for what is about to go; its number, or "-" when there is nothing to keep. */
+static const char *keep(const char *path, char *kept, size_t size) {
+  int number = __atomic_add_fetch(&undo_count, 1, __ATOMIC_SEQ_CST);
+  snprintf(kept, size, "%s.%d-%d", journal_path, (int)getpid(), number);
+  return link(path, kept) == 0 ? strrchr(kept, '.') + 1 : "-";
+}
+
 int rename(const char *from, const char *to) {
   static int (*real)(const char *, const char *);
   if (real == NULL) real = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
   struct stat moved;
-  if (journal < 0 || stat(from, &moved) != 0 || !S_ISREG(moved.st_mode)) return real(from, to);
   char kept[4200], source[4096], target[4096], line[9000];
+  if (journal < 0 || stat(from, &moved) != 0 || !S_ISREG(moved.st_mode)) return real(from, to);
   if (realpath(from, source) == NULL) return real(from, to);
-  int number = __atomic_add_fetch(&undo_count, 1, __ATOMIC_SEQ_CST);
-  snprintf(kept, sizeof kept, "%s.%d-%d", journal_path, (int)getpid(), number);
-  int had = link(to, kept) == 0;
+  const char *number = keep(to, kept, sizeof kept);
   int result = real(from, to);
   int saved = errno;
   if (result == 0 && realpath(to, target) != NULL) {
-    note(line, snprintf(line, sizeof line, "R %s %llu %s\t%s\n", had ? strrchr(kept, '.') + 1 : "-",
-                        (unsigned long long)moved.st_ino, source, target));
+    note(line, snprintf(line, sizeof line, "R %s %llu %s\t%s\n", number, (unsigned long long)moved.st_ino, source, target));
   }
+  errno = saved;
+  return result;
+}
+
+int unlink(const char *path) {
+  static int (*real)(const char *);
+  if (real == NULL) real = (int (*)(const char *))dlsym(RTLD_NEXT, "unlink");
+  struct stat gone;
+  char kept[4200], target[4096], line[9000];
+  if (journal < 0 || lstat(path, &gone) != 0 || !S_ISREG(gone.st_mode) || realpath(path, target) == NULL) return real(path);
+  const char *number = keep(path, kept, sizeof kept);
+  int result = real(path);
+  int saved = errno;
+  if (result == 0) note(line, snprintf(line, sizeof line, "U %s %llu %s\n", number, (unsigned long long)gone.st_ino, target));
   errno = saved;
   return result;
 }

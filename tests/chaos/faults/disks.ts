@@ -22,7 +22,7 @@ function powerLoss(name: string, doc: string, isSurvivable: boolean, choose: Cho
         const node = context.cluster.node(victim);
         const lost = losePower(node.options.directory, context.sync(victim).journalFile, context.dice);
         context.note(
-          `${victim}: ${lost.bytesLost} bytes lost, ${lost.bytesFlipped} flipped, ${lost.renamesUndone} renames undone`,
+          `${victim}: ${lost.bytesLost} bytes lost, ${lost.bytesFlipped} flipped, ${lost.namesUndone} renames and removals undone`,
         );
       }
       await context.sleep(context.faultMs / 3);
