@@ -88,6 +88,11 @@ export const layers: Readonly<Record<string, Layer>> = {
   },
 
   'services/client/src': { packages: ['runtime', 'rpc', 'record', 'config', 'kafka-protocol'], within: 'anything' },
+  // Tests of others: a cluster in the calling process.
+  'services/testing/src': {
+    packages: ['runtime', 'observability', 'broker', 'coordinator'],
+    node: ['node:fs/promises', 'node:os'],
+  },
   // The command line is an edge: it starts processes, reads terminals and files.
   'services/cli/src': {
     packages: [

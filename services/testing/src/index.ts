@@ -1,0 +1,1 @@
+export { type ClusterOptions, startCluster, type TestCluster } from './start-cluster.ts';
