@@ -59,6 +59,7 @@ function appended(part: broker.PartitionRecords): broker.PartitionAppended {
 
 const server = await createRpc(createNodeRuntime()).serve({ host: '127.0.0.1', port: 0 }, [
   unary(brokerMethods.metadata, metadata),
+  unary(brokerMethods.initProducerId, () => ({ errorCode: 0, errorMessage: '', producerId: 1, producerEpoch: 0 })),
   stream(brokerMethods.produce, (produce) =>
     produce.handle({
       onMessage: ({ correlationId, partitions }) =>

@@ -1,17 +1,18 @@
 // Records per second and microseconds of CPU per record of the producer by itself: `node bench/client-alone/producer-hot-path.ts
-// [records] [record bytes] [batch.size] [callback|promise]`. The sink is another process that answers at once.
+// [records] [record bytes] [batch.size] [callback|promise] [enable.idempotence]`. The sink is another process that answers at once.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@naru/client';
 
-const [recordsText = '2000000', sizeText = '100', batchText = '131072', form = 'callback'] = process.argv.slice(2);
+const [recordsText = '2000000', sizeText = '100', batchText = '131072', form = 'callback', enableIdempotence = 'true'] =
+  process.argv.slice(2);
 const recordsCount = Number(recordsText);
 const value = Buffer.alloc(Number(sizeText), 'x');
 const sink = fork(fileURLToPath(new URL('null-broker.ts', import.meta.url)), ['3']);
 const [{ port }] = (await once(sink, 'message')) as [{ port: number }];
 const client = new Client({ bootstrapServers: `127.0.0.1:${port}` });
-const producer = client.producer({ batchSize: Number(batchText), lingerMs: 5 });
+const producer = client.producer({ batchSize: Number(batchText), lingerMs: 5, enableIdempotence });
 
 let acknowledged = 0;
 async function run(count: number): Promise<void> {
