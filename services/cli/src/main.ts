@@ -17,6 +17,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<{
   'get-offsets': { summary: 'print the offsets of partitions', load: () => import('./commands/get-offsets.ts') },
   'producer-perf-test': { summary: 'measure producing', load: () => import('./commands/producer-perf-test.ts') },
   'consumer-perf-test': { summary: 'measure consuming', load: () => import('./commands/consumer-perf-test.ts') },
+  'verifiable-producer': {
+    summary: 'produce numbers, tell what became of each as JSON',
+    load: () => import('./commands/verifiable-producer.ts'),
+  },
   broker: {
     summary: 'run one broker',
     load: () => import('./commands/node.ts').then((m) => ({ command: m.brokerCommand })),
