@@ -1,0 +1,234 @@
+import type { Client } from '@naru/client';
+import {
+  type Codec,
+  type Command,
+  type ConsumedRecord,
+  codecs,
+  type KeyedRecord,
+  type PreparedClient,
+  type Result,
+} from './foreign-client.ts';
+
+export type Outcome =
+  | { readonly kind: 'passed'; readonly detail?: string }
+  | { readonly kind: 'failed'; readonly detail: string }
+  /** Not this client's business. */
+  | { readonly kind: 'unsupported'; readonly detail: string };
+
+export interface Check {
+  readonly name: string;
+  readonly outcome: Outcome;
+}
+
+const partitions = 4;
+const recordsPerBatch = 40;
+const topicOf = (client: string, subject: string): string => `conformance.${client}.${subject}`;
+
+/** Everything that one client is asked to do, and what our own SDK sees of it. */
+export async function runChecks(name: string, foreign: PreparedClient, sdk: Client, servers: string): Promise<Check[]> {
+  const checks = new Checks(name, foreign, sdk, servers);
+  await checks.administration();
+  await checks.codecsAndAcks();
+  await checks.theirRecordsToUs();
+  await checks.ourRecordsToThem();
+  await checks.samePartitions();
+  await checks.offsets();
+  return checks.list;
+}
+
+class Checks {
+  readonly list: Check[] = [];
+  readonly #name: string;
+  readonly #foreign: PreparedClient;
+  readonly #sdk: Client;
+  readonly #servers: string;
+  /** What the client should have written into its topic. */
+  readonly #written: string[] = [];
+
+  constructor(name: string, foreign: PreparedClient, sdk: Client, servers: string) {
+    this.#name = name;
+    this.#foreign = foreign;
+    this.#sdk = sdk;
+    this.#servers = servers;
+  }
+
+  get #topic(): string {
+    return topicOf(this.#name, 'theirs');
+  }
+
+  async administration(): Promise<void> {
+    const topic = topicOf(this.#name, 'admin');
+    const configs = { 'retention.ms': '86400000' };
+    const results = await this.#run([
+      { do: 'create', topic, partitions: 3, replicas: 3, configs },
+      { do: 'describeConfig', topic, name: 'retention.ms' },
+      { do: 'alterConfig', topic, name: 'retention.ms', value: '3600000' },
+      { do: 'describeConfig', topic, name: 'retention.ms' },
+      { do: 'addPartitions', topic, count: 5 },
+    ]);
+    this.#record('creates a topic', results[0]);
+    this.#record('describes its configuration', results[1], (value) => String(value).includes('86400000'));
+    this.#record('alters it', results[2]);
+    this.#record('sees the change', results[3], (value) => String(value).includes('3600000'));
+    this.#record('adds partitions', results[4]);
+    if (results[0] !== undefined && 'unsupported' in results[0]) return;
+    await using admin = this.#sdk.admin();
+    const [described] = await admin.describeTopics([topic]);
+    this.#verdict(
+      'our SDK sees its five partitions',
+      described !== undefined && 'partitions' in described && described.partitions.length === 5,
+      JSON.stringify(described),
+    );
+    const [deleted] = await this.#run([{ do: 'delete', topic }]);
+    this.#record('deletes the topic', deleted);
+    const names = (await admin.listTopics()).map((one) => one.name);
+    this.#verdict('our SDK sees it gone', !names.includes(topic), names.join(', '));
+  }
+
+  async codecsAndAcks(): Promise<void> {
+    await this.#createTopic(this.#topic);
+    const commands: Extract<Command, { do: 'produce' }>[] = [
+      ...codecs.map((codec) => this.#produce(codec, -1, false)),
+      // Before acks=0, so that whoever writes without answers finds the leaders known.
+      this.#produce('none', 1, false),
+      this.#produce('none', 0, false),
+      this.#produce('none', -1, true),
+    ];
+    const results = await this.#run(commands);
+    for (const [i, command] of commands.entries()) {
+      const acks = command.acks === -1 ? 'all' : command.acks;
+      const kind = command.idempotent ? 'an idempotent producer' : `acks=${acks}, compression ${command.codec}`;
+      this.#record(`produces: ${kind}`, results[i]);
+      if (results[i] !== undefined && 'value' in results[i]) {
+        this.#written.push(...command.records.map(({ key, value }) => `${key}=${value}`));
+      }
+    }
+  }
+
+  async theirRecordsToUs(): Promise<void> {
+    const ours = await this.#readBySdk(this.#topic, this.#written.length);
+    this.#sameRecords('our SDK reads what it wrote, keys and headers included', ours, this.#written);
+    const command = { do: 'consume', topic: this.#topic, partitions, count: this.#written.length } as const;
+    const [theirs] = await this.#run([command]);
+    if (theirs !== undefined && 'value' in theirs) {
+      const records = theirs.value as ConsumedRecord[];
+      this.#sameRecords('reads what it wrote', records, this.#written);
+      const places = (list: readonly ConsumedRecord[]) =>
+        list.map(({ partition, offset, value }) => `${partition}/${offset}=${value}`).sort();
+      const same = JSON.stringify(places(records)) === JSON.stringify(places(ours));
+      this.#verdict('reads every record at the place where our SDK reads it', same, 'other places');
+    } else this.#record('reads what it wrote', theirs);
+  }
+
+  async ourRecordsToThem(): Promise<void> {
+    const topic = topicOf(this.#name, 'ours');
+    await this.#createTopic(topic);
+    const written: string[] = [];
+    for (const codec of codecs) {
+      await using producer = this.#sdk.producer({ acks: 'all', compressionType: codec, lingerMs: 20 });
+      const records = recordsOf(`sdk-${codec}`);
+      await producer.sendMany(records.map((record) => ({ topic, ...record, headers: { h: 'x' } })));
+      written.push(...records.map(({ key, value }) => `${key}=${value}`));
+    }
+    const [theirs] = await this.#run([{ do: 'consume', topic, partitions, count: written.length }]);
+    if (theirs !== undefined && 'value' in theirs) {
+      this.#sameRecords('reads what our SDK wrote with every codec', theirs.value as ConsumedRecord[], written);
+    } else this.#record('reads what our SDK wrote with every codec', theirs);
+  }
+
+  async samePartitions(): Promise<void> {
+    const theirs = topicOf(this.#name, 'keys.theirs');
+    const ours = topicOf(this.#name, 'keys.ours');
+    await this.#createTopic(theirs);
+    await this.#createTopic(ours);
+    const records = Array.from({ length: 200 }, (_, i) => ({ key: `key-${i}-ü${'x'.repeat(i % 7)}`, value: 'v' }));
+    await using producer = this.#sdk.producer({ acks: 'all' });
+    await producer.sendMany(records.map((record) => ({ topic: ours, ...record, headers: { h: 'x' } })));
+    const command = { do: 'produce', topic: theirs, acks: -1, codec: 'none', idempotent: false, records } as const;
+    const [result] = await this.#run([command]);
+    if (result === undefined || !('value' in result)) {
+      this.#record('puts keys on the partitions where our SDK puts them', result);
+      return;
+    }
+    const places = async (topic: string) =>
+      new Map((await this.#readBySdk(topic, records.length)).map(({ key, partition }) => [key, partition]));
+    const [a, b] = [await places(theirs), await places(ours)];
+    const other = records.filter(({ key }) => a.get(key) !== b.get(key)).map(({ key }) => key);
+    const detail = `${other.length} of ${records.length}: ${other.slice(0, 3).join(', ')}`;
+    this.#verdict('puts keys on the partitions where our SDK puts them', other.length === 0, detail);
+  }
+
+  async offsets(): Promise<void> {
+    const ends = await this.#sdk.admin().listOffsets([{ topic: this.#topic, partition: 0, spec: 'latest' }]);
+    const end = Number(ends[0]?.offset);
+    const at = (when: 'earliest' | 'latest' | number): Command => {
+      return { do: 'offsets', topic: this.#topic, partition: 0, at: when };
+    };
+    const [earliest, latest, old] = await this.#run([at('earliest'), at('latest'), at(1_000)]);
+    this.#record('finds the earliest offset', earliest, (value) => value === 0);
+    this.#record('finds the latest offset', latest, (value) => value === end);
+    this.#record('finds the offset of a time', old, (value) => value === 0);
+  }
+
+  #produce(codec: Codec, acks: 0 | 1 | -1, idempotent: boolean): Extract<Command, { do: 'produce' }> {
+    const records = recordsOf(`${codec}.${acks}.${idempotent}`);
+    return { do: 'produce', topic: this.#topic, acks, codec, idempotent, records };
+  }
+
+  async #createTopic(name: string): Promise<void> {
+    await using admin = this.#sdk.admin();
+    await admin.createTopics([{ name, partitions, replicationFactor: 3 }]);
+  }
+
+  async #readBySdk(topic: string, count: number): Promise<ConsumedRecord[]> {
+    await using consumer = this.#sdk.consumer({ autoOffsetReset: 'earliest' });
+    consumer.assign(Array.from({ length: partitions }, (_, partition) => ({ topic, partition })));
+    const found: ConsumedRecord[] = [];
+    while (found.length < count) {
+      const records = await consumer.poll(3_000);
+      if (records.length === 0) break;
+      for (const { partition, offset, key, value, headers } of records) {
+        const pairs = headers.map(([name, content]) => [name, content === null ? '' : Buffer.from(content).toString()]);
+        found.push({
+          partition,
+          offset: Number(offset),
+          key: String(key),
+          value: String(value),
+          headers: Object.fromEntries(pairs),
+        });
+      }
+    }
+    return found;
+  }
+
+  #run(commands: readonly Command[]): Promise<readonly Result[]> {
+    return this.#foreign.run(this.#servers, commands);
+  }
+
+  #sameRecords(name: string, found: readonly ConsumedRecord[], written: readonly string[]): void {
+    const seen = found.map(({ key, value }) => `${key}=${value}`).sort();
+    const same = JSON.stringify(seen) === JSON.stringify([...written].sort());
+    const headed = found.every(({ headers }) => headers.h === 'x');
+    const detail = `${found.length} of ${written.length} records${headed ? '' : ', other headers'}`;
+    this.#verdict(name, same && headed, detail);
+  }
+
+  #verdict(name: string, isGood: boolean, detail: string): void {
+    this.list.push({ name, outcome: isGood ? { kind: 'passed' } : { kind: 'failed', detail } });
+  }
+
+  #record(name: string, result: Result | undefined, isGood: (value: unknown) => boolean = () => true): void {
+    if (result === undefined) this.#verdict(name, false, 'no result');
+    else if ('unsupported' in result) {
+      this.list.push({ name, outcome: { kind: 'unsupported', detail: result.unsupported } });
+    } else if ('error' in result) this.#verdict(name, false, result.error);
+    else this.#verdict(name, isGood(result.value), `it found ${JSON.stringify(result.value)}`);
+  }
+}
+
+function recordsOf(label: string): KeyedRecord[] {
+  return Array.from({ length: recordsPerBatch }, (_, i) => ({
+    key: `k${i}`,
+    value: `${label}-${i}-${'compressible '.repeat(4).trim()}`,
+  }));
+}

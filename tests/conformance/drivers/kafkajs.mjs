@@ -1,0 +1,75 @@
+// KafkaJS, as its documentation shows it. One list of commands in, one list of results out.
+import { createRequire } from 'node:module';
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
+import { runCommands } from './commands.mjs';
+
+const require = createRequire(`${process.env.CONFORMANCE_MODULES}/`);
+const kafkajs = require('kafkajs');
+const { CompressionCodecs, CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs;
+CompressionCodecs[CompressionTypes.Snappy] = require('kafkajs-snappy');
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: (encoder) => promisify(zlib.zstdCompress)(encoder.buffer),
+  decompress: promisify(zlib.zstdDecompress),
+});
+const codecs = {
+  none: CompressionTypes.None,
+  gzip: CompressionTypes.GZIP,
+  snappy: CompressionTypes.Snappy,
+  zstd: CompressionTypes.ZSTD,
+};
+
+await runCommands(async ({ servers }) => {
+  const kafka = new Kafka({ clientId: 'conformance', brokers: servers.split(','), logLevel: logLevel.NOTHING });
+  const admin = kafka.admin();
+  await admin.connect();
+  return {
+    version: () => require('kafkajs/package.json').version,
+    create: ({ topic, partitions, replicas, configs }) =>
+      admin.createTopics({
+        topics: [
+          {
+            topic,
+            numPartitions: partitions,
+            replicationFactor: replicas,
+            configEntries: Object.entries(configs).map(([name, value]) => ({ name, value })),
+          },
+        ],
+      }),
+    delete: ({ topic }) => admin.deleteTopics({ topics: [topic] }),
+    addPartitions: ({ topic, count }) => admin.createPartitions({ topicPartitions: [{ topic, count }] }),
+    describeConfig: async ({ topic, name }) => {
+      const { resources } = await admin.describeConfigs({
+        includeSynonyms: true,
+        resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configNames: [name] }],
+      });
+      return resources[0].configEntries[0].configValue;
+    },
+    alterConfig: ({ topic, name, value }) =>
+      admin.alterConfigs({
+        resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name, value }] }],
+      }),
+    offsets: async ({ topic, partition, at }) => {
+      const found =
+        typeof at === 'number'
+          ? await admin.fetchTopicOffsetsByTimestamp(topic, at)
+          : await admin.fetchTopicOffsets(topic);
+      const one = found.find((entry) => entry.partition === partition);
+      return Number(at === 'earliest' ? one.low : one.offset);
+    },
+    produce: async ({ topic, acks, codec, idempotent, records }) => {
+      if (codecs[codec] === undefined) return { unsupported: `${codec} needs another package` };
+      const producer = kafka.producer({ idempotent });
+      await producer.connect();
+      await producer.send({
+        topic,
+        acks,
+        compression: codecs[codec],
+        messages: records.map(({ key, value }) => ({ key, value, headers: { h: 'x' } })),
+      });
+      await producer.disconnect();
+    },
+    consume: () => ({ unsupported: 'it consumes in groups only' }),
+    close: () => admin.disconnect(),
+  };
+});
