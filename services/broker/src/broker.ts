@@ -399,6 +399,11 @@ function registerMetrics(metrics: Metrics, replicas: ReplicaManager, budget: Req
     () => count((h) => h.partition?.state.leader?.isUnderMinInSync ?? false),
   );
   metrics.gauge('naru_damaged_replicas', 'Replicas that are known to be incomplete', () => count((h) => h.isDamaged));
+  metrics.gauge('naru_producer_ids', 'Idempotent producers that are remembered, over all partitions', () => {
+    let total = 0;
+    for (const { partition } of replicas.hosted) total += partition?.log.producers.size ?? 0;
+    return total;
+  });
   metrics.gauge('naru_queued_request_bytes', 'Bytes of requests that are not answered yet', () => budget.bytes);
 }
 
