@@ -3,10 +3,11 @@ import type { World } from '../swarm/world.ts';
 import type { CommittedState, Member, Tree } from './control.ts';
 import type { Truth } from './truth.ts';
 
-/** R2, R6, R9: who is in ISR and ELR, as the coordinators committed it. */
+/** R2, R6, R7, R9: who is in ISR and ELR, as the coordinators committed it. */
 export class MembershipChecker {
   readonly #world: World;
   readonly #truth: Truth;
+  readonly #lives = new Map<string, number>();
 
   constructor(world: World, truth: Truth) {
     this.#world = world;
@@ -14,6 +15,14 @@ export class MembershipChecker {
     world.control.listen((topic, partition, state, before, tree) =>
       this.#changed(topic, partition, state, before, tree),
     );
+  }
+
+  /** R7: a process is another incarnation than all before it on its machine. */
+  registered(brokerId: number, brokerEpoch: number, life: number): void {
+    const key = `${brokerId}@${brokerEpoch}`;
+    const other = this.#lives.get(key);
+    require(other === undefined || other === life, 'R7', () => `b${brokerId} is ${brokerEpoch} in two lives`);
+    this.#lives.set(key, life);
   }
 
   #changed(

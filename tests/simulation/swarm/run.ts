@@ -235,6 +235,9 @@ class Run {
   #brokerMoved(id: number): void {
     const broker = this.world.brokers.get(id);
     if (broker === undefined) return;
+    if (broker.self !== undefined) {
+      this.#membership.registered(id, broker.self.brokerEpoch, this.world.node(`b${id}`).lives);
+    }
     this.#coordinators.brokerSees(id);
     this.#replicas.afterEvent(broker);
   }

@@ -8,6 +8,8 @@ export interface WorkerOptions {
   readonly workers: number;
   /** For node, as `--import …`. */
   readonly execArgv?: readonly string[];
+  /** Beside the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** The seeds to play, asked for one by one; undefined ends it. */
   readonly nextSeed: () => number | undefined;
   /** False: enough. */
@@ -15,11 +17,15 @@ export interface WorkerOptions {
 }
 
 /** Plays seeds in processes of their own, until there are no more or enough is known. A process that dies is a failed seed. */
-export async function playInWorkers({ workers, execArgv = [], nextSeed, onReport }: WorkerOptions): Promise<void> {
+export async function playInWorkers({ workers, execArgv = [], env, nextSeed, onReport }: WorkerOptions): Promise<void> {
   let enough = false;
   const one = (): Promise<void> =>
     new Promise((resolve) => {
-      const child = fork(workerPath, { execArgv: [...execArgv], stdio: ['ignore', 'inherit', 'pipe', 'ipc'] });
+      const child = fork(workerPath, {
+        execArgv: [...execArgv],
+        env: { ...process.env, ...env },
+        stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+      });
       const errors: Buffer[] = [];
       child.stderr?.on('data', (bytes: Buffer) => errors.push(bytes));
       let seed: number | undefined;

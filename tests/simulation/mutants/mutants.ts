@@ -1,0 +1,233 @@
+/** A wrong rule: one line of the production code, replaced while it is loaded. */
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  /** Stands in the file exactly once; leading space left out. */
+  readonly line: string;
+  readonly wrong: string;
+  /** Row of the failure catalogue and the invariants that must catch it. */
+  readonly guard: string;
+}
+
+const leaderState = 'services/broker/src/replication/core/leader-state.ts';
+const machine = 'services/broker/src/replication/core/partition-state-machine.ts';
+const partition = 'services/broker/src/replication/partition.ts';
+const reconciliation = 'services/broker/src/replication/core/log-reconciliation.ts';
+const hosted = 'services/broker/src/replication/hosted-partition.ts';
+const decision = 'services/broker/src/controller/partition-decision.ts';
+const writer = 'services/broker/src/cluster/partition-state-writer.ts';
+const registration = 'services/broker/src/cluster/registration.ts';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'truncate-to-high-watermark',
+    file: partition,
+    line: 'const to = truncationPoint(answered, this.#endOf(answered.epoch, logEndOffset), logStartOffset);',
+    wrong: 'const to = this.#machine.highWatermark;',
+    guard: 'row 1 (KIP-101): R8, R1',
+  },
+  {
+    name: 'compare-offsets-without-epochs',
+    file: reconciliation,
+    line: "if (end.epoch < follower.lastFetchedEpoch || end.endOffset < follower.fetchOffset) return { kind: 'diverging', end };",
+    wrong: "if (follower.fetchOffset > leader.logEndOffset) return { kind: 'diverging', end };",
+    guard: 'row 2 (KIP-101): L5, L7',
+  },
+  {
+    name: 'cut-to-the-answer-alone',
+    file: reconciliation,
+    line: 'return Math.min(answered.endOffset, ownEnd?.endOffset ?? ownLogStartOffset);',
+    wrong: 'return answered.endOffset;',
+    guard: 'row 3 (KIP-279): L5, L7',
+  },
+  {
+    name: 'ignore-the-leader-epoch-of-a-fetch',
+    file: partition,
+    line: 'const check = this.checkLeader(request.leaderEpoch);',
+    wrong: 'const check = this.checkLeader(-1);',
+    guard: 'row 4 (KIP-320): R4, R1',
+  },
+  {
+    name: 'high-watermark-over-the-isr-alone',
+    file: leaderState,
+    line: 'for (const member of this.#inSync.maximal) {',
+    wrong: 'for (const member of this.#inSync.committed) {',
+    guard: 'row 6 (KIP-497): R4, R2',
+  },
+  {
+    name: 'high-watermark-below-min-insync-replicas',
+    file: leaderState,
+    line: 'return this.#inSync.committed.length < this.minInSync;',
+    wrong: 'return false;',
+    guard: 'rows 7, 8 (KIP-966): R10, R2',
+  },
+  {
+    name: 'high-watermark-moves-beside-an-elr',
+    file: leaderState,
+    line: 'if (this.isUnderMinInSync || this.#inSync.eligible.length > 0) return undefined;',
+    wrong: 'if (this.#inSync.eligible.length < 0) return undefined;',
+    guard: 'row 8 (KIP-966): R2, R10',
+  },
+  {
+    name: 'count-another-incarnation',
+    file: leaderState,
+    line: 'return progress?.brokerEpoch === member.brokerEpoch ? progress : undefined;',
+    wrong: 'return progress;',
+    guard: 'rows 9, 10 (KIP-903): R4',
+  },
+  {
+    name: 'admit-below-the-epoch-start',
+    file: leaderState,
+    line: 'progress.replicatedOffset >= this.term.epochStartOffset',
+    wrong: 'true',
+    guard: 'row 11: R2',
+  },
+  {
+    name: 'admit-below-the-high-watermark',
+    file: leaderState,
+    line: 'progress.replicatedOffset >= highWatermark &&',
+    wrong: '',
+    guard: 'row 11: R2',
+  },
+  {
+    name: 'acknowledge-before-the-own-sync',
+    file: leaderState,
+    line: 'let replicated = this.#rules.flushBeforeAck ? log.flushedOffset : log.logEndOffset;',
+    wrong: 'let replicated = log.logEndOffset;',
+    guard: 'rows 8, 36: R2, R10',
+  },
+  {
+    name: 'follower-reports-what-is-not-synced',
+    file: 'services/broker/src/replication/replica-fetcher.ts',
+    line: 'flushedOffset: Math.min(log.flushedOffset, log.logEndOffset),',
+    wrong: 'flushedOffset: log.logEndOffset,',
+    guard: 'rows 8, 37: R2, R10',
+  },
+  {
+    name: 'keep-the-broker-epoch-across-a-restart',
+    file: registration,
+    line: 'if (existing?.stat.ephemeralOwner === session.id) return existing.stat.czxid;',
+    wrong: 'if (existing !== undefined) return existing.stat.czxid;',
+    guard: 'row 10 (KIP-380): R7',
+  },
+  {
+    name: 'admit-without-a-look-at-the-registration',
+    file: writer,
+    line: '...[change.self, ...change.added].map(',
+    wrong: '...[change.self].map(',
+    guard: 'rows 9, 10 (KIP-903): R6',
+  },
+  {
+    name: 'isr-change-without-the-version',
+    file: writer,
+    line: 'version: change.expectedVersion,',
+    wrong: 'version: -1,',
+    guard: 'rows 5, 24: R5, R9, Z13',
+  },
+  {
+    name: 'controller-writes-without-the-version',
+    file: 'services/broker/src/controller/planner.ts',
+    line: "if (before !== undefined) return [{ kind: 'set-data', path, data, version: expectedVersion }];",
+    wrong: "if (before !== undefined) return [{ kind: 'set-data', path, data, version: -1 }];",
+    guard: 'rows 23, 24: R5, R6, R2',
+  },
+  {
+    name: 'elect-anybody-alive',
+    file: decision,
+    line: 'const unclean = candidate.unclean ? preferNotStopping(candidate, liveReplicas(candidate)) : undefined;',
+    wrong: 'const unclean = preferNotStopping(candidate, liveReplicas(candidate));',
+    guard: 'row 7: R1',
+  },
+  {
+    name: 'elect-a-damaged-replica',
+    file: decision,
+    line: 'return view.image.brokers.get(brokerId)?.damaged.includes(replicaKey(topic.id, partition)) ?? false;',
+    wrong: 'return view.image.brokers.get(brokerId)?.damaged.includes(replicaKey(topic.id, -1)) ?? false;',
+    guard: 'row 57: R1, R2, liveness',
+  },
+  {
+    name: 'forget-that-a-log-was-put-aside',
+    file: hosted,
+    line: 'await this.#options.store.setIncomplete(this.identity, true);',
+    wrong: '',
+    guard: 'rows 57, 58: R1, R2',
+  },
+  {
+    name: 'cut-the-log-at-the-first-bad-batch-anywhere',
+    file: 'services/broker/src/log/recovery.ts',
+    line: 'if (this.#damage !== undefined) logEndOffset = this.#damage.offset;',
+    wrong:
+      'if (this.#damage !== undefined) { logEndOffset = this.#damage.offset; const i = this.#segments.findIndex((s) => s.nextOffset >= logEndOffset); await this.#removeFrom(i + 1); const s = this.#segments[i] as Segment; s.applyCut(await s.planCut(logEndOffset)); this.#damage = undefined; }',
+    guard: 'row 57: R1, R2',
+  },
+  {
+    name: 'cut-over-damage-without-a-word',
+    file: 'services/broker/src/log/partition-log.ts',
+    line: "if (cut.bad !== undefined && this.state.kind !== 'damaged') {",
+    wrong: 'if (cut.offset < -1 && cut.bad !== undefined) {',
+    guard: 'row 57: R8',
+  },
+  {
+    name: 'serve-consumers-up-to-the-log-end',
+    file: partition,
+    line: 'return this.log.readNow(offset, maxBytes, this.#machine.highWatermark);',
+    wrong: 'return this.log.readNow(offset, maxBytes, this.#machine.logEndOffset);',
+    guard: 'C9',
+  },
+  {
+    name: 'tell-a-stale-latest-offset',
+    file: machine,
+    line: "return this.#role.kind === 'leader' && this.#highWatermark >= this.#role.state.term.epochStartOffset;",
+    wrong: "return this.#role.kind === 'leader';",
+    guard: 'row 15: C10',
+  },
+  {
+    name: 'keep-waiting-acks-over-a-change-of-leader',
+    file: partition,
+    line: 'this.#acks.failAll(reason);',
+    wrong: '',
+    guard: 'row 50: C1, C2',
+  },
+  {
+    name: 'append-again-what-a-producer-repeats',
+    file: 'services/broker/src/log/producer-state.ts',
+    line: "return baseOffsets === undefined ? isNew : { kind: 'duplicate', baseOffsets, endOffset, newFrom };",
+    wrong: 'return isNew;',
+    guard: 'row 39: C4',
+  },
+  {
+    name: 'vote-without-a-look-at-the-log',
+    file: 'packages/raft/src/election.ts',
+    line: 'const granted = free && core.log.isUpToDate(lastIndex, lastTerm);',
+    wrong: 'const granted = free;',
+    guard: 'Raft §5.4.1: Z3, Z4',
+  },
+  {
+    name: 'forget-the-vote',
+    file: 'services/coordinator/src/quorum/raft-storage.ts',
+    line: 'const hardState = { term: state.term, vote: state.vote, commit: state.commit };',
+    wrong: 'const hardState = { term: state.term, vote: 0, commit: state.commit };',
+    guard: 'row 37: Z1, Z5',
+  },
+  {
+    name: 'acknowledge-entries-before-the-sync',
+    file: 'packages/raft/src/follower.ts',
+    line: "core.sendAfterSync({ kind: 'append-response', from, to, term, index, ...noHint });",
+    wrong: "core.send({ kind: 'append-response', from, to, term, index, ...noHint });",
+    guard: 'rows 31, 37: Z4, Z6',
+  },
+  {
+    name: 'expire-a-session-outside-the-log',
+    file: 'services/coordinator/src/listeners/session-director.ts',
+    line: 'lease.expiring = true;',
+    wrong: 'lease.expiring = true; this.#machine.tree.sessions.delete(id);',
+    guard: 'row 27: Z7, Z11, Z12',
+  },
+  {
+    name: 'new-leader-keeps-old-timers',
+    file: 'services/coordinator/src/listeners/session-director.ts',
+    line: 'this.#leases.clear();',
+    wrong: '',
+    guard: 'row 27: Z12',
+  },
+];
