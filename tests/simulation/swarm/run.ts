@@ -42,7 +42,9 @@ const recoveryMsMax = 60_000;
 /** One seed: a cluster, a workload and faults; then peace, and everything has to be there. */
 export async function runSeed(parameters: Parameters, story = new Story()): Promise<RunReport> {
   const run = new Run(parameters, story);
-  const unhandled = (error: unknown): void => run.world.sim.at(0, () => raise(error));
+  const unhandled = (error: unknown): void => {
+    if (!run.world.sim.hasGhost) run.world.sim.at(0, () => raise(error));
+  };
   process.on('unhandledRejection', unhandled);
   try {
     await run.play();

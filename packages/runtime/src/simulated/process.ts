@@ -43,6 +43,7 @@ export class SimulatedProcess implements EventOwner {
   end(): void {
     this.#alive = false;
     this.#held = [];
+    this.#loop.processEnded();
   }
 
   hold(event: SimulatedEvent): void {

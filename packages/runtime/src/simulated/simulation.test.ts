@@ -270,3 +270,17 @@ describe('processes', () => {
     expect(seen).toEqual(['first', 'second', 'late']);
   });
 });
+
+test('code that goes on after its process was ended within it fails nothing', async () => {
+  const simulation = createSimulation({ seed: 1 });
+  const node = simulation.addNode('a');
+  node.runtime.timers.after(1, () => {
+    node.crash();
+    throw new Error('of a ghost');
+  });
+  await simulation.runFor(5);
+  node.restart().timers.after(1, () => {
+    throw new Error('of the living');
+  });
+  await expect(simulation.runFor(5)).rejects.toThrow('of the living');
+});

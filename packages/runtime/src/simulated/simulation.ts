@@ -97,6 +97,11 @@ export class Simulation {
     throw new SimulationTimeout(`seed ${this.seed}: the promise did not settle within ${limitMs} ms of virtual time`);
   }
 
+  /** A process ended during the last event: an error that reached nobody is perhaps its own, made after its end. */
+  get hasGhost(): boolean {
+    return this.#loop.hasGhost;
+  }
+
   /** Does something to the world after `delayMs`; no node's crash prevents it. */
   at(delayMs: number, action: () => void): void {
     this.#loop.schedule(delayMs, undefined, action);
