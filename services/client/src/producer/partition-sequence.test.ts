@@ -22,8 +22,9 @@ describe('sequence numbers of a partition', () => {
     const sequence = started();
     sequence.take(3);
     const second = sequence.take(4);
-    sequence.take(1);
+    const third = sequence.take(1);
     sequence.rewind(second);
+    sequence.rewind(third);
     expect(sequence.take(9)).toEqual({ ...second, firstSequence: 3 });
   });
 

@@ -77,7 +77,9 @@ export class PartitionSequence {
 
   /** The numbers from this batch on are free again, since none of them is in a log. */
   rewind(numbering: Numbering): void {
-    if (this.continues(numbering)) this.#next = numbering.firstSequence;
+    // Of several batches that are given up together, the first decides.
+    if (this.continues(numbering) && isBehind(this.#next, numbering.firstSequence))
+      this.#next = numbering.firstSequence;
   }
 
   /** A batch was given up and may be in the log. */
