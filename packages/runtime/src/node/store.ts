@@ -18,6 +18,9 @@ export const nodeStores: StoreFactory = {
     } catch (error) {
       throw toStoreError((error as Error).cause ?? error, 'open', path);
     }
+    // LevelDB renames CURRENT and removes the manifest before without syncing the directory: after a power cut CURRENT may name a manifest that is
+    // gone, or empty (row 61). Whatever is written from now on stands on names that stay.
+    await nodeDisk.syncDirectory(path);
     return new LevelStore(path, database);
   },
 };
