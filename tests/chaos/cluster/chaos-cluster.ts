@@ -82,6 +82,17 @@ export class ChaosCluster {
     await this.#observer.ask({ command: 'watch', coordinators: this.coordinatorAddresses });
   }
 
+  /** All of them, also when one cannot; then fails with its reason. */
+  async startNodes(names: readonly Endpoint[]): Promise<void> {
+    const outcomes = await Promise.allSettled(names.map((name) => this.node(name).start()));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  /** Resolves when the coordinators answer the observer: what it tells is not of before a fault. */
+  async refresh(): Promise<void> {
+    await this.#observer.ask({ command: 'refresh' });
+  }
+
   async createTopic(name: string, partitions: number, configs: Readonly<Record<string, string>>): Promise<void> {
     const topic = { name, partitions, replicationFactor: brokerCount, configs };
     await this.#observer.ask({ command: 'create-topic', servers: this.bootstrapServers, topic });

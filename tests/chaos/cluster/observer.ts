@@ -3,7 +3,13 @@
  * leaders, ISRs and controller as it comes, creates the topic and asks the coordinators for their roles.
  */
 import { Client, type NewTopic, orThrow } from '@naru/client';
-import { coordinatorStatus, openSession, type WatchChange, type Znode } from '@naru/coordinator-client';
+import {
+  type CoordinatorSession,
+  coordinatorStatus,
+  openSession,
+  type WatchChange,
+  type Znode,
+} from '@naru/coordinator-client';
 import { createNodeRuntime } from '@naru/runtime/node';
 import { monotonicMs } from './monotonic.ts';
 
@@ -27,6 +33,8 @@ export type ClusterChange =
 export type ObserverRequest =
   | { readonly id: number; readonly command: 'watch'; readonly coordinators: readonly string[] }
   | { readonly id: number; readonly command: 'create-topic'; readonly servers: string; readonly topic: NewTopic }
+  /** Answered when the watch has caught up with a read. */
+  | { readonly id: number; readonly command: 'refresh' }
   /** Answers with the number of the coordinator that leads, 0 when none does. */
   | { readonly id: number; readonly command: 'coordinator-leader'; readonly coordinators: readonly string[] };
 
@@ -36,6 +44,7 @@ export type ObserverMessage =
   | { readonly changes: readonly ClusterChange[] };
 
 const runtime = createNodeRuntime();
+let current: CoordinatorSession | undefined;
 
 function tell(changes: readonly ClusterChange[]): void {
   if (changes.length > 0) process.send?.({ changes } satisfies ObserverMessage);
@@ -67,6 +76,7 @@ function isChange(change: ClusterChange | undefined): change is ClusterChange {
 
 async function watch(coordinators: readonly string[]): Promise<void> {
   const session = await openSession(runtime, { servers: coordinators, timeoutMs: 30_000 });
+  current = session;
   for (const path of ['/brokers', '/controller']) {
     session.watch(
       path,
@@ -116,6 +126,10 @@ async function answer(request: ObserverRequest): Promise<number> {
       return 0;
     case 'create-topic':
       await createTopic(request.servers, request.topic);
+      return 0;
+    case 'refresh':
+      // Waits while the session is suspended; the watch resumes on the same stream before.
+      await current?.getData('/controller');
       return 0;
     case 'coordinator-leader':
       return coordinatorLeader(request.coordinators);

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -65,11 +65,11 @@ const shim = compileShim(join(directory, 'shim'));
 
 describe.skipIf(shim === undefined)('the preloaded shim', () => {
   function script(control: SyncControl, text: string): string {
-    return execFileSync(process.execPath, ['-e', text], {
+    return spawnSync(process.execPath, ['-e', text], {
       env: { ...process.env, ...control.environment },
       encoding: 'utf8',
       cwd: directory,
-    });
+    }).stdout;
   }
 
   test('journals syncs and renames of node:fs', () => {
@@ -89,6 +89,28 @@ describe.skipIf(shim === undefined)('the preloaded shim', () => {
     );
     losePower(node, control.journalFile, () => 0);
     expect(readFileSync(join(node, 'data', 'b'), 'utf8')).toBe('abc');
+  });
+
+  test('row 61: what a store has synced outlives the loss of every change of names that was not', () => {
+    const { node } = nodeDirectory('store');
+    const control = new SyncControl(shim as string, node);
+    const runtime = JSON.stringify(new URL('../../../packages/runtime/src/node/index.ts', import.meta.url).href);
+    const withStore = (text: string) =>
+      script(
+        control,
+        `import(${runtime}).then(async ({ createNodeRuntime }) => {
+           const store = await createNodeRuntime().stores.open('${node}/data/store');
+           ${text}
+         }).catch((error) => { console.log(error.message); process.exit(1); });`,
+      );
+    for (let round = 0; round < 3; round++) {
+      const kept = `const value = await store.get('key'); console.log(String(value ?? 'nothing'));`;
+      const write = `await store.batch([{ kind: 'put', key: 'key', value: Buffer.from('${round}') }], { sync: true });`;
+      expect(withStore(`${kept} ${write} process.kill(process.pid, 'SIGKILL');`)).toBe(
+        round === 0 ? 'nothing\n' : `${round - 1}\n`,
+      );
+      losePower(node, control.journalFile, () => 0);
+    }
   });
 
   test('row 56: makes a sync fail with EIO, also the one of a promise', () => {

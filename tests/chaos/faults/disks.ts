@@ -26,7 +26,7 @@ function powerLoss(name: string, doc: string, isSurvivable: boolean, choose: Cho
         );
       }
       await context.sleep(context.faultMs / 3);
-      await Promise.all(victims.map((victim) => context.cluster.node(victim).start()));
+      await context.cluster.startNodes(victims);
       await context.sleep(context.faultMs / 2);
     },
   };

@@ -47,12 +47,8 @@ function bounce(name: string, doc: string, isSurvivable: boolean, choose: Choice
       repeatedly(context, async () => {
         const victims = choose(await context.targets());
         context.note(victims.join(', '));
-        await Promise.all(
-          victims.map(async (victim) => {
-            await context.cluster.node(victim).kill();
-            await context.cluster.node(victim).start();
-          }),
-        );
+        await Promise.all(victims.map((victim) => context.cluster.node(victim).kill()));
+        await context.cluster.startNodes(victims);
         await context.sleep(1_000);
       }),
   };
