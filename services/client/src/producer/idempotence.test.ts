@@ -1,9 +1,10 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import { batchesOf } from '@naru/record';
+import type { broker } from '@naru/rpc';
 import { expect, test } from 'vitest';
 import type { ProducerOptions } from '../client.ts';
 import { InvalidRecordError, OutOfOrderSequenceError, TimeoutError, UnsupportedVersionError } from '../errors.ts';
-import { ScriptedCluster } from '../scripted/scripted-cluster.ts';
+import { type ProduceScript, ScriptedCluster } from '../scripted/scripted-cluster.ts';
 import type { ScriptedLog } from '../scripted/scripted-log.ts';
 import type { Producer } from './producer.ts';
 import type { RecordMetadata } from './producer-record.ts';
@@ -151,3 +152,84 @@ test('a broker that gives no producer ids: an error that says what to do; one th
   expect(refused).toMatchObject({ reason: expect.any(UnsupportedVersionError) });
   expect(refused).toMatchObject({ reason: { message: expect.stringContaining('enable.idempotence=false') } });
 });
+
+/** What may happen to requests; `late`: a request that a broker takes long after the client has given it up. */
+const mishaps = ['forgets', 'late'] as const;
+
+/** Records that are sent all the time, one after the other, while requests fail in every way. */
+async function runMixture(seed: number, mishap: (typeof mishaps)[number]): Promise<void> {
+  const cluster = await ScriptedCluster.start(2, seed);
+  const [log] = cluster.addTopic('t', 1) as [ScriptedLog];
+  const { random } = cluster.simulation;
+  const producer = cluster.client().producer<string, string>({
+    batchSize: 150,
+    lingerMs: 1,
+    maxRequestSize: 600,
+    requestTimeoutMs: 60,
+    retryBackoffMs: 5,
+    retryBackoffMaxMs: 20,
+    reconnectBackoffMs: 5,
+    reconnectBackoffMaxMs: 20,
+    deliveryTimeoutMs: 150,
+    retries: seed % 3 === 0 ? 2 : 100,
+  });
+  log.maxBatchBytes = 140;
+  let wasClean = false;
+  cluster.onProduce = (_, request) => {
+    const script = scriptOf(request);
+    wasClean = script.kind === 'append';
+    return script;
+  };
+  const scriptOf = (request: broker.ProduceRequest): ProduceScript => {
+    const dice = random.nextFloat();
+    if (cluster.produced.length > 300 || dice > 0.5) return { kind: 'append', delayMs: random.nextInt(8) };
+    if (dice < 0.08) return { kind: 'disconnect', append: random.nextFloat() < 0.5 };
+    if (dice < 0.14) return { kind: 'silence', append: random.nextFloat() < 0.5 };
+    if (dice < 0.2) return { kind: 'refuse', code: errorCodes.NOT_ENOUGH_REPLICAS };
+    if (dice < 0.26) return { kind: 'append-then-refuse', code: errorCodes.NOT_ENOUGH_REPLICAS_AFTER_APPEND };
+    if (dice < 0.3) return { kind: 'refuse', code: errorCodes.INVALID_RECORD };
+    if (dice < 0.34) log.moveTo(1 + random.nextInt(2));
+    // As after a day: what was sent before is acknowledged.
+    if (dice < 0.4 && mishap === 'forgets' && wasClean) log.forgetProducers();
+    if (dice < 0.45 && mishap === 'late') {
+      const records = Uint8Array.from(request.partitions[0]?.records ?? []);
+      cluster.simulation.at(random.nextInt(300), () => log.appendOnce(records));
+      return { kind: 'silence', append: false };
+    }
+    return { kind: 'append' };
+  };
+  const values = Array.from({ length: 1_500 }, (_, i) => `v${i}`);
+  const results: Promise<PromiseSettledResult<RecordMetadata>>[] = [];
+  for (const value of values) {
+    results.push(Promise.allSettled([producer.send({ topic: 't', partition: 0, value })]).then(([result]) => result));
+    await cluster.simulation.runFor(random.nextInt(3));
+  }
+  const settled = await cluster.run(Promise.all(results));
+  await cluster.simulation.runFor(1_000);
+  expect(new Set(log.values).size, `C4, seed ${seed}`).toBe(log.values.length);
+  const places = new Map(log.values.map((value, i) => [value, i]));
+  let last = -1;
+  for (const [i, result] of settled.entries()) {
+    const value = values[i] as string;
+    const place = places.get(value);
+    if (result.status === 'fulfilled') expect(place, `C1: ${value}, seed ${seed}`).toBe(Number(result.value.offset));
+    else if (result.reason.outcome === 'definite') expect(place, `C3: ${value}, seed ${seed}`).toBeUndefined();
+    if (place === undefined) continue;
+    expect(place, `C5: ${value}, seed ${seed}`).toBeGreaterThan(last);
+    last = place;
+  }
+  const acknowledged = settled.filter((result) => result.status === 'fulfilled').length;
+  expect(acknowledged, `seed ${seed}`).toBeGreaterThan(50);
+  expect(producer.bufferAvailableBytes).toBe(33_554_432);
+}
+
+const what = { forgets: 'forgets its producers', late: 'takes requests long after they were given up' };
+const seeds = Array.from({ length: Number(process.env.NARU_SEEDS ?? 6) }, (_, i) => i + 1);
+for (const mishap of mishaps) {
+  test.each(seeds)(
+    `C1, C3, C4, C5: deadlines, refusals, divided batches; a broker that ${what[mishap]}; seed %i`,
+    async (seed) => {
+      await runMixture(seed, mishap);
+    },
+  );
+}
