@@ -126,6 +126,13 @@ export class Cluster {
     });
   }
 
+  /** A broker keeps a request waiting: the others are asked first what has become of it, because this one may keep that waiting too. */
+  suspect(brokerId: number): void {
+    const info = this.#image.brokers.get(brokerId);
+    if (info !== undefined) this.#linkTo(info).isSuspect = true;
+    this.requestRefresh();
+  }
+
   /** A broker that refused a request named the leader (KIP-951). True when that was news. */
   applyLeaderHint(hint: { topic: string; partition: number; leaderId: number; leaderEpoch: number }): boolean {
     const next = applyLeaderHint(this.#image, hint);

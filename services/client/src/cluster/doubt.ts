@@ -31,7 +31,7 @@ export class Doubt {
     if (cluster.nowMs() >= this.#nextMs) {
       this.#nextMs = cluster.nowMs() + doubtAgainMs;
       this.#isDoubted = true;
-      cluster.requestRefresh();
+      cluster.suspect(brokerId);
     }
     if (!this.#isDoubted) return false;
     return partitions.every(({ topic, partition }) => {

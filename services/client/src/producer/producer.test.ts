@@ -321,6 +321,24 @@ describe('failures are told apart (row 55)', () => {
     expect(log.values).toEqual(['v']);
   });
 
+  test.each([0, 1, 2])(
+    'a leader that is frozen is not asked who leads now (%i refreshes before)',
+    async (refreshes) => {
+      const { cluster, producer, log } = await setUp({ lingerMs: 0 }, 1, 3);
+      for (let i = 0; i < refreshes; i++) {
+        cluster.addTopic(`other-${i}`, 1);
+        await cluster.run(producer.partitionsFor(`other-${i}`));
+      }
+      await cluster.run(producer.send({ topic: 't', value: 'a' }));
+      cluster.node(1).pause();
+      cluster.simulation.at(1_000, () => log.moveTo(2));
+      const startMs = cluster.simulation.nowMs;
+      await cluster.run(producer.send({ topic: 't', value: 'b' }));
+      expect(cluster.simulation.nowMs - startMs).toBeLessThan(3_000);
+      expect(log.values).toEqual(['a', 'b']);
+    },
+  );
+
   test('a leader that is slow and still leads is waited for', async () => {
     const { cluster, producer, log } = await setUp({ lingerMs: 0 }, 1, 2);
     cluster.onProduce = () => ({ kind: 'append', delayMs: 10_000 });
