@@ -28,6 +28,7 @@ const meets: Readonly<Record<Exclude<WorkloadName, 'steady'>, readonly string[]>
   large: ['kill-leader', 'kill-all-brokers', 'cut-leader', 'stall-all', 'power-loss-all-brokers', 'full-disk-leader'],
   packed: ['kill-leader', 'cut-flapping', 'power-loss-everything'],
   cached: ['kill-leader', 'kill-everything', 'bounce-leader', 'pause-leader', 'cut-leader', 'rolling-restart'],
+  plain: ['kill-leader', 'pause-everything', 'cut-flapping', 'kill-any'],
   single: ['kill-leader', 'kill-everything', 'cut-leader', 'power-loss-all-brokers'],
 };
 

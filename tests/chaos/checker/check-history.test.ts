@@ -29,7 +29,7 @@ function end(offset: number, invokedMs: number): ListedEnd {
 }
 
 function history(more: Partial<History>): History {
-  return { acks: 'all', partitions: 1, sends: [], polls: [], ends: [], final: [], ...more };
+  return { acks: 'all', isIdempotent: false, partitions: 1, sends: [], polls: [], ends: [], final: [], ...more };
 }
 
 /** Three records, acknowledged, polled and there at the end. */
@@ -53,12 +53,13 @@ describe('histories that keep every promise', () => {
     expect(checkHistory(history({ sends: others, final: [read(0, 1, 0), read(1, 1, 2), read(2, 1, 1)] }))).toEqual([]);
   });
 
-  test('a retry may write a record twice; it is counted', () => {
+  test('C4, row 39: a retry may write a record twice, it is counted; not of an idempotent producer', () => {
     const twice = history({
       sends: [send(1, 0, 1), send(1, 1, 2)],
       final: [read(0, 1, 0), read(1, 1, 0), read(2, 1, 1)],
     });
     expect(checkHistory(twice)).toEqual([]);
+    expect(rulesOf({ ...twice, isIdempotent: true })).toEqual(['C4']);
     expect(figuresOf(twice, { fromMs: 0, toMs: 20 }).duplicated).toBe(1);
   });
 

@@ -5,8 +5,7 @@ import { type Violation, Violations } from './violation.ts';
  * Judges what the clients of one run did and saw (group C of the invariants). Pure. With acks=1 nothing is promised of an acknowledged record,
  * so that C1, C5 and C6, which speak of acknowledgements, are not asked.
  *
- * C4 is not judged: these producers are not idempotent, a retry may write twice; duplicates are counted in the figures. C9 is judged through
- * C8: what was read too early is what can vanish. C12 has no subject: followers do not serve clients.
+ * C9 is judged through C8: what was read too early is what can vanish. C12 has no subject: followers do not serve clients.
  */
 export function checkHistory(history: History): Violation[] {
   const violations = new Violations();
@@ -16,6 +15,7 @@ export function checkHistory(history: History): Violation[] {
   checkPolls(history, violations);
   checkPollsStay(history, finals, violations);
   checkEnds(history, violations);
+  if (history.isIdempotent) checkOnce(history, violations);
   if (history.acks === 'all') {
     checkAcked(history, finals, violations);
     checkSendOrder(history, finals, violations);
@@ -60,6 +60,17 @@ function checkAcked(history: History, finals: FinalState, violations: Violations
       'C1',
       `${describe(send)} was acknowledged at ${place(send)}, where ${found === undefined ? 'nothing is' : `${found} stands`}`,
     );
+  }
+}
+
+/** C4: a record of an idempotent producer stands at one offset at most, however often it was sent. */
+function checkOnce(history: History, violations: Violations): void {
+  const known = new Map<string, Read>();
+  for (const read of history.final) {
+    if (read.producer < 0) continue;
+    const before = known.get(recordKey(read));
+    if (before === undefined) known.set(recordKey(read), read);
+    else violations.add('C4', `record ${recordKey(read)} stands at ${place(before)} and at ${place(read)}`);
   }
 }
 

@@ -1,6 +1,8 @@
 /** What the clients of one run did and saw. Times are of the machine's monotonic clock, milliseconds. */
 export interface History {
   readonly acks: 'all' | '1';
+  /** The producers are: a retry must not write twice (C4). */
+  readonly isIdempotent: boolean;
   readonly partitions: number;
   readonly sends: readonly Send[];
   /** In the order in which each reader got them. */
@@ -53,7 +55,7 @@ export function recordKey(record: { readonly producer: number; readonly sequence
 
 /** One line of the history's file. */
 export type HistoryLine =
-  | { readonly kind: 'start'; readonly acks: 'all' | '1'; readonly partitions: number }
+  | { readonly kind: 'start'; readonly acks: 'all' | '1'; readonly isIdempotent: boolean; readonly partitions: number }
   | ({ readonly kind: 'send' } & Send)
   | ({ readonly kind: 'poll' } & Read)
   | ({ readonly kind: 'end' } & ListedEnd)
@@ -66,14 +68,15 @@ export function parseHistory(text: string): History {
   const final: Read[] = [];
   let acks: 'all' | '1' = 'all';
   let partitions = 0;
+  let isIdempotent = false;
   for (const text_ of text.split('\n')) {
     if (text_ === '') continue;
     const line = JSON.parse(text_) as HistoryLine;
-    if (line.kind === 'start') ({ acks, partitions } = line);
+    if (line.kind === 'start') ({ acks, isIdempotent, partitions } = line);
     else if (line.kind === 'send') sends.push(line);
     else if (line.kind === 'poll') polls.push(line);
     else if (line.kind === 'end') ends.push(line);
     else final.push(line);
   }
-  return { acks, partitions, sends, polls, ends, final };
+  return { acks, isIdempotent, partitions, sends, polls, ends, final };
 }

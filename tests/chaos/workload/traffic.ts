@@ -66,7 +66,8 @@ class Traffic {
 
   start(): void {
     const { workload } = this.#options;
-    this.#write({ kind: 'start', acks: workload.acks, partitions: workload.partitions });
+    const { acks, idempotence: isIdempotent, partitions } = workload;
+    this.#write({ kind: 'start', acks, isIdempotent, partitions });
     for (let n = 0; n < workload.producers; n++) this.#producers.push(this.#produce(n));
     for (let n = 0; n < workload.consumers; n++) this.#readers.push(this.#consume(n));
     this.#readers.push(this.#listEnds());
@@ -127,6 +128,7 @@ class Traffic {
     const { workload } = this.#options;
     const producer = this.#client.producer({
       acks: workload.acks,
+      'enable.idempotence': workload.idempotence,
       'linger.ms': 2,
       'compression.type': workload.compression,
       'delivery.timeout.ms': deliveryTimeoutMs,

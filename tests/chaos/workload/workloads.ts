@@ -4,6 +4,7 @@ export interface Workload {
   readonly doc: string;
   readonly partitions: number;
   readonly acks: 'all' | '1';
+  readonly idempotence: boolean;
   readonly flushBeforeAck: boolean;
   readonly producers: number;
   readonly consumers: number;
@@ -22,6 +23,7 @@ const steady: Workload = {
   doc: 'acks=all, 3 partitions, replication factor 3, min.insync.replicas 2, 600 records/s',
   partitions: 3,
   acks: 'all',
+  idempotence: true,
   flushBeforeAck: true,
   producers: 3,
   consumers: 2,
@@ -49,7 +51,14 @@ export const workloads = {
     doc: 'acks=all with flush.before.ack=false: survives the death of processes, not of machines',
     flushBeforeAck: false,
   },
-  single: { ...steady, name: 'single', doc: 'acks=1: acknowledged records may be lost, nothing else', acks: '1' },
+  plain: { ...steady, name: 'plain', doc: 'acks=all without idempotence: a retry may write twice', idempotence: false },
+  single: {
+    ...steady,
+    name: 'single',
+    doc: 'acks=1: acknowledged records may be lost, nothing else',
+    acks: '1',
+    idempotence: false,
+  },
 } as const satisfies Record<string, Workload>;
 
 export type WorkloadName = keyof typeof workloads;
