@@ -176,3 +176,13 @@ describe('an incomplete replica', () => {
     expect(world.manager.damaged).toEqual([]);
   });
 });
+
+describe('a disk that takes no more', () => {
+  test('fails the creation of a log as storage, not as a bug (row 56)', async () => {
+    const world = new LogWorld('no room for a log');
+    await world.open();
+    world.node.disk.fillUpAfter(0);
+    const creation = world.log('another', 'AAAAAAAAAAAAAAAAAAAAAQ');
+    await expect(creation).rejects.toMatchObject({ name: 'StorageError', code: 'failed' });
+  });
+});

@@ -1,5 +1,5 @@
 import type { Logger } from '@naru/observability';
-import { assert, type Disk, type Runtime, type Timer } from '@naru/runtime';
+import { assert, type Disk, isDiskError, type Runtime, type Timer } from '@naru/runtime';
 import { IncompleteReplicas } from './incomplete-replicas.ts';
 import type { LogConfig } from './log-config.ts';
 import { LogDirectory } from './log-directory.ts';
@@ -325,7 +325,11 @@ export class LogManager {
     const name = of === undefined ? '' : partitionDirectoryName(of.topic, of.partition);
     const done = (this.#changes.get(name) ?? Promise.resolve()).then(() => {
       if (this.#isClosed) throw new StorageError('closed', 'the logs are closed');
-      return work();
+      return work().catch((error: unknown) => {
+        // Half a creation or removal is taken up again at the next start; until then the directory cannot be trusted with more (row 56).
+        if (!isDiskError(error)) throw error;
+        throw new StorageError('failed', `${name} cannot be changed: ${error.message}`, { cause: error });
+      });
     });
     const settled = done.catch(() => {});
     this.#changes.set(name, settled);
