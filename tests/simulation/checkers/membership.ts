@@ -73,7 +73,8 @@ export class MembershipChecker {
       const broker = brokers.get(member.brokerId);
       if (broker?.self?.brokerEpoch !== member.brokerEpoch) continue;
       const log = broker.replicas.partitionById(topicId, partition)?.log;
-      if (log === undefined || log.damage !== undefined) continue;
+      // Who knows that its log is not whole, and has said so, does not lead, whoever elects it.
+      if (log === undefined || broker.replicas.damaged.includes(`${topicId}:${partition}`)) continue;
       const end = flushBeforeAck ? log.flushedOffset : log.logEndOffset;
       require(end >= truth.highWatermark, 'R2', () =>
         `${truth.name} version ${state.version}: b${member.brokerId} is in ISR ${ids(state.isr)} or ELR ${ids(state.elr)} with ${end}; committed is ${truth.highWatermark}`);
