@@ -64,9 +64,15 @@ export const layers: Readonly<Record<string, Layer>> = {
     packages: ['runtime', 'rpc', 'coordinator-client', 'config', 'observability', 'kafka-protocol'],
     within: ['cluster', 'log/log-config.ts'],
   },
+  'services/broker/src/groups/records': { packages: ['kafka-protocol', 'runtime'] },
+  'services/broker/src/groups/core': { packages: ['kafka-protocol', 'runtime'], within: ['groups/records'] },
+  'services/broker/src/groups': {
+    packages: ['runtime', 'rpc', 'record', 'observability', 'kafka-protocol'],
+    within: ['groups', 'replication', 'cluster', 'log'],
+  },
   'services/broker/src/requests': {
     packages: ['runtime', 'rpc', 'record', 'config', 'observability', 'kafka-protocol', 'coordinator-client'],
-    within: ['replication', 'controller', 'cluster', 'log'],
+    within: ['groups', 'replication', 'controller', 'cluster', 'log'],
   },
   'services/broker/src/listeners': {
     packages: ['runtime', 'rpc', 'observability', 'kafka-protocol', 'config'],

@@ -81,6 +81,8 @@ const table = {
   SASL_AUTHENTICATION_FAILED: [58, false, 'definite', 'SASL authentication failed'],
   UNKNOWN_PRODUCER_ID: [59, false, 'definite', 'The broker holds no state of the producer'],
   REASSIGNMENT_IN_PROGRESS: [60, false, 'definite', 'A partition reassignment is in progress'],
+  NON_EMPTY_GROUP: [68, false, 'definite', 'The group has members'],
+  GROUP_ID_NOT_FOUND: [69, false, 'definite', 'The group does not exist'],
   FETCH_SESSION_ID_NOT_FOUND: [70, true, 'definite', 'The fetch session is not known'],
   INVALID_FETCH_SESSION_EPOCH: [71, true, 'definite', 'The epoch of the fetch session is invalid'],
   LISTENER_NOT_FOUND: [72, true, 'definite', 'The leader has no listener of that name'],

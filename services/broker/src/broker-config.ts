@@ -152,6 +152,71 @@ export const brokerConfigDefinition = defineConfig({
     doc: 'Longest pause after a failed replica fetch.',
   },
 
+  // Consumer groups.
+  'group.initial.rebalance.delay.ms': {
+    type: 'int',
+    default: 3_000,
+    min: 0,
+    doc: 'How long the first rebalance of a group waits for more members, milliseconds.',
+  },
+  'group.min.session.timeout.ms': {
+    type: 'int',
+    default: 6_000,
+    min: 1,
+    doc: 'Shortest session timeout that a member may ask for, milliseconds.',
+  },
+  'group.max.session.timeout.ms': {
+    type: 'int',
+    default: 1_800_000,
+    min: 1,
+    doc: 'Longest session timeout that a member may ask for, milliseconds.',
+  },
+  'group.max.size': { type: 'int', default: 2_147_483_647, min: 1, doc: 'Members of one group.' },
+  'offset.metadata.max.bytes': {
+    type: 'int',
+    default: 4_096,
+    min: 0,
+    max: 32_767,
+    doc: 'Longest text beside a committed offset, bytes.',
+  },
+  'offsets.retention.minutes': {
+    type: 'int',
+    default: 10_080,
+    min: 1,
+    doc: 'How long the offsets of a group without members are kept, minutes.',
+  },
+  'offsets.retention.check.interval.ms': {
+    type: 'long',
+    default: 600_000,
+    min: 1,
+    doc: 'How often expired offsets are looked for, milliseconds.',
+  },
+  'offsets.commit.timeout.ms': {
+    type: 'int',
+    default: 5_000,
+    min: 1,
+    doc: 'How long a commit waits for its replication before it is answered with an error, milliseconds.',
+  },
+  'offsets.topic.num.partitions': {
+    type: 'int',
+    default: 50,
+    min: 1,
+    doc: 'Partitions of __consumer_offsets; only counts when the topic is created.',
+  },
+  'offsets.topic.replication.factor': {
+    type: 'int',
+    default: 3,
+    min: 1,
+    max: 32_767,
+    doc: 'Replicas of __consumer_offsets, at most one per broker; only counts when the topic is created.',
+  },
+  'offsets.topic.segment.bytes': {
+    type: 'int',
+    default: 100 * mebibyte,
+    min: mebibyte,
+    doc: 'segment.bytes of __consumer_offsets; only counts when the topic is created.',
+  },
+
   // Requests.
   'queued.max.request.bytes': {
     type: 'long',

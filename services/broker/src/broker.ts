@@ -11,6 +11,7 @@ import { ProducerIds } from './cluster/producer-ids.ts';
 import { ensureClusterId, ensureTree } from './cluster/registration.ts';
 import { Controller } from './controller/controller.ts';
 import { ControllerForwarder } from './controller/forwarder.ts';
+import { createGroups } from './group-wiring.ts';
 import { BrokerListener } from './listeners/broker-listener.ts';
 import { ClientListener } from './listeners/client-listener.ts';
 import { clientServices, unaryServices } from './listeners/grpc-front.ts';
@@ -185,7 +186,10 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   });
   const forwarder = new ControllerForwarder({ rpc, publisher, controller, timers, clock, logger });
   const budget = new RequestBudget(config['queued.max.request.bytes']);
+  const groups = createGroups({ config, runtime, replicas, publisher, forwarder, logger });
+  undo.push(async () => groups.coordinator.close());
   const requests: RequestDependencies = {
+    groups,
     produce: new ProduceHandler(replicas),
     fetch: new FetchHandler({ replicas, responseBytesMax: config['fetch.max.bytes'] }),
     listOffsets: new ListOffsetsHandler(replicas),
@@ -250,6 +254,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
       logger.info({ ...result }, 'controlled shutdown');
     }
     replicas.setSelf(undefined);
+    groups.coordinator.close();
     await controller.stop();
     await forwarder.close();
     await metricsListener?.close();

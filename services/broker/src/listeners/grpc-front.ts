@@ -1,5 +1,6 @@
 import { brokerMethods, RpcError, type ServiceBinding, stream, unary } from '@naru/rpc';
-import type { RequestTable, UnaryEntry } from '../requests/request-table.ts';
+import type { RequestTable } from '../requests/request-table.ts';
+import type { UnaryEntry } from '../requests/unary-entry.ts';
 import type { RequestBudget, Source } from './request-budget.ts';
 import { RequestStream, type StreamService } from './request-stream.ts';
 
@@ -21,7 +22,7 @@ export function clientServices(table: RequestTable, budget: RequestBudget): read
  */
 export function unaryServices(entries: readonly UnaryEntry[], budget: RequestBudget): readonly ServiceBinding[] {
   return entries.map(({ method, handle, cost }) =>
-    unary(method, async (request) => {
+    unary(method, async (request, { remote }) => {
       let isRefused = false;
       const call: Source = {
         pause: () => {
@@ -32,7 +33,7 @@ export function unaryServices(entries: readonly UnaryEntry[], budget: RequestBud
       budget.take(cost, call);
       try {
         if (isRefused) throw new RpcError('resource-exhausted', 'the broker has too many requests under way');
-        return await handle(request);
+        return await handle(request, remote);
       } finally {
         budget.forget(call);
         budget.give(cost);

@@ -32,6 +32,8 @@ export type Target =
 
 /** What its surroundings do for it. */
 export interface HostingEvents {
+  /** It leads in another epoch than before. */
+  led(partition: Partition): void;
   startFetching(partition: Partition, term: FollowerTerm): void;
   stopFetching(partition: Partition): void;
   /** This replica is known to be incomplete, or is complete again. */
@@ -167,6 +169,7 @@ export class HostedPartition {
       const isStillWanted = (): boolean => this.#target.kind === 'leader' && this.#target.self === self;
       await partition.lead({ self, replicas, state, version }, isStillWanted);
       if (!partition.isLeader) return;
+      this.#options.events.led(partition);
     }
     partition.stateObserved(state, version, replicas);
   }

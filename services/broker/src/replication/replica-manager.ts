@@ -55,6 +55,7 @@ export class ReplicaManager implements ReplicaSource {
   readonly #options: ReplicaManagerOptions;
   readonly #byTopicId = new Map<string, Map<number, HostedPartition>>();
   readonly #fetchers = new Map<number, ReplicaFetcher>();
+  readonly #ledListeners: ((partition: Partition) => void)[] = [];
   #registrations: Registrations = new Map();
   /** The same without brokers that are stopping: the controller has let them go, and no leader takes them back into an ISR. */
   #admissible: Registrations = new Map();
@@ -117,6 +118,13 @@ export class ReplicaManager implements ReplicaSource {
   leaderOf(topic: string, partition: number): { readonly leaderId: number; readonly leaderEpoch: number } {
     const state = this.#image?.topics.get(topic)?.partitions[partition]?.state;
     return { leaderId: state?.leader ?? noLeader, leaderEpoch: state?.leaderEpoch ?? -1 };
+  }
+
+  /**
+   * Tells whenever a replica of this broker has begun to lead in a new epoch. That it no longer does, its watchers are told (`highWatermarkWatchers`).
+   */
+  onLed(listener: (partition: Partition) => void): void {
+    this.#ledListeners.push(listener);
   }
 
   // The cluster.
@@ -237,6 +245,9 @@ export class ReplicaManager implements ReplicaSource {
   }
 
   readonly #events: HostingEvents = {
+    led: (partition) => {
+      for (const listener of this.#ledListeners) listener(partition);
+    },
     startFetching: (partition, term) => this.#fetcherOf(term).add(partition, term),
     stopFetching: (partition) => {
       for (const [leaderId, fetcher] of this.#fetchers) {

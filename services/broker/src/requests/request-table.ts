@@ -1,4 +1,4 @@
-import { type broker, brokerMethods, controllerMethods, type UnaryMethod } from '@naru/rpc';
+import { type broker, brokerMethods, controllerMethods } from '@naru/rpc';
 import type { ProducerIds } from '../cluster/producer-ids.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { AdminDependencies } from './admin-dependencies.ts';
@@ -9,20 +9,13 @@ import { createTopics, createTopicsAtController } from './create-topics.ts';
 import { deleteTopics, deleteTopicsAtController } from './delete-topics.ts';
 import { type DescribeConfigsDependencies, describeConfigs } from './describe-configs.ts';
 import type { FetchHandler } from './fetch.ts';
+import type { GroupDependencies } from './groups/group-dependencies.ts';
+import { groupTable } from './groups/group-table.ts';
 import { initProducerId } from './init-producer-id.ts';
 import type { ListOffsetsHandler } from './list-offsets.ts';
 import { metadata } from './metadata.ts';
 import type { ProduceHandler } from './produce.ts';
-
-/** A request with one answer. */
-export interface UnaryEntry {
-  readonly method: UnaryMethod<unknown, unknown>;
-  readonly handle: (request: unknown) => unknown;
-  /**
-   * Bytes that it holds until it is answered, besides the message itself; counted against `queued.max.request.bytes` before it is begun.
-   */
-  readonly cost: number;
-}
+import { entry, type UnaryEntry } from './unary-entry.ts';
 
 /** What this broker serves to clients: the data path by name, everything else as a table. Both protocols dispatch by it. */
 export interface RequestTable {
@@ -42,6 +35,7 @@ export interface RequestDependencies {
   readonly producerIds: ProducerIds;
   readonly admin: AdminDependencies;
   readonly describe: DescribeConfigsDependencies;
+  readonly groups: GroupDependencies;
 }
 
 const requestOverheadBytes = 512;
@@ -70,6 +64,7 @@ export function requestTable(deps: RequestDependencies): RequestTable {
       entry(brokerMethods.createPartitions, (request) => createPartitions(admin, request), largeCost),
       entry(brokerMethods.describeConfigs, (request) => describeConfigs(deps.describe, request), largeCost),
       entry(brokerMethods.alterConfigs, (request) => alterConfigs(admin, request), largeCost),
+      ...groupTable(deps.groups),
     ],
   };
 }
@@ -91,12 +86,4 @@ export function controllerTable(controller: Controller): readonly UnaryEntry[] {
       smallCost,
     ),
   ];
-}
-
-function entry<Request, Response>(
-  method: UnaryMethod<Request, Response>,
-  handle: (request: Request) => Promise<Response> | Response,
-  cost: number,
-): UnaryEntry {
-  return { method, handle, cost } as unknown as UnaryEntry;
 }

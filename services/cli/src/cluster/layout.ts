@@ -83,5 +83,7 @@ export function nodeProperties(dataDirectory: string, node: NodeLayout, layout: 
     'coordinator.connect': coordinatorAddresses(layout).join(','),
     'default.replication.factor': String(Math.min(3, layout.brokers)),
     'min.insync.replicas': String(Math.min(2, layout.brokers)),
+    // On one machine nobody starts a hundred consumers at once: the first one need not wait for the others.
+    'group.initial.rebalance.delay.ms': '0',
   };
 }

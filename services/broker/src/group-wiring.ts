@@ -1,0 +1,66 @@
+import type { Logger } from '@naru/observability';
+import type { Runtime } from '@naru/runtime';
+import type { BrokerConfig } from './broker-config.ts';
+import type { MetadataPublisher } from './cluster/metadata-publisher.ts';
+import type { ControllerForwarder } from './controller/forwarder.ts';
+import { CoordinatorLookup } from './groups/coordinator/coordinator-lookup.ts';
+import type { GroupCoordinatorSettings } from './groups/coordinator/coordinator-settings.ts';
+import { GroupCoordinator } from './groups/coordinator/group-coordinator.ts';
+import { offsetsTopicProblem, offsetsTopicRequest } from './groups/coordinator/offsets-topic.ts';
+import type { ReplicaManager } from './replication/replica-manager.ts';
+import { createTopics } from './requests/create-topics.ts';
+import type { GroupDependencies } from './requests/groups/group-dependencies.ts';
+
+export interface GroupSurroundings {
+  readonly config: BrokerConfig;
+  readonly runtime: Runtime;
+  readonly replicas: ReplicaManager;
+  readonly publisher: MetadataPublisher;
+  readonly forwarder: ControllerForwarder;
+  readonly logger: Logger;
+}
+
+/** The part of the composition root that is about consumer groups. */
+export function createGroups(surroundings: GroupSurroundings): GroupDependencies {
+  const { config, runtime, replicas, publisher, forwarder, logger } = surroundings;
+  const { clock, timers, random } = runtime;
+  const coordinator = new GroupCoordinator({
+    brokerId: config['broker.id'],
+    replicas,
+    publisher,
+    settings: coordinatorSettings(config),
+    clock,
+    timers,
+    random,
+    logger,
+  });
+  const topic = {
+    partitions: config['offsets.topic.num.partitions'],
+    replicationFactor: config['offsets.topic.replication.factor'],
+    segmentBytes: config['offsets.topic.segment.bytes'],
+  };
+  const lookup = new CoordinatorLookup({
+    publisher,
+    createOffsetsTopic: async () => {
+      const request = offsetsTopicRequest(topic, publisher.image.brokers.size);
+      return offsetsTopicProblem(await createTopics({ publisher, forwarder, clock, random }, request));
+    },
+    logger,
+  });
+  return { coordinator, lookup, brokerId: config['broker.id'] };
+}
+
+const minuteMs = 60_000;
+
+function coordinatorSettings(config: BrokerConfig): GroupCoordinatorSettings {
+  return {
+    initialRebalanceDelayMs: config['group.initial.rebalance.delay.ms'],
+    sessionTimeoutMsMin: config['group.min.session.timeout.ms'],
+    sessionTimeoutMsMax: config['group.max.session.timeout.ms'],
+    membersMax: config['group.max.size'],
+    offsetMetadataBytesMax: config['offset.metadata.max.bytes'],
+    offsetsRetentionMs: config['offsets.retention.minutes'] * minuteMs,
+    offsetsRetentionCheckIntervalMs: config['offsets.retention.check.interval.ms'],
+    offsetsCommitTimeoutMs: config['offsets.commit.timeout.ms'],
+  };
+}

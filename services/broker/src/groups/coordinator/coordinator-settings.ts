@@ -1,0 +1,19 @@
+import type { GroupSettings } from '../core/group-types.ts';
+
+export interface GroupCoordinatorSettings extends GroupSettings {
+  /** `offset.metadata.max.bytes`. */
+  readonly offsetMetadataBytesMax: number;
+  /** `offsets.retention.minutes`, in milliseconds. */
+  readonly offsetsRetentionMs: number;
+  /** `offsets.retention.check.interval.ms`. */
+  readonly offsetsRetentionCheckIntervalMs: number;
+  /** `offsets.commit.timeout.ms`. */
+  readonly offsetsCommitTimeoutMs: number;
+}
+
+/** Group ids, instance ids and the like, UTF-8. Kafka has no limit but its strings' 32,767 bytes. */
+export const nameBytesMax = 1_024;
+
+export function isTooLong(...names: readonly string[]): boolean {
+  return names.some((name) => Buffer.byteLength(name) > nameBytesMax);
+}

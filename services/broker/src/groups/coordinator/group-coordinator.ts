@@ -1,0 +1,317 @@
+import type { Logger } from '@naru/observability';
+import { type Clock, type Random, randomUuid, type Timer, type Timers, unreachable } from '@naru/runtime';
+import type { MetadataPublisher } from '../../cluster/metadata-publisher.ts';
+import type { Partition } from '../../replication/partition.ts';
+import type { ReplicaManager } from '../../replication/replica-manager.ts';
+import type { Group } from '../core/group.ts';
+import type {
+  Claim,
+  Failed,
+  GroupEffect,
+  GroupError,
+  GroupSurroundings,
+  Joined,
+  JoinRequest,
+  Synced,
+  SyncRequest,
+} from '../core/group-types.ts';
+import { expired } from '../core/offset-expiry.ts';
+import type { GroupRecord } from '../records/group-record.ts';
+import type { GroupCoordinatorSettings } from './coordinator-settings.ts';
+import { isTooLong } from './coordinator-settings.ts';
+import { groupPartition, offsetsTopic } from './group-partition.ts';
+import { GroupShard } from './group-shard.ts';
+import type { WriteOutcome } from './write-queue.ts';
+
+export interface GroupCoordinatorOptions {
+  readonly brokerId: number;
+  readonly replicas: ReplicaManager;
+  readonly publisher: MetadataPublisher;
+  readonly settings: GroupCoordinatorSettings;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly logger: Logger;
+}
+
+/** Why this broker cannot say anything about a group. */
+export type NotHere =
+  | 'INVALID_GROUP_ID'
+  | 'NOT_COORDINATOR'
+  | 'COORDINATOR_LOAD_IN_PROGRESS'
+  | 'COORDINATOR_NOT_AVAILABLE';
+
+export interface Refused<Code> {
+  readonly ok: false;
+  readonly error: Code;
+}
+
+export type ShardLookup = { readonly ok: true; readonly shard: GroupShard } | Refused<NotHere>;
+
+/** Characters of a client id or instance id in the member ids that are made from it. */
+const memberIdPrefixMax = 255;
+/** Sooner than this after it was armed, the timer of the groups is not armed again. */
+const tickMsMin = 1;
+
+/**
+ * The groups of this broker: those whose partition of `__consumer_offsets` it leads. Finds the shard, hands events to the group's state machine, and
+ * carries out its effects; decides nothing itself.
+ */
+export class GroupCoordinator {
+  readonly settings: GroupCoordinatorSettings;
+  readonly publisher: MetadataPublisher;
+  readonly clock: Clock;
+  readonly #options: GroupCoordinatorOptions;
+  readonly #surroundings: GroupSurroundings;
+  /** By partition of `__consumer_offsets`. */
+  readonly #shards = new Map<number, GroupShard>();
+  /** Leader epochs of this broker that are over, by partition: the metadata may still name them. */
+  readonly #closedEpochs = new Map<number, number>();
+  readonly #joins = new Map<number, (answer: Joined | Failed) => void>();
+  readonly #syncs = new Map<number, (answer: Synced | Failed) => void>();
+  readonly #unsubscribe: () => void;
+  #token = 0;
+  #tickTimer: Timer | undefined;
+  #tickAtMs: number = Number.POSITIVE_INFINITY;
+  #expiryTimer: Timer | undefined;
+  #isClosed = false;
+
+  constructor(options: GroupCoordinatorOptions) {
+    const { clock, random, replicas, publisher, settings } = options;
+    this.#options = options;
+    this.settings = settings;
+    this.publisher = publisher;
+    this.clock = clock;
+    this.#surroundings = {
+      settings,
+      newMemberId: (prefix) => `${prefix.slice(0, memberIdPrefixMax)}-${randomUuid(random)}`,
+      wallMs: () => clock.wallMs(),
+    };
+    replicas.onLed((partition) => this.#led(partition));
+    this.#unsubscribe = publisher.subscribe((_, delta) => {
+      if (delta.topicsDeleted.length > 0) this.#topicsDeleted(new Set(delta.topicsDeleted.map(({ name }) => name)));
+    });
+    this.#expireLater();
+  }
+
+  /** Those that serve. */
+  get shards(): readonly GroupShard[] {
+    return [...this.#shards.values()].filter((shard) => shard.isActive);
+  }
+
+  /** Some partitions are still being read: what `shards` holds is not everything. */
+  get isLoading(): boolean {
+    return [...this.#shards.values()].some((shard) => shard.isLoading);
+  }
+
+  // Leadership.
+
+  #led(partition: Partition): void {
+    if (partition.topic !== offsetsTopic || this.#isClosed) return;
+    const current = this.#shards.get(partition.index);
+    // Loading and unloading overtake each other: only a later epoch replaces what is there (row 51, KAFKA-7447).
+    if (current !== undefined && !current.isClosed && current.leaderEpoch >= partition.leaderEpoch) return;
+    current?.close();
+    const { clock, replicas, settings, logger } = this.#options;
+    const shard = new GroupShard({
+      partition,
+      clock,
+      deadlines: replicas.deadlines,
+      turnEnd: replicas.turnEnd,
+      surroundings: this.#surroundings,
+      commitTimeoutMs: settings.offsetsCommitTimeoutMs,
+      logger,
+      run: (of, group, effects) => this.#run(of, group, effects),
+      onActive: (active) => {
+        for (const group of active.groups.values()) this.#tickBy(group.nextDeadlineMs);
+      },
+      onClosed: (closed) => {
+        this.#closedEpochs.set(partition.index, closed.leaderEpoch);
+        if (this.#shards.get(partition.index) === closed) this.#shards.delete(partition.index);
+      },
+    });
+    this.#shards.set(partition.index, shard);
+    shard.load().catch((error: unknown) => {
+      logger.error({ error, partition: partition.index }, 'loading groups failed');
+      shard.close();
+    });
+  }
+
+  shardFor(groupId: string): ShardLookup {
+    if (groupId === '' || isTooLong(groupId)) return { ok: false, error: 'INVALID_GROUP_ID' };
+    const partitions = this.publisher.image.topics.get(offsetsTopic)?.partitions.length;
+    if (partitions === undefined) return { ok: false, error: 'NOT_COORDINATOR' };
+    const partition = groupPartition(groupId, partitions);
+    const shard = this.#shards.get(partition);
+    if (shard === undefined || shard.isClosed) {
+      return { ok: false, error: this.#isAboutToLead(partition) ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NOT_COORDINATOR' };
+    }
+    if (shard.isActive) return { ok: true, shard };
+    return { ok: false, error: shard.isLoading ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NOT_COORDINATOR' };
+  }
+
+  /** Elected, in an epoch that it has not begun yet: its log is being opened. */
+  #isAboutToLead(partition: number): boolean {
+    const { leaderId, leaderEpoch } = this.#options.replicas.leaderOf(offsetsTopic, partition);
+    return leaderId === this.#options.brokerId && leaderEpoch > (this.#closedEpochs.get(partition) ?? -1);
+  }
+
+  // Members.
+
+  async join(groupId: string, request: JoinRequest): Promise<Joined | Failed | Refused<NotHere>> {
+    const found = this.shardFor(groupId);
+    if (!found.ok) return found;
+    const { shard } = found;
+    const group = shard.groupOf(groupId);
+    const token = ++this.#token;
+    const answer = new Promise<Joined | Failed>((resolve) => this.#joins.set(token, resolve));
+    this.#run(shard, group, group.join(request, token, this.clock.monotonicMs()));
+    shard.forgetIfBlank(group);
+    return answer;
+  }
+
+  async sync(groupId: string, request: SyncRequest): Promise<Synced | Failed | Refused<NotHere>> {
+    const found = this.#groupFor(groupId);
+    if (!found.ok) return found;
+    const token = ++this.#token;
+    const answer = new Promise<Synced | Failed>((resolve) => this.#syncs.set(token, resolve));
+    this.#run(found.shard, found.group, found.group.sync(request, token, this.clock.monotonicMs()));
+    return answer;
+  }
+
+  /** Undefined: all is well. */
+  heartbeat(groupId: string, claim: Claim): GroupError | NotHere | undefined {
+    const found = this.#groupFor(groupId);
+    if (!found.ok) return found.error;
+    const error = found.group.heartbeat(claim, this.clock.monotonicMs());
+    this.#tickBy(found.group.nextDeadlineMs);
+    return error;
+  }
+
+  leave(
+    groupId: string,
+    members: readonly { readonly memberId: string; readonly instanceId: string }[],
+  ): { readonly ok: true; readonly errors: readonly (GroupError | undefined)[] } | Refused<NotHere> {
+    const found = this.shardFor(groupId);
+    if (!found.ok) return found;
+    const group = found.shard.groups.get(groupId);
+    const errors = members.map(({ memberId, instanceId }): GroupError | undefined => {
+      if (group === undefined) return 'UNKNOWN_MEMBER_ID';
+      const { error, effects } = group.leave(memberId, instanceId, this.clock.monotonicMs());
+      this.#run(found.shard, group, effects);
+      return error;
+    });
+    if (group !== undefined) found.shard.forgetIfBlank(group);
+    return { ok: true, errors };
+  }
+
+  #groupFor(groupId: string): { ok: true; shard: GroupShard; group: Group } | Refused<NotHere | 'UNKNOWN_MEMBER_ID'> {
+    const found = this.shardFor(groupId);
+    if (!found.ok) return found;
+    const group = found.shard.groups.get(groupId);
+    return group === undefined ? { ok: false, error: 'UNKNOWN_MEMBER_ID' } : { ...found, group };
+  }
+
+  // Effects and time.
+
+  #run(shard: GroupShard, group: Group, effects: readonly GroupEffect[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'join-answered':
+          answer(this.#joins, effect.token, effect.answer);
+          break;
+        case 'sync-answered':
+          answer(this.#syncs, effect.token, effect.answer);
+          break;
+        case 'write':
+          shard.write([{ kind: 'group', group: group.id, value: effect.value }], (outcome) => {
+            if (outcome === 'too-large')
+              this.#options.logger.error({ group: group.id }, 'a group is too large to write');
+            const isCommitted = outcome === 'committed';
+            this.#run(shard, group, group.written(effect.ticket, isCommitted, this.clock.monotonicMs()));
+          });
+          break;
+        default:
+          unreachable(effect);
+      }
+    }
+    this.#tickBy(group.nextDeadlineMs);
+  }
+
+  #tickBy(atMs: number): void {
+    if (atMs >= this.#tickAtMs || this.#isClosed) return;
+    this.#tickTimer?.cancel();
+    this.#tickAtMs = atMs;
+    const delayMs = Math.max(tickMsMin, atMs - this.clock.monotonicMs());
+    this.#tickTimer = this.#options.timers.after(delayMs, () => this.#tick());
+  }
+
+  #tick(): void {
+    this.#tickAtMs = Number.POSITIVE_INFINITY;
+    const nowMs = this.clock.monotonicMs();
+    for (const shard of this.shards) {
+      for (const group of [...shard.groups.values()]) {
+        this.#run(shard, group, group.tick(nowMs));
+        shard.forgetIfBlank(group);
+      }
+    }
+  }
+
+  // Expiry.
+
+  #expireLater(): void {
+    if (this.#isClosed) return;
+    this.#expiryTimer = this.#options.timers.after(this.settings.offsetsRetentionCheckIntervalMs, () => {
+      for (const shard of this.shards) this.#expire(shard);
+      this.#expireLater();
+    });
+  }
+
+  #expire(shard: GroupShard): void {
+    const nowWallMs = this.clock.wallMs();
+    const groupIds = new Set([...shard.committed.groups.keys(), ...shard.committed.groupsWithOffsets]);
+    const records: GroupRecord[] = [];
+    for (const groupId of groupIds) {
+      const group = shard.groups.get(groupId);
+      const { committed } = shard;
+      const retentionMs = this.settings.offsetsRetentionMs;
+      const tombstones = expired({ committed, groupId, group, nowWallMs, retentionMs });
+      records.push(...tombstones);
+      if (tombstones.some(({ kind }) => kind === 'group')) shard.endGroup(groupId);
+    }
+    this.#writeQuietly(shard, records, 'expired offsets are removed');
+  }
+
+  #topicsDeleted(topics: ReadonlySet<string>): void {
+    for (const shard of this.shards) {
+      const records: GroupRecord[] = [];
+      for (const group of shard.committed.groupsWithOffsets) {
+        for (const { topic, partition } of shard.committed.allOffsetsOf(group)) {
+          if (topics.has(topic)) records.push({ kind: 'offset', group, topic, partition, value: null });
+        }
+      }
+      this.#writeQuietly(shard, records, 'offsets of deleted topics are removed');
+    }
+  }
+
+  #writeQuietly(shard: GroupShard, records: readonly GroupRecord[], what: string): void {
+    if (records.length === 0) return;
+    shard.write(records, (outcome: WriteOutcome) => {
+      this.#options.logger.info({ partition: shard.partition.index, records: records.length, outcome }, what);
+    });
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#unsubscribe();
+    this.#tickTimer?.cancel();
+    this.#expiryTimer?.cancel();
+    for (const shard of [...this.#shards.values()]) shard.close();
+  }
+}
+
+function answer<Answer>(waiting: Map<number, (answer: Answer) => void>, token: number, value: Answer): void {
+  const resolve = waiting.get(token);
+  waiting.delete(token);
+  resolve?.(value);
+}

@@ -1,0 +1,23 @@
+import { errorCodes, type KafkaErrorName, kafkaError } from '@naru/kafka-protocol';
+import type { CoordinatorLookup } from '../../groups/coordinator/coordinator-lookup.ts';
+import type { GroupCoordinator } from '../../groups/coordinator/group-coordinator.ts';
+
+export interface GroupDependencies {
+  readonly coordinator: GroupCoordinator;
+  readonly lookup: CoordinatorLookup;
+  readonly brokerId: number;
+}
+
+export interface WireError {
+  readonly errorCode: number;
+  readonly errorMessage: string;
+}
+
+export const noError: WireError = { errorCode: errorCodes.NONE, errorMessage: '' };
+
+/** `undefined` is success. */
+export function wireError(error: KafkaErrorName | undefined): WireError {
+  if (error === undefined || error === 'NONE') return noError;
+  const errorCode = errorCodes[error];
+  return { errorCode, errorMessage: kafkaError(errorCode).message };
+}

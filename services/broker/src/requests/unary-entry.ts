@@ -1,0 +1,24 @@
+import type { UnaryMethod } from '@naru/rpc';
+
+/** Who asks. */
+export interface Caller {
+  readonly host: string;
+}
+
+/** A request with one answer. */
+export interface UnaryEntry {
+  readonly method: UnaryMethod<unknown, unknown>;
+  readonly handle: (request: unknown, caller: Caller) => unknown;
+  /**
+   * Bytes that it holds until it is answered, besides the message itself; counted against `queued.max.request.bytes` before it is begun.
+   */
+  readonly cost: number;
+}
+
+export function entry<Request, Response>(
+  method: UnaryMethod<Request, Response>,
+  handle: (request: Request, caller: Caller) => Promise<Response> | Response,
+  cost: number,
+): UnaryEntry {
+  return { method, handle, cost } as unknown as UnaryEntry;
+}
