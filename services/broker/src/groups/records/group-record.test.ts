@@ -12,7 +12,7 @@ const bytes = fc.uint8Array({ maxLength: 40 });
 const int32 = fc.integer({ min: -0x80000000, max: 0x7fffffff });
 const int64 = fc.maxSafeInteger();
 
-const offsetRecord: fc.Arbitrary<GroupRecord> = fc.record({
+const offsetRecord = fc.record({
   kind: fc.constant('offset' as const),
   group: name,
   topic: name,
@@ -41,13 +41,13 @@ const metadata: fc.Arbitrary<GroupMetadataValue> = fc.record({
   ),
 });
 
-const groupRecord: fc.Arbitrary<GroupRecord> = fc.record({
+const groupRecord = fc.record({
   kind: fc.constant('group' as const),
   group: name,
   value: fc.option(metadata),
 });
 
-const record = fc.oneof(offsetRecord, groupRecord);
+const record: fc.Arbitrary<GroupRecord> = fc.oneof(offsetRecord, groupRecord);
 
 describe('records of __consumer_offsets', () => {
   test('what is written is read', () => {
