@@ -175,9 +175,9 @@ async function runMixture(seed: number, mishap: (typeof mishaps)[number]): Promi
   });
   log.maxBatchBytes = 140;
   let wasClean = false;
-  cluster.onProduce = (_, request) => {
+  cluster.onProduce = (brokerId, request) => {
     const script = scriptOf(request);
-    wasClean = script.kind === 'append';
+    wasClean = script.kind === 'append' && brokerId === log.leaderId;
     return script;
   };
   const scriptOf = (request: broker.ProduceRequest): ProduceScript => {
