@@ -8,6 +8,7 @@ const definition = defineConfig({
   'enable.idempotence': { type: 'boolean', default: true, doc: 'No duplicates' },
   'bootstrap.servers': { type: 'list', doc: 'Where to begin' },
   'retention.ms': { type: 'long', default: -1, min: -1, doc: 'Age' },
+  policy: { type: 'list', default: ['delete'], oneOf: ['delete', 'compact'], doc: 'What happens' },
   ratio: { type: 'double', default: 0.5, min: 0, max: 1, doc: 'Share' },
 });
 
@@ -20,6 +21,7 @@ describe('parse', () => {
       'enable.idempotence': false,
       'bootstrap.servers': ['a:1', 'b:2'],
       'retention.ms': -1,
+      policy: ['delete'],
       ratio: 0.5,
     });
   });
@@ -34,11 +36,17 @@ describe('parse', () => {
     [{ 'linger.ms': 3e9 }, 'it must be a whole number'],
     [{ ratio: 2 }, 'it must be a number from 0 to 1'],
     [{ 'compression.type': 'lz5' }, 'it must be one of none, lz4'],
+    [{ policy: 'compact, shred' }, 'it must be one or more of delete, compact'],
+    [{ policy: '' }, 'it must be one or more of delete, compact'],
     [{ 'enable.idempotence': 'yes' }, 'it must be true or false'],
     [{ lingerMs: 1, 'linger.ms': 2 }, "'linger.ms' is given twice"],
   ])('refuses %j', (input, message) => {
     expect(() => definition.parse(input)).toThrow(ConfigError);
     expect(() => definition.parse(input)).toThrow(message);
+  });
+
+  test('a list of chosen items', () => {
+    expect(definition.parse({ policy: 'compact, delete' }).policy).toEqual(['compact', 'delete']);
   });
 
   test("keys of Object's prototype are unknown keys", () => {

@@ -61,7 +61,7 @@ function parseSetting(key: string, setting: Setting, value: unknown): unknown {
     case 'boolean':
       return parseBoolean(key, value);
     case 'list':
-      return parseList(key, value);
+      return parseList(key, setting.oneOf, value);
     case 'int':
     case 'long':
     case 'double':
@@ -86,7 +86,15 @@ function parseBoolean(key: string, value: unknown): boolean {
   throw invalid(key, value, 'true or false');
 }
 
-function parseList(key: string, value: unknown): readonly string[] {
+function parseList(key: string, oneOf: readonly string[] | undefined, value: unknown): readonly string[] {
+  const items = itemsOf(key, value);
+  if (oneOf !== undefined && (items.length === 0 || !items.every((item) => oneOf.includes(item)))) {
+    throw invalid(key, value, `one or more of ${oneOf.join(', ')}`);
+  }
+  return items;
+}
+
+function itemsOf(key: string, value: unknown): readonly string[] {
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value;
   if (typeof value !== 'string') throw invalid(key, value, 'a list separated by commas');
   return value

@@ -2,7 +2,13 @@
 export type Setting =
   | { readonly type: 'string'; readonly default?: string; readonly oneOf?: readonly string[]; readonly doc: string }
   | { readonly type: 'boolean'; readonly default?: boolean; readonly doc: string }
-  | { readonly type: 'list'; readonly default?: readonly string[]; readonly doc: string }
+  | {
+      readonly type: 'list';
+      readonly default?: readonly string[];
+      /** With it the list has at least one item, and every item is one of these. */
+      readonly oneOf?: readonly string[];
+      readonly doc: string;
+    }
   | {
       /** Whole numbers; `int` within 32 bits, `long` within what JavaScript counts exactly (2^53). */
       readonly type: 'int' | 'long';
@@ -27,9 +33,11 @@ type ValueOf<S extends Setting> = S extends { type: 'string'; oneOf: readonly (i
     ? string
     : S extends { type: 'boolean' }
       ? boolean
-      : S extends { type: 'list' }
-        ? readonly string[]
-        : number;
+      : S extends { type: 'list'; oneOf: readonly (infer Choice)[] }
+        ? readonly Choice[]
+        : S extends { type: 'list' }
+          ? readonly string[]
+          : number;
 
 /** The parsed values by Kafka's names; a key without a default is undefined until it is given. */
 export type ConfigValues<T extends Settings> = {

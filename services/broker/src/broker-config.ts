@@ -71,6 +71,28 @@ export const brokerConfigDefinition = defineConfig({
     doc: 'How long a partition remembers what an idempotent producer that is silent has written, milliseconds.',
   },
 
+  // Compaction.
+  'log.cleaner.enable': { type: 'boolean', default: true, doc: 'Whether compacted topics are cleaned by this broker.' },
+  'log.cleaner.backoff.ms': {
+    type: 'long',
+    default: 15_000,
+    min: 1,
+    doc: 'Pause of the log cleaner when no log is dirty enough, milliseconds.',
+  },
+  'log.cleaner.dedupe.buffer.size': {
+    type: 'long',
+    default: 128 * mebibyte,
+    min: kibibyte,
+    max: 4 * 1024 * mebibyte,
+    doc: 'Memory of the log cleaner for the keys of one pass, bytes: 24 per key, taken only while a pass runs.',
+  },
+  'log.cleaner.io.max.bytes.per.second': {
+    type: 'long',
+    default: Number.MAX_SAFE_INTEGER,
+    min: 1,
+    doc: 'Bytes that the log cleaner may read in a second.',
+  },
+
   // Topics that nobody gave other values.
   'num.partitions': { type: 'int', default: 1, min: 1, doc: 'Partitions of a new topic.' },
   'default.replication.factor': { type: 'int', default: 1, min: 1, max: 32_767, doc: 'Replicas of a new topic.' },
@@ -107,6 +129,37 @@ export const brokerConfigDefinition = defineConfig({
     doc: 'Topic default: segment.index.bytes.',
   },
   'log.segment.delete.delay.ms': { type: 'long', default: 60_000, min: 0, doc: 'Topic default: file.delete.delay.ms.' },
+  'log.cleanup.policy': {
+    type: 'list',
+    default: ['delete'],
+    oneOf: ['delete', 'compact'],
+    doc: 'Topic default: cleanup.policy.',
+  },
+  'log.cleaner.min.cleanable.ratio': {
+    type: 'double',
+    default: 0.5,
+    min: 0,
+    max: 1,
+    doc: 'Topic default: min.cleanable.dirty.ratio.',
+  },
+  'log.cleaner.min.compaction.lag.ms': {
+    type: 'long',
+    default: 0,
+    min: 0,
+    doc: 'Topic default: min.compaction.lag.ms.',
+  },
+  'log.cleaner.max.compaction.lag.ms': {
+    type: 'long',
+    default: Number.MAX_SAFE_INTEGER,
+    min: 1,
+    doc: 'Topic default: max.compaction.lag.ms.',
+  },
+  'log.cleaner.delete.retention.ms': {
+    type: 'long',
+    default: 86_400_000,
+    min: 0,
+    doc: 'Topic default: delete.retention.ms.',
+  },
   'log.message.timestamp.type': {
     type: 'string',
     default: 'CreateTime',
@@ -321,6 +374,11 @@ function topicDefaultsOf(parsed: Parsed): LogConfig {
     'max.message.bytes': parsed['message.max.bytes'],
     'flush.before.ack': parsed['flush.before.ack'],
     'message.timestamp.type': parsed['log.message.timestamp.type'],
+    'cleanup.policy': parsed['log.cleanup.policy'],
+    'min.cleanable.dirty.ratio': parsed['log.cleaner.min.cleanable.ratio'],
+    'min.compaction.lag.ms': parsed['log.cleaner.min.compaction.lag.ms'],
+    'max.compaction.lag.ms': parsed['log.cleaner.max.compaction.lag.ms'],
+    'delete.retention.ms': parsed['log.cleaner.delete.retention.ms'],
     'file.delete.delay.ms': parsed['log.segment.delete.delay.ms'],
     'min.insync.replicas': parsed['min.insync.replicas'],
     'unclean.leader.election.enable': parsed['unclean.leader.election.enable'],

@@ -342,6 +342,13 @@ function openLogs(
     checkpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
     retentionIntervalMs: config['log.retention.check.interval.ms'],
     producerIdExpirationMs: config['producer.id.expiration.ms'],
+    ...(config['log.cleaner.enable'] && {
+      cleaner: {
+        backoffMs: config['log.cleaner.backoff.ms'],
+        dedupeBufferBytes: config['log.cleaner.dedupe.buffer.size'],
+        ioBytesPerSecondMax: config['log.cleaner.io.max.bytes.per.second'],
+      },
+    }),
     highWatermarkOf: (log) => highWatermarkOf(log.topicId, log.partition),
     onFailure: (_, error) => onFailure(error),
     onDamage: (log) => onDamage(log.topicId, log.partition),

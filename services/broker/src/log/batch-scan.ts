@@ -47,12 +47,17 @@ class FileWindow {
 }
 
 /**
- * Walks the batches of a file from `position`, where the batch of `offset` must begin, and checks each in full: length, CRC,
- * and that offsets continue without a hole (L1, L4). Stops at the first that is not right.
+ * Walks the batches of a file from `position`, where no batch below `offset` may begin, and checks each in full: length, CRC,
+ * and that offsets continue, without a hole unless compaction may have made some (L1, L4). Stops at the first that is not right.
  */
 export async function scanBatches(
   file: DiskFile,
-  from: { readonly position: number; readonly offset: number; readonly end?: number },
+  from: {
+    readonly position: number;
+    readonly offset: number;
+    readonly end?: number;
+    readonly mayHaveHoles: boolean;
+  },
   visit: (header: BatchHeader, position: number) => string | undefined,
 ): Promise<ScanResult> {
   const window = new FileWindow(file, from.end ?? file.size);
@@ -64,13 +69,20 @@ export async function scanBatches(
     const validation = validateBatch(await window.at(position, Math.max(size, batchHeaderBytes)), 0, anyStoredBatch);
     if (validation.kind === 'invalid') return stop(validation.message);
     const { header } = validation;
-    if (header.baseOffset !== offset) return stop(`the batch has offset ${header.baseOffset} instead of ${offset}`);
+    const gap = discontinuity(header.baseOffset, offset, from.mayHaveHoles);
+    if (gap !== undefined) return stop(gap);
     const objection = visit(header, position);
     if (objection !== undefined) return stop(objection);
     position += header.sizeBytes;
     offset = header.lastOffset + 1;
   }
   return { position, nextOffset: offset, bad: undefined };
+}
+
+/** What is wrong with a batch of `baseOffset` where the last one ended before `expected` (L1), if anything. */
+export function discontinuity(baseOffset: number, expected: number, mayHaveHoles: boolean): string | undefined {
+  if (baseOffset === expected || (mayHaveHoles && baseOffset > expected)) return undefined;
+  return `the batch has offset ${baseOffset} instead of ${expected}`;
 }
 
 const anyStoredBatch = { maxBatchBytes: storedBatchBytesMax, source: 'log' } as const;

@@ -59,10 +59,35 @@ export const logConfigDefinition = defineConfig({
     doc: "Whether a record carries the producer's time or the time of its append.",
   },
   'cleanup.policy': {
-    type: 'string',
-    default: 'delete',
-    oneOf: ['delete'],
-    doc: 'What happens to old segments: delete.',
+    type: 'list',
+    default: ['delete'],
+    oneOf: ['delete', 'compact'],
+    doc: 'What happens to old segments: delete (by retention), compact (the last record of every key stays), or both.',
+  },
+  'min.cleanable.dirty.ratio': {
+    type: 'double',
+    default: 0.5,
+    min: 0,
+    max: 1,
+    doc: 'A compacted log is cleaned when more than this share of its bytes has not been cleaned yet.',
+  },
+  'min.compaction.lag.ms': {
+    type: 'long',
+    default: 0,
+    min: 0,
+    doc: 'Records younger than this are not compacted, milliseconds.',
+  },
+  'max.compaction.lag.ms': {
+    type: 'long',
+    default: Number.MAX_SAFE_INTEGER,
+    min: 1,
+    doc: 'Records older than this are compacted whatever the dirty ratio, milliseconds.',
+  },
+  'delete.retention.ms': {
+    type: 'long',
+    default: 24 * 60 * 60 * 1000,
+    min: 0,
+    doc: 'How long a compacted log keeps a tombstone (a record without value) after its first cleaning, milliseconds.',
   },
   'file.delete.delay.ms': {
     type: 'long',
@@ -90,6 +115,17 @@ export const logConfigDefinition = defineConfig({
 });
 
 export type LogConfig = ConfigValues<typeof logConfigDefinition.settings>;
+
+/** Whether the last record of every key stays, and records need keys. */
+export function isCompacted(config: Pick<LogConfig, 'cleanup.policy'>): boolean {
+  return config['cleanup.policy'].includes('compact');
+}
+
+/** The age at which a segment is closed: a compacted log must not keep records from the cleaner for longer than their lag. */
+export function segmentAgeMaxMs(config: LogConfig): number {
+  if (!isCompacted(config)) return config['segment.ms'];
+  return Math.min(config['segment.ms'], config['max.compaction.lag.ms']);
+}
 
 export const defaultLogConfig: LogConfig = logConfigDefinition.parse({});
 

@@ -2,6 +2,7 @@ import type { Logger } from '@naru/observability';
 import { assert, type Disk, type DiskLock, type Random, randomUuid } from '@naru/runtime';
 import { OffsetCheckpoint } from './checkpoint-file.ts';
 import { takeCleanShutdown, writeCleanShutdown } from './clean-shutdown.ts';
+import type { CleanerCheckpoint } from './cleaner.ts';
 import { assertOwn, readIdentity, writeIdentity } from './directory-identity.ts';
 import { StorageError } from './log-errors.ts';
 import { classifyName, deletedName, partitionDirectoryName, strayName } from './partition-directory.ts';
@@ -10,6 +11,7 @@ import type { LogCheckpoints, PartitionLog } from './partition-log.ts';
 export const recoveryPointFile = 'recovery-point-offset-checkpoint';
 export const highWatermarkFile = 'replication-offset-checkpoint';
 export const logStartFile = 'log-start-offset-checkpoint';
+export const cleanerFile = 'cleaner-offset-checkpoint';
 
 export interface LogDirectoryOptions {
   readonly disk: Disk;
@@ -23,7 +25,7 @@ export interface LogDirectoryOptions {
 type Entry = readonly [topic: string, partition: number, offset: number];
 
 /** One data directory (`log.dirs`): who it belongs to, its lock, its checkpoint files, and the partition directories in it. */
-export class LogDirectory implements LogCheckpoints {
+export class LogDirectory implements LogCheckpoints, CleanerCheckpoint {
   readonly path: string;
   readonly directoryId: string;
   /** How the last broker left it; undefined after a crash. */
@@ -35,10 +37,12 @@ export class LogDirectory implements LogCheckpoints {
   readonly #recoveryPointFile: OffsetCheckpoint;
   readonly #highWatermarkFile: OffsetCheckpoint;
   readonly #logStartFile: OffsetCheckpoint;
+  readonly #cleanerFile: OffsetCheckpoint;
   /** As the files say: what partitions that are not open yet must not lose when a file is replaced. */
   #recoveryPoints = new Map<string, number>();
   #logStarts = new Map<string, number>();
   #highWatermarks = new Map<string, number>();
+  #cleanedTo = new Map<string, number>();
 
   private constructor(
     options: LogDirectoryOptions,
@@ -56,6 +60,7 @@ export class LogDirectory implements LogCheckpoints {
     this.#recoveryPointFile = new OffsetCheckpoint(options.disk, `${options.path}/${recoveryPointFile}`);
     this.#highWatermarkFile = new OffsetCheckpoint(options.disk, `${options.path}/${highWatermarkFile}`);
     this.#logStartFile = new OffsetCheckpoint(options.disk, `${options.path}/${logStartFile}`);
+    this.#cleanerFile = new OffsetCheckpoint(options.disk, `${options.path}/${cleanerFile}`);
   }
 
   /** Throws `StorageError` `foreign-directory` or `unreadable`, `DiskError` (`locked` when another process has it). */
@@ -102,9 +107,24 @@ export class LogDirectory implements LogCheckpoints {
 
   async recoveryPointLowered(log: PartitionLog, offset: number): Promise<void> {
     const name = partitionDirectoryName(log.topic, log.partition);
+    // What comes after the cut was never cleaned: a tombstone in it must not go before all it deletes.
+    if ((this.#cleanedTo.get(name) ?? 0) > offset) await this.#setCleanedTo(name, offset);
     if ((this.#recoveryPoints.get(name) ?? 0) <= offset) return;
     this.#recoveryPoints.set(name, offset);
     await this.#writeRecoveryPoints();
+  }
+
+  cleanedTo(log: PartitionLog): number {
+    return this.#cleanedTo.get(partitionDirectoryName(log.topic, log.partition)) ?? 0;
+  }
+
+  async logCleaned(log: PartitionLog, offset: number): Promise<void> {
+    if (this.logs.has(log)) await this.#setCleanedTo(partitionDirectoryName(log.topic, log.partition), offset);
+  }
+
+  async #setCleanedTo(name: string, offset: number): Promise<void> {
+    this.#cleanedTo.set(name, offset);
+    await this.#cleanerFile.write(() => entriesOf(this.#cleanedTo));
   }
 
   async logStartMoved(log: PartitionLog, offset: number): Promise<void> {
@@ -139,6 +159,7 @@ export class LogDirectory implements LogCheckpoints {
     const name = partitionDirectoryName(topic, partition);
     if (this.#recoveryPoints.delete(name)) await this.#writeRecoveryPoints();
     if (this.#logStarts.delete(name)) await this.#logStartFile.write(() => entriesOf(this.#logStarts));
+    if (this.#cleanedTo.delete(name)) await this.#cleanerFile.write(() => entriesOf(this.#cleanedTo));
     if (this.#highWatermarks.delete(name)) await this.#highWatermarkFile.write(() => entriesOf(this.#highWatermarks));
   }
 
@@ -168,6 +189,7 @@ export class LogDirectory implements LogCheckpoints {
     this.#recoveryPoints = await this.#readOne(this.#recoveryPointFile);
     this.#logStarts = await this.#readOne(this.#logStartFile);
     this.#highWatermarks = await this.#readOne(this.#highWatermarkFile);
+    this.#cleanedTo = await this.#readOne(this.#cleanerFile);
   }
 
   async #readOne(file: OffsetCheckpoint): Promise<Map<string, number>> {

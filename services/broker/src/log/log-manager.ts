@@ -1,5 +1,6 @@
 import type { Logger } from '@naru/observability';
 import { assert, type Disk, isDiskError, type Runtime, type Timer } from '@naru/runtime';
+import { type CleanerCounts, type CleanerSettings, LogCleaner } from './cleaner.ts';
 import { IncompleteReplicas } from './incomplete-replicas.ts';
 import type { LogConfig } from './log-config.ts';
 import { LogDirectory } from './log-directory.ts';
@@ -30,6 +31,8 @@ export interface LogManagerOptions {
   readonly retentionIntervalMs: number;
   /** `producer.id.expiration.ms`: how long a silent idempotent producer is known; left out: a day. */
   readonly producerIdExpirationMs?: number;
+  /** How compacted logs are cleaned; left out: never. */
+  readonly cleaner?: CleanerSettings;
   /** Where a log's high watermark stands: retention goes no further. Undefined when it is not known. */
   readonly highWatermarkOf: (log: PartitionLog) => number | undefined;
   /** A log failed for good; its directory is to be given up (row 56). */
@@ -57,6 +60,7 @@ export class LogManager {
   readonly #incomplete: IncompleteReplicas;
   /** Creations and deletions under one partition's name happen one after the other: the last one of each. */
   readonly #changes = new Map<string, Promise<unknown>>();
+  readonly #cleaner: LogCleaner | undefined;
   #timers: Timer[] = [];
   #isClosed = false;
 
@@ -69,6 +73,17 @@ export class LogManager {
     this.#directories = directories;
     this.#incomplete = incomplete;
     this.#tailBudget = new TailBudget(options.tailBytesMax);
+    const { runtime, logger, highWatermarkOf, cleaner: settings } = options;
+    this.#cleaner =
+      settings &&
+      new LogCleaner({
+        runtime,
+        logger,
+        settings,
+        highWatermarkOf,
+        logs: () => this.#logs.values(),
+        checkpointOf: (log) => this.#homes.get(log),
+      });
   }
 
   /** Opens the directories and recovers every log in them. Throws `StorageError`, `DiskError`. */
@@ -86,6 +101,7 @@ export class LogManager {
       for (const directory of directories) await manager.#openLogs(directory);
       manager.#schedule(options.checkpointIntervalMs, () => manager.checkpoint());
       manager.#schedule(options.retentionIntervalMs, () => manager.applyRetention());
+      if (options.cleaner !== undefined) manager.#schedule(options.cleaner.backoffMs, () => manager.compact());
       return manager;
     } catch (error) {
       for (const directory of directories) await directory.close(undefined);
@@ -199,6 +215,16 @@ export class LogManager {
     }
   }
 
+  /** Cleans the compacted logs that are dirty enough, one after the other. */
+  async compact(): Promise<void> {
+    await this.#cleaner?.clean();
+  }
+
+  /** For metrics; undefined when logs are never cleaned. */
+  get cleanerCounts(): Readonly<CleanerCounts> | undefined {
+    return this.#cleaner?.counts;
+  }
+
   /**
    * Flushes and closes every log. A directory gets the mark of a clean stop only when all its logs were flushed and none is
    * damaged or failed (rows 59, 60).
@@ -234,6 +260,7 @@ export class LogManager {
   async #stop(): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) timer.cancel();
+    await this.#cleaner?.stop();
     await Promise.all(this.#changes.values());
   }
 

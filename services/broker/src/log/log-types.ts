@@ -6,7 +6,7 @@ export interface FetchedBatches {
   /** One after the other they are the answer; empty when there is nothing to read yet. */
   readonly records: readonly Uint8Array[];
   readonly sizeBytes: number;
-  /** Base offset of the first batch: it may lie before the offset that was asked for. The asked offset when empty. */
+  /** Base offset of the first batch: it may lie before the offset that was asked for, or after it where compaction removed batches. The asked offset when empty. */
   readonly firstOffset: number;
   /** The offset after the last batch. */
   readonly nextOffset: number;
@@ -44,7 +44,7 @@ export interface LeaderAppend {
 
 export type FollowerAppend =
   | { readonly kind: 'appended'; readonly firstOffset: number; readonly lastOffset: number }
-  /** The first batch does not continue the log (or the batches do not continue each other): nothing was appended. */
+  /** The first batch does not continue the log, or the batches do not continue each other: nothing was appended. */
   | { readonly kind: 'unexpected-offset'; readonly expected: number; readonly found: number }
   /** A batch of an epoch below one that the log already holds (L2): nothing was appended. */
   | { readonly kind: 'unexpected-epoch'; readonly latest: number; readonly found: number }

@@ -10,12 +10,13 @@ import {
   setPartitionLeaderEpoch,
   validateBatch,
 } from '@naru/record';
-import { assert, type Clock, type Disk, isDiskError, type Timers } from '@naru/runtime';
+import { assert, type Clock, type Disk, type DiskError, isDiskError, type Timers } from '@naru/runtime';
 import { storedBatchBytesMax } from './batch-scan.ts';
+import type { CompactionMark } from './compaction-mark.ts';
 import { hasDamageMark, removeDamageMark, writeDamageMark } from './damage-mark.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { LeaderEpochs } from './leader-epochs.ts';
-import type { LogConfig } from './log-config.ts';
+import { type LogConfig, segmentAgeMaxMs } from './log-config.ts';
 import { StorageError } from './log-errors.ts';
 import { LogHealth } from './log-health.ts';
 import { LogTail, type TailBudget } from './log-tail.ts';
@@ -35,6 +36,7 @@ import { isExpired } from './retention.ts';
 import type { Segment } from './segment.ts';
 import { mustRoll, SegmentList } from './segment-list.ts';
 import { findTimestamp, readBatches } from './segment-reader.ts';
+import type { CleanedSegment } from './segment-swap.ts';
 
 export interface PartitionLogOptions {
   readonly disk: Disk;
@@ -86,6 +88,7 @@ export class PartitionLog {
   readonly #commit: GroupCommit;
   #config: LogConfig;
   readonly #segments: SegmentList;
+  readonly #mark: CompactionMark;
   readonly #health: LogHealth;
   readonly #producers: ProducerStateStore;
   #logStartOffset: number;
@@ -103,7 +106,8 @@ export class PartitionLog {
     this.directory = options.directory;
     this.#config = options.config;
     this.leaderEpochs = recovered.epochs;
-    this.#segments = new SegmentList(options, recovered.segments);
+    this.#mark = recovered.mark;
+    this.#segments = new SegmentList({ ...options, mark: recovered.mark }, recovered.segments);
     this.#health = new LogHealth(options, recovered.damage);
     this.#producers = producers;
     this.#logStartOffset = recovered.logStartOffset;
@@ -173,6 +177,16 @@ export class PartitionLog {
     return this.#segments.sizeBytes;
   }
 
+  /** Before the one that is appended to. */
+  get sealedSegments(): readonly Segment[] {
+    return this.#segments.sealed();
+  }
+
+  /** How often the log was cut: what was read of it before may not be in it any more. */
+  get cutsCount(): number {
+    return this.#cuts;
+  }
+
   get segmentsCount(): number {
     return this.#segments.count;
   }
@@ -224,18 +238,23 @@ export class PartitionLog {
 
   /**
    * Appends what a leader sent, as it is, after checking each batch in full (row 21). All or nothing. Epochs of the batches enter
-   * the epoch vector. Throws `StorageError`.
+   * the epoch vector. `fetchOffset`: what the leader was asked for, when this is its answer. Nothing lies in its log between that offset
+   * and the first batch, nor between two batches: what is missing there was compacted away. Throws `StorageError`.
    */
-  appendAsFollower(records: Uint8Array): FollowerAppend {
+  appendAsFollower(records: Uint8Array, { fetchOffset }: { readonly fetchOffset?: number } = {}): FollowerAppend {
     const firstOffset = this.#logEndOffset;
+    const mayHaveHoles = fetchOffset === firstOffset;
     let expected = firstOffset;
+    let hasHoles = false;
     let latest = this.latestEpoch;
     const newEpochs: BatchHeader[] = [];
     for (let at = 0; at < records.length; ) {
       const validation = validateBatch(records, at, { maxBatchBytes: storedBatchBytesMax, source: 'log' });
       if (validation.kind === 'invalid') return { ...validation, kind: 'invalid-batch' };
       const { header } = validation;
-      if (header.baseOffset !== expected) return { kind: 'unexpected-offset', expected, found: header.baseOffset };
+      const isNext = mayHaveHoles ? header.baseOffset >= expected : header.baseOffset === expected;
+      hasHoles ||= header.baseOffset !== expected;
+      if (!isNext) return { kind: 'unexpected-offset', expected, found: header.baseOffset };
       const epoch = header.partitionLeaderEpoch;
       if (epoch < latest) return { kind: 'unexpected-epoch', latest, found: epoch };
       if (epoch > latest) newEpochs.push(header);
@@ -244,6 +263,7 @@ export class PartitionLog {
       at = validation.end;
     }
     assert(expected > firstOffset, 'an append has records');
+    if (hasHoles) this.#markCompacted();
     this.#append(records, expected);
     for (const header of newEpochs) this.leaderEpochs.learn(header.partitionLeaderEpoch, header.baseOffset);
     return { kind: 'appended', firstOffset, lastOffset: expected - 1 };
@@ -259,7 +279,7 @@ export class PartitionLog {
   }
 
   /**
-   * Whole batches from the one that holds `offset` on: as many as fit into `maxBytes`, at least one (KIP-74), all of them below `upTo` (the
+   * Whole batches from the one that holds `offset` on, or the next one where compaction removed it: as many as fit into `maxBytes`, at least one (KIP-74), all of them below `upTo` (the
    * high watermark for consumers, the log end for followers). Throws `StorageError`.
    */
   async read(offset: number, maxBytes: number, upTo: number): Promise<ReadResult> {
@@ -314,7 +334,11 @@ export class PartitionLog {
         if ((await segment.content()).maxTimestampMs < timestampMs) return undefined;
         return findTimestamp(segment, timestampMs, this.#logStartOffset);
       });
-      if (found === undefined) continue;
+      if (found === undefined) {
+        // Not deleted, but replaced by a cleaned one: what was looked for may be there.
+        if (segment.isGone && segment.nextOffset > this.#logStartOffset) return this.offsetForTimestamp(timestampMs);
+        continue;
+      }
       if (!('kind' in found)) return found.offset < this.#logEndOffset ? found : undefined;
       this.#health.noteDamage(found.damage);
       throw new StorageError('damaged', found.damage.reason);
@@ -351,7 +375,7 @@ export class PartitionLog {
 
   /** Deletes old segments by `retention.ms` and `retention.bytes`, none at or above the high watermark. Returns how many. */
   async applyRetention(nowMs: number, highWatermark: number): Promise<number> {
-    if (this.state.kind !== 'open' || this.#isCutting) return 0;
+    if (this.state.kind !== 'open' || this.#isCutting || !this.#config['cleanup.policy'].includes('delete')) return 0;
     let end = this.#logStartOffset;
     let logBytes = this.sizeBytes;
     for (const segment of this.#segments.snapshot()) {
@@ -376,6 +400,47 @@ export class PartitionLog {
   /** Forgets producers that were silent for `producer.id.expiration.ms`. By time alone, whatever became of their records (row 41). */
   expireProducers(nowMs: number, expirationMs: number): void {
     this.producers.expire(nowMs, expirationMs);
+  }
+
+  /** Begins a new segment when the last one is old although nothing is appended: only closed ones can be cleaned. Throws `StorageError`. */
+  rollWhenOld(nowMs: number): boolean {
+    const { active } = this.#segments;
+    if (this.state.kind !== 'open' || this.#isCutting || active.isEmpty) return false;
+    if (nowMs - active.createdMs <= segmentAgeMaxMs(this.#config)) return false;
+    try {
+      this.#addSegment(this.#logEndOffset);
+    } catch (error) {
+      throw this.#health.appendFailed(error);
+    }
+    return true;
+  }
+
+  /**
+   * Puts a cleaned segment into the place of those that it was made from. Readers that have one of these in hand go on with it. False when the log was
+   * cut (`cutsCount` is no longer what it was), deleted from or closed meanwhile: nothing happened. Throws `StorageError`.
+   */
+  async replaceSegments(old: readonly Segment[], cleaned: CleanedSegment, cutsCount: number): Promise<boolean> {
+    let isReplaced = false;
+    await this.#exclusive(async () => {
+      if (this.state.kind !== 'open' || this.#cuts !== cutsCount || old.some((segment) => segment.isGone)) return;
+      this.#mark.setNow();
+      await this.#mark.persist();
+      const segment = await cleaned.takePlaceOf(old);
+      this.#segments.replace(old, segment, this.#config['file.delete.delay.ms']);
+      await this.#producers.removeBetween(segment.baseOffset, segment.nextOffset);
+      isReplaced = true;
+    });
+    return isReplaced;
+  }
+
+  /** The cleaner met a batch that is not what was written (row 21). */
+  reportDamage(damage: LogDamage): void {
+    this.#health.noteDamage(damage);
+  }
+
+  /** A read or write of the cleaner failed: the disk cannot be trusted (row 56). */
+  cleaningFailed(error: DiskError): void {
+    this.#fail(error);
   }
 
   updateConfig(config: LogConfig): void {
@@ -423,13 +488,23 @@ export class PartitionLog {
       const sizeBytes = batchSizeAt(records, at) as number;
       const lastOffset = readInt64(records, at) + readInt32(records, at + batchLayout.lastOffsetDelta);
       const maxTimestampMs = readInt64(records, at + batchLayout.maxTimestamp);
-      active.addBatch({ lastOffset, maxTimestampMs, sizeBytes });
+      const recordsCount = readInt32(records, at + batchLayout.recordsCount);
+      active.addBatch({ lastOffset, maxTimestampMs, sizeBytes, recordsCount });
       at += sizeBytes;
     }
     assert(active.nextOffset === nextOffset, `the segment ends at ${active.nextOffset}, not ${nextOffset} (L1)`);
     this.#logEndOffset = nextOffset;
     this.#tail.push(baseOffset, nextOffset, records);
     this.producers.appended(records, this.#options.clock.wallMs());
+  }
+
+  /** Before the first hole is written. */
+  #markCompacted(): void {
+    try {
+      this.#mark.setNow();
+    } catch (error) {
+      throw this.#health.appendFailed(error);
+    }
   }
 
   /** So that the next start need not read the last segment. */
@@ -449,6 +524,7 @@ export class PartitionLog {
     this.#health.assertReadable();
     const target = this.#logEndOffset;
     try {
+      if (this.#mark.isDirty) await this.#mark.persist();
       await this.#segments.sync();
       if (this.leaderEpochs.isDirty) await this.leaderEpochs.persist();
       await this.#producers.persist();

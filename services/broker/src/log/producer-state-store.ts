@@ -88,6 +88,14 @@ export class ProducerStateStore {
     this.#offsets = kept;
   }
 
+  /** Snapshots inside a segment that was made from several; its begin is enough, and the newest stays. */
+  async removeBetween(after: number, before: number): Promise<void> {
+    const newest = this.#offsets.at(-1);
+    const removed = this.#offsets.filter((each) => each > after && each < before && each !== newest);
+    for (const each of removed) await this.#options.disk.remove(this.#path(each));
+    this.#offsets = this.#offsets.filter((each) => !removed.includes(each));
+  }
+
   /**
    * The state at the log's end: from the newest snapshot that can be read and the batches after it. Damage ends it early; the log
    * must not be led then.
@@ -96,7 +104,8 @@ export class ProducerStateStore {
     const from = await this.#loadNewest();
     for (const segment of segments) {
       if (segment.nextOffset <= from || segment.isEmpty) continue;
-      const start = { position: 0, offset: segment.baseOffset, end: segment.sizeBytes };
+      const { baseOffset: offset, sizeBytes: end, mayHaveHoles } = segment;
+      const start = { position: 0, offset, end, mayHaveHoles };
       const { bad } = await scanBatches(await segment.file(), start, (header) => {
         if (header.baseOffset >= from && header.lastOffset < logEndOffset) this.state.learn(header, clock.wallMs());
         return undefined;

@@ -2,10 +2,12 @@ import type { Logger } from '@naru/observability';
 import { type BatchHeader, readBatchHeader } from '@naru/record';
 import { assert, type Disk } from '@naru/runtime';
 import { type BadBatch, hasValidBatchAfter } from './batch-scan.ts';
+import { CompactionMark } from './compaction-mark.ts';
 import { type EpochStart, LeaderEpochs } from './leader-epochs.ts';
 import type { LogDamage } from './log-types.ts';
 import { baseOffsetOf, deletedSuffix, logSuffix, Segment } from './segment.ts';
 import { readBatches } from './segment-reader.ts';
+import { finishSwaps } from './segment-swap.ts';
 
 export interface RecoveryOptions {
   readonly disk: Disk;
@@ -26,6 +28,7 @@ export interface RecoveryOptions {
 export interface RecoveredLog {
   readonly segments: Segment[];
   readonly epochs: LeaderEpochs;
+  readonly mark: CompactionMark;
   readonly logStartOffset: number;
   /** Offset after the last good batch; with damage, the first offset that is not good. */
   readonly logEndOffset: number;
@@ -42,24 +45,27 @@ export interface RecoveredLog {
  *     a torn tail, cut;
  *   - the same below the recovery point, or with a valid batch after it, or a hole between segments: damage. Acknowledged records
  *     may be among what is there, so nothing is cut; the log opens as damaged and is repaired from another replica (row 57);
+ *   - a swap of a cleaned segment that was cut short: finished or taken back (`segment-swap.ts`);
  *   - segments below the log start, `.deleted` and `.tmp` files: leftovers of a deletion or a replacement, removed;
  *   - missing or senseless indexes and epoch vector: built anew from the batches.
  */
 export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog> {
   const { epochs, found } = await LeaderEpochs.load(options.disk, options.directory);
-  const segments = await findSegments(options);
+  const mark = await CompactionMark.load(options.disk, options.directory);
+  await finishSwaps(options.disk, options.directory, options.logger);
+  const segments = await findSegments(options, mark);
   const mustBuildEpochs = !found && segments.some((segment) => !segment.isEmpty);
   const recovered = await new Recovery(options, segments, epochs, mustBuildEpochs).run();
-  if (recovered !== 'epochs-disagree') return recovered;
+  if (recovered !== 'epochs-disagree') return { ...recovered, mark };
   // Either the checkpoint or a header is wrong, and neither has a checksum. All headers together decide (row 62).
   options.logger.warn(
     { directory: options.directory },
     'epoch checkpoint disagrees with the batches, building it anew',
   );
   for (const segment of segments) await segment.close();
-  const rebuilt = await new Recovery(options, await findSegments(options), epochs, true).run();
+  const rebuilt = await new Recovery(options, await findSegments(options, mark), epochs, true).run();
   assert(rebuilt !== 'epochs-disagree', 'nothing is compared while epochs are built');
-  return rebuilt;
+  return { ...rebuilt, mark };
 }
 
 class Recovery {
@@ -81,7 +87,7 @@ class Recovery {
     this.#mustBuildEpochs = mustBuildEpochs;
   }
 
-  async run(): Promise<RecoveredLog | 'epochs-disagree'> {
+  async run(): Promise<Omit<RecoveredLog, 'mark'> | 'epochs-disagree'> {
     let logEndOffset = this.#segments[0]?.baseOffset ?? this.#options.logStartOffset;
     for (let i = 0; i < this.#segments.length && this.#damage === undefined; i++) {
       const segment = this.#segments[i] as Segment;
@@ -248,7 +254,7 @@ class Recovery {
 }
 
 /** The `.log` files in order of their offsets, leftovers removed. */
-async function findSegments(options: RecoveryOptions): Promise<Segment[]> {
+async function findSegments(options: RecoveryOptions, mark: CompactionMark): Promise<Segment[]> {
   const { disk, directory } = options;
   const names = await disk.list(directory);
   for (const name of names) {
@@ -258,7 +264,7 @@ async function findSegments(options: RecoveryOptions): Promise<Segment[]> {
   const segments: Segment[] = [];
   for (const [i, baseOffset] of baseOffsets.entries()) {
     const next = baseOffsets[i + 1];
-    const place = { disk, directory, baseOffset, indexIntervalBytes: options.indexIntervalBytes };
+    const place = { disk, directory, mark, baseOffset, indexIntervalBytes: options.indexIntervalBytes };
     const stat = await disk.stat(`${directory}/${names.find((name) => baseOffsetOf(name) === baseOffset)}`);
     const state = {
       nextOffset: next ?? baseOffset,

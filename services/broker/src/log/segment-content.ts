@@ -3,7 +3,7 @@ import { OffsetIndex, offsetIndexEntryBytes } from './offset-index.ts';
 import { TimeIndex, timeIndexEntryBytes } from './time-index.ts';
 
 /** What a segment must know of a batch to index it. */
-export type IndexedBatch = Pick<BatchHeader, 'lastOffset' | 'maxTimestampMs' | 'sizeBytes'>;
+export type IndexedBatch = Pick<BatchHeader, 'lastOffset' | 'maxTimestampMs' | 'sizeBytes' | 'recordsCount'>;
 
 /** What is known of the batches of a segment's file: its indexes and what makes the next entries of them. */
 export class SegmentContent {
@@ -44,7 +44,8 @@ export class SegmentContent {
 
   /** For batches that the loaded indexes cover already. */
   noteTimestamp(batch: IndexedBatch): void {
-    if (batch.maxTimestampMs <= this.maxTimestampMs) return;
+    // Compaction leaves batches without records: nothing in them has that time.
+    if (batch.maxTimestampMs <= this.maxTimestampMs || batch.recordsCount === 0) return;
     this.maxTimestampMs = batch.maxTimestampMs;
     this.maxTimestampOffset = batch.lastOffset;
   }

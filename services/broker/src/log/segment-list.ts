@@ -1,7 +1,8 @@
 import type { Logger } from '@naru/observability';
 import { batchLayout, readInt64 } from '@naru/record';
-import type { Disk, Timer, Timers } from '@naru/runtime';
-import { type LogConfig, relativeOffsetMax } from './log-config.ts';
+import { assert, type Disk, type Timer, type Timers } from '@naru/runtime';
+import type { CompactionMark } from './compaction-mark.ts';
+import { type LogConfig, relativeOffsetMax, segmentAgeMaxMs } from './log-config.ts';
 import { Segment } from './segment.ts';
 
 export interface SegmentListOptions {
@@ -9,6 +10,7 @@ export interface SegmentListOptions {
   readonly timers: Timers;
   readonly logger: Logger;
   readonly directory: string;
+  readonly mark: CompactionMark;
 }
 
 /** The segments of a log in order of their offsets, never empty outside a change; the last one is appended to. */
@@ -56,8 +58,8 @@ export class SegmentList {
 
   /** Begins a new segment at `baseOffset`; the last one is sealed with the next sync. Throws `DiskError`. */
   add(baseOffset: number, config: LogConfig, nowMs: number): void {
-    const { disk, directory } = this.#options;
-    const place = { disk, directory, baseOffset, indexIntervalBytes: config['index.interval.bytes'] };
+    const { disk, directory, mark } = this.#options;
+    const place = { disk, directory, mark, baseOffset, indexIntervalBytes: config['index.interval.bytes'] };
     const segment = Segment.createNow(place, nowMs);
     const last = this.#segments.at(-1);
     if (last !== undefined) last.needsSeal = true;
@@ -92,6 +94,22 @@ export class SegmentList {
     for (const segment of this.#segments.splice(0, kept)) await this.#removeLater(segment, delayMs);
   }
 
+  /** Before the last one. */
+  sealed(): readonly Segment[] {
+    return this.#segments.slice(0, -1);
+  }
+
+  /** Puts a cleaned segment into the place of those that it was made from; the files are in place already. */
+  replace(old: readonly Segment[], cleaned: Segment, delayMs: number): void {
+    const at = this.#segments.indexOf(old[0] as Segment);
+    assert(
+      at >= 0 && old.every((segment, i) => this.#segments[at + i] === segment),
+      'the segments of a swap follow each other',
+    );
+    this.#segments.splice(at, old.length, cleaned);
+    for (const segment of old) this.#removeFilesLater(segment, delayMs);
+  }
+
   async releaseIdle(): Promise<void> {
     for (const segment of this.#segments.slice(0, -1)) await segment.releaseIfIdle();
   }
@@ -108,6 +126,10 @@ export class SegmentList {
   async #removeLater(segment: Segment, delayMs: number): Promise<void> {
     await segment.renameToDeleted();
     this.#isDirectoryDirty = true;
+    this.#removeFilesLater(segment, delayMs);
+  }
+
+  #removeFilesLater(segment: Segment, delayMs: number): void {
     const { timers, logger, directory } = this.#options;
     const timer = timers.after(delayMs, () => {
       this.#removals.delete(segment);
@@ -143,7 +165,7 @@ export function mustRoll(
   if (!content.hasIndexRoom(config['segment.index.bytes'])) return true;
   const firstMs = content.firstTimestampMs;
   const ageMs = firstMs >= 0 ? readInt64(records, batchLayout.maxTimestamp) - firstMs : nowMs() - active.createdMs;
-  return ageMs > config['segment.ms'];
+  return ageMs > segmentAgeMaxMs(config);
 }
 
 function isUnsynced(segment: Segment): boolean {

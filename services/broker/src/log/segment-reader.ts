@@ -7,7 +7,7 @@ import {
   RecordReader,
   validateBatch,
 } from '@naru/record';
-import { storedBatchBytesMax } from './batch-scan.ts';
+import { discontinuity, storedBatchBytesMax } from './batch-scan.ts';
 import type { DamagedBatch, FetchedBatches, LogDamage, TimestampOffset } from './log-types.ts';
 import { logSuffix, type Segment } from './segment.ts';
 
@@ -17,8 +17,8 @@ const leadBytes = 8 * 1024;
 const readBytesMin = 64 * 1024;
 
 /**
- * Reads whole batches from a segment's file, from the one that holds `offset` on, and checks every CRC before anything is
- * served (L4). `offset` must be below the segment's end.
+ * Reads whole batches from a segment's file, from the one that holds `offset` on (or the next one, where compaction removed it),
+ * and checks every CRC before anything is served (L4). `offset` must be below the segment's end.
  */
 export async function readBatches(
   segment: Segment,
@@ -48,42 +48,48 @@ async function readFrom(
   let neededBytes = Math.max(maxBytes + leadBytes, readBytesMin);
   for (;;) {
     const bytes = await file.read(position, Math.min(end - position, neededBytes));
-    const skip = skipTo(bytes, offset);
+    // Where an index entry leads, a batch ends at or below the offset: one beyond it means that the index is wrong.
+    const isIndexed = position === start && start > 0;
+    const skip = skipTo(bytes, offset, { mayHaveHoles: segment.mayHaveHoles, isIndexed });
     if (skip.kind === 'bad') return damaged(segment, offset, position + skip.at, skip.reason);
     if (skip.kind === 'found') return collect(segment, bytes, { position, at: skip.at, offset, maxBytes, upTo });
     position += skip.at;
     if (position + skip.bytes > end)
       return damaged(segment, offset, position, 'a batch goes past the end of the segment');
     // Every turn reads at least what stopped the last one, or goes past it.
-    if (skip.holdsOffset) neededBytes = Math.max(skip.bytes, maxBytes);
+    if (skip.isWanted) neededBytes = Math.max(skip.bytes, maxBytes);
     else position += skip.bytes;
   }
 }
 
 type Skip =
-  /** The batch that holds the offset is whole in the bytes. */
+  /** The batch that holds the offset, or else the next one, is whole in the bytes. */
   | { readonly kind: 'found'; readonly at: number }
   /** The bytes end inside the batch at `at`, or inside its header; `bytes` are needed to see it (or to pass it). */
-  | { readonly kind: 'more'; readonly at: number; readonly bytes: number; readonly holdsOffset: boolean }
+  | { readonly kind: 'more'; readonly at: number; readonly bytes: number; readonly isWanted: boolean }
   | { readonly kind: 'bad'; readonly at: number; readonly reason: string };
 
-/** Finds the batch that holds `offset` by headers alone. */
-function skipTo(bytes: Uint8Array, offset: number): Skip {
+/** Finds the first batch that does not end below `offset`, by headers alone. */
+function skipTo(
+  bytes: Uint8Array,
+  offset: number,
+  { mayHaveHoles, isIndexed }: { readonly mayHaveHoles: boolean; readonly isIndexed: boolean },
+): Skip {
   let at = 0;
   for (;;) {
-    if (at + batchHeaderBytes > bytes.length) return { kind: 'more', at, bytes: batchHeaderBytes, holdsOffset: true };
+    if (at + batchHeaderBytes > bytes.length) return { kind: 'more', at, bytes: batchHeaderBytes, isWanted: true };
     const size = batchSizeAt(bytes, at) as number;
     if (size < batchHeaderBytes || size > storedBatchBytesMax) {
       return { kind: 'bad', at, reason: `no batch has ${size} bytes` };
     }
     const range = offsetsAt(bytes, at);
     if (range === undefined) return { kind: 'bad', at, reason: 'no batch has such a header' };
-    if (range.baseOffset > offset) {
+    if (range.baseOffset > offset && (!mayHaveHoles || (isIndexed && at === 0))) {
       return { kind: 'bad', at, reason: `offset ${offset} is missing before ${range.baseOffset}` };
     }
-    const holdsOffset = range.lastOffset >= offset;
-    if (at + size > bytes.length) return { kind: 'more', at, bytes: size, holdsOffset };
-    if (holdsOffset) return { kind: 'found', at };
+    const isWanted = range.lastOffset >= offset;
+    if (at + size > bytes.length) return { kind: 'more', at, bytes: size, isWanted };
+    if (isWanted) return { kind: 'found', at };
     at += size;
   }
 }
@@ -111,7 +117,11 @@ function collect(
     if (!isFirst && (size === undefined || at + size > bytes.length || at + size - start > want.maxBytes)) break;
     const validation = validateBatch(bytes, at, { maxBatchBytes: storedBatchBytesMax, source: 'log' });
     const reason =
-      validation.kind === 'invalid' ? validation.message : discontinuity(validation.header, nextOffset, isFirst);
+      validation.kind === 'invalid'
+        ? validation.message
+        : isFirst
+          ? undefined
+          : discontinuity(validation.header.baseOffset, nextOffset, segment.mayHaveHoles);
     if (reason !== undefined) {
       // Good batches before the bad one can be served; the next read meets it first.
       if (!isFirst) break;
@@ -125,11 +135,6 @@ function collect(
   }
   const records = at === start ? [] : [bytes.subarray(start, at)];
   return { kind: 'batches', records, sizeBytes: at - start, firstOffset, nextOffset };
-}
-
-function discontinuity(header: BatchHeader, nextOffset: number, isFirst: boolean): string | undefined {
-  if (isFirst || header.baseOffset === nextOffset) return undefined;
-  return `the batch has offset ${header.baseOffset} instead of ${nextOffset}`;
 }
 
 function damaged(segment: Segment, offset: number, position: number, reason: string): DamagedBatch {

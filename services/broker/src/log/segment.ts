@@ -1,7 +1,8 @@
 import { type BatchHeader, batchHeaderBytes, RecordError, readBatchHeader } from '@naru/record';
 import { assert, type Disk, type DiskFile } from '@naru/runtime';
-import { type BadBatch, scanBatches } from './batch-scan.ts';
+import { type BadBatch, discontinuity, scanBatches } from './batch-scan.ts';
 import { readIfThere } from './checkpoint-file.ts';
+import type { CompactionMark } from './compaction-mark.ts';
 import { OffsetIndex } from './offset-index.ts';
 import { type IndexedBatch, SegmentContent } from './segment-content.ts';
 import { TimeIndex } from './time-index.ts';
@@ -10,7 +11,7 @@ export const logSuffix = '.log';
 export const indexSuffix = '.index';
 export const timeIndexSuffix = '.timeindex';
 export const deletedSuffix = '.deleted';
-const fileSuffixes = [logSuffix, indexSuffix, timeIndexSuffix] as const;
+export const segmentSuffixes = [logSuffix, indexSuffix, timeIndexSuffix] as const;
 
 const offsetDigits = 20;
 
@@ -31,6 +32,7 @@ export interface SegmentPlace {
   readonly directory: string;
   readonly baseOffset: number;
   readonly indexIntervalBytes: number;
+  readonly mark: CompactionMark;
 }
 
 /** Says why a batch must not be where it was found, or undefined. */
@@ -65,7 +67,7 @@ export class Segment {
   /** Deleted or cut away: a read that meets a closed file looks again. */
   isGone = false;
 
-  readonly #place: SegmentPlace;
+  readonly place: SegmentPlace;
   #file: DiskFile | undefined;
   #opening: Promise<DiskFile> | undefined;
   #content: SegmentContent | undefined;
@@ -80,7 +82,7 @@ export class Segment {
     place: SegmentPlace,
     state: { readonly nextOffset: number; readonly sizeBytes: number; readonly createdMs: number },
   ) {
-    this.#place = place;
+    this.place = place;
     this.baseOffset = place.baseOffset;
     this.createdMs = state.createdMs;
     this.#sizeBytes = state.sizeBytes;
@@ -97,7 +99,7 @@ export class Segment {
   }
 
   path(suffix: string): string {
-    return `${this.#place.directory}/${segmentName(this.baseOffset)}${suffix}`;
+    return `${this.place.directory}/${segmentName(this.baseOffset)}${suffix}`;
   }
 
   /** Bytes of whole batches. */
@@ -108,6 +110,11 @@ export class Segment {
   /** Offset after the last batch. */
   get nextOffset(): number {
     return this.#nextOffset;
+  }
+
+  /** Compaction may have taken batches out between others. */
+  get mayHaveHoles(): boolean {
+    return this.place.mark.isSet;
   }
 
   get isEmpty(): boolean {
@@ -122,7 +129,7 @@ export class Segment {
 
   async file(): Promise<DiskFile> {
     if (this.#file !== undefined) return this.#file;
-    this.#opening ??= this.#place.disk.open(this.path(logSuffix)).finally(() => {
+    this.#opening ??= this.place.disk.open(this.path(logSuffix)).finally(() => {
       this.#opening = undefined;
     });
     const file = await this.#opening;
@@ -142,7 +149,7 @@ export class Segment {
   /** Counts a batch that was written at the end. */
   addBatch(batch: IndexedBatch): void {
     const content = this.active;
-    content.add(batch, this.#place.indexIntervalBytes);
+    content.add(batch, this.place.indexIntervalBytes);
     this.#sizeBytes = content.sizeBytes;
     this.#nextOffset = content.nextOffset;
   }
@@ -159,8 +166,8 @@ export class Segment {
   async writeIndexes(): Promise<void> {
     const content = await this.content();
     content.finish();
-    await this.#place.disk.replaceFile(this.path(indexSuffix), content.offsets.encode());
-    await this.#place.disk.replaceFile(this.path(timeIndexSuffix), content.times.encode());
+    await this.place.disk.replaceFile(this.path(indexSuffix), content.offsets.encode());
+    await this.place.disk.replaceFile(this.path(timeIndexSuffix), content.times.encode());
     this.needsSeal = false;
   }
 
@@ -219,11 +226,11 @@ export class Segment {
     const start = await headerAt(file, position);
     const agrees =
       last === undefined
-        ? (start?.baseOffset ?? this.baseOffset) === this.baseOffset
+        ? start === undefined || discontinuity(start.baseOffset, this.baseOffset, this.mayHaveHoles) === undefined
         : start?.lastOffset === last.offset;
     if (!agrees) return false;
     const offset = start?.baseOffset ?? this.baseOffset;
-    const scan = await scanBatches(file, { position, offset }, (header) => {
+    const scan = await scanBatches(file, { position, offset, mayHaveHoles: this.mayHaveHoles }, (header) => {
       loaded.noteTimestamp(header);
       return visit(header);
     });
@@ -266,8 +273,8 @@ export class Segment {
   /** Renames the files to `.deleted`; readers that have the file open go on. Durable after a sync of the directory. */
   async renameToDeleted(): Promise<void> {
     this.isGone = true;
-    const { disk } = this.#place;
-    for (const suffix of fileSuffixes) {
+    const { disk } = this.place;
+    for (const suffix of segmentSuffixes) {
       const path = this.path(suffix);
       if ((await disk.stat(path)) !== undefined) await disk.rename(path, path + deletedSuffix);
     }
@@ -276,14 +283,14 @@ export class Segment {
   /** Closes and removes what `renameToDeleted` renamed. */
   async removeDeleted(): Promise<void> {
     await this.close();
-    for (const suffix of fileSuffixes) await this.#place.disk.remove(this.path(suffix) + deletedSuffix);
+    for (const suffix of segmentSuffixes) await this.place.disk.remove(this.path(suffix) + deletedSuffix);
   }
 
   /** Closes and removes at once. */
   async remove(): Promise<void> {
     this.isGone = true;
     await this.close();
-    for (const suffix of fileSuffixes) await this.#place.disk.remove(this.path(suffix));
+    for (const suffix of segmentSuffixes) await this.place.disk.remove(this.path(suffix));
   }
 
   async close(): Promise<void> {
@@ -306,8 +313,8 @@ export class Segment {
   }
 
   async #readIndexFiles(): Promise<SegmentContent | undefined> {
-    const offsetBytes = await readIfThere(this.#place.disk, this.path(indexSuffix));
-    const timeBytes = await readIfThere(this.#place.disk, this.path(timeIndexSuffix));
+    const offsetBytes = await readIfThere(this.place.disk, this.path(indexSuffix));
+    const timeBytes = await readIfThere(this.place.disk, this.path(timeIndexSuffix));
     if (offsetBytes === undefined || timeBytes === undefined) return undefined;
     const offsets = OffsetIndex.decode(this.baseOffset, offsetBytes, this.#sizeBytes);
     const times = TimeIndex.decode(this.baseOffset, timeBytes);
@@ -316,10 +323,10 @@ export class Segment {
 
   async #scan(end: number, visit: BatchVisitor): Promise<{ content: SegmentContent; bad: BadBatch | undefined }> {
     const content = new SegmentContent(this.baseOffset);
-    const from = { position: 0, offset: this.baseOffset, end };
+    const from = { position: 0, offset: this.baseOffset, end, mayHaveHoles: this.mayHaveHoles };
     const { bad } = await scanBatches(await this.file(), from, (header) => {
       const objection = visit(header);
-      if (objection === undefined) content.add(header, this.#place.indexIntervalBytes);
+      if (objection === undefined) content.add(header, this.place.indexIntervalBytes);
       return objection;
     });
     return { content, bad };

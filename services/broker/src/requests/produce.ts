@@ -1,6 +1,7 @@
 import { errorCodes } from '@naru/kafka-protocol';
-import { validateBatch } from '@naru/record';
+import { RecordError, RecordReader, validateBatch } from '@naru/record';
 import type { broker } from '@naru/rpc';
+import { isCompacted } from '../log/log-config.ts';
 import type { Expiring } from '../replication/deadlines.ts';
 import { ackCodeOf, codeOf, invalidBatchCodeOf } from '../replication/error-codes.ts';
 import type { AppendOutcome, Partition } from '../replication/partition.ts';
@@ -18,7 +19,7 @@ const noOffset = -1;
  * Produce: appends whole batches, all or none of a partition's, and answers when their acks are fulfilled.
  *
  * Synchronous up to the append, so that requests are appended in the order in which they are handed in. The batches are checked (length, magic, CRC, header)
- * but not opened; the log keeps the request's bytes.
+ * but not opened, unless the topic is compacted: then every record must have a key. The log keeps the request's bytes.
  *
  * - acks=0: never an answer. acks=1: after the leader's append. acks=all: when the high watermark has passed the last record.
  * - NOT_ENOUGH_REPLICAS: nothing was appended. NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT: it was, and may stay (row 55).
@@ -171,6 +172,7 @@ class PartitionAck implements AckWaiter {
 /** Every batch before the first is appended: all or none. Undefined when they will do. */
 function checkRecords(asked: broker.PartitionRecords, { log }: Partition): broker.PartitionAppended | undefined {
   const { records } = asked;
+  const label = `topic partition ${asked.topic}-${asked.partition}`;
   const limits = { maxBatchBytes: log.config['max.message.bytes'], source: 'producer' } as const;
   if (records.length === 0) return answerOf(asked, codeOf['invalid-record'], 'no record batch');
   if (records.length > log.config['segment.bytes']) {
@@ -182,9 +184,27 @@ function checkRecords(asked: broker.PartitionRecords, { log }: Partition): broke
     if (validation.kind === 'invalid') {
       return answerOf(asked, invalidBatchCodeOf[validation.reason], validation.message);
     }
+    if (isCompacted(log.config)) {
+      const flaw = keyFlaw(records.subarray(position, validation.end));
+      if (flaw !== undefined) return answerOf(asked, codeOf['invalid-record'], `${flaw} in ${label}`);
+    }
     position = validation.end;
   }
   return undefined;
+}
+
+/** Only the records of compacted topics are looked at: one without a key could never be replaced, and what cannot be read could never be cleaned. */
+function keyFlaw(batch: Uint8Array): string | undefined {
+  try {
+    const reader = new RecordReader(batch);
+    while (reader.next()) {
+      if (reader.key === null) return 'Compacted topic cannot accept message without key';
+    }
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RecordError)) throw error;
+    return `Compacted topic cannot accept records that cannot be read (${error.message})`;
+  }
 }
 
 function answerOf(asked: broker.PartitionRecords, errorCode: number, errorMessage = ''): broker.PartitionAppended {
