@@ -1,9 +1,10 @@
 import { silentLogger } from '@naru/observability';
 import { BatchBuilder, type Compression } from '@naru/record';
 import { createSimulation, type SimulatedNode, type Simulation } from '@naru/runtime/simulated';
+import type { CleanerSettings } from '../cleaner.ts';
 import { defaultLogConfig, type LogConfig } from '../log-config.ts';
 import type { StorageError } from '../log-errors.ts';
-import { LogManager } from '../log-manager.ts';
+import { LogManager, type LogManagerOptions } from '../log-manager.ts';
 import type { PartitionLog } from '../partition-log.ts';
 
 export const topicId = 'AAAAAAAAAAAAAAAAAAAAAA';
@@ -26,6 +27,13 @@ export class LogWorld {
   config: LogConfig;
   /** Memory for the newest batches: decides what is read from memory and what from disk. */
   tailBytes = 1_000;
+  cleaner: CleanerSettings = {
+    backoffMs: 1_000_000,
+    dedupeBufferBytes: 1_000_000,
+    ioBytesPerSecondMax: Number.MAX_SAFE_INTEGER,
+  };
+  /** Of every log; left out: its end. */
+  highWatermark: number | undefined;
   #manager: LogManager | undefined;
 
   constructor(seed: number | string, config: LogConfig = smallConfig) {
@@ -47,20 +55,29 @@ export class LogWorld {
     if (!this.node.alive) this.node.restart();
     this.#manager = await this.complete(
       LogManager.open({
-        runtime: this.node.runtime,
-        logger: silentLogger,
-        directories: [dataDirectory],
-        brokerId: options.brokerId ?? 1,
-        clusterId: options.clusterId ?? 'cluster',
-        defaultConfig: this.config,
-        tailBytesMax: this.tailBytes,
-        checkpointIntervalMs: 1_000_000,
-        retentionIntervalMs: 1_000_000,
-        highWatermarkOf: (log) => log.logEndOffset,
-        onFailure: (_, error) => this.failures.push(error),
+        ...this.managerOptions(),
+        ...options,
       }),
     );
     return this.#manager;
+  }
+
+  /** Of a manager on the machine as it runs now. */
+  managerOptions(): LogManagerOptions {
+    return {
+      runtime: this.node.runtime,
+      logger: silentLogger,
+      directories: [dataDirectory],
+      brokerId: 1,
+      clusterId: 'cluster',
+      defaultConfig: this.config,
+      tailBytesMax: this.tailBytes,
+      checkpointIntervalMs: 1_000_000,
+      retentionIntervalMs: 1_000_000,
+      cleaner: this.cleaner,
+      highWatermarkOf: (log) => this.highWatermark ?? log.logEndOffset,
+      onFailure: (_, error) => this.failures.push(error),
+    };
   }
 
   log(topic = 'topic', id = topicId): Promise<PartitionLog> {
