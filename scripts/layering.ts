@@ -51,7 +51,10 @@ export const layers: Readonly<Record<string, Layer>> = {
     node: ['node:process'],
   },
 
-  'services/broker/src/log': { packages: ['runtime', 'record', 'config', 'observability', 'kafka-protocol'] },
+  'services/broker/src/log': {
+    packages: ['runtime', 'record', 'config', 'observability', 'kafka-protocol'],
+    node: ['node:crypto'],
+  },
   'services/broker/src/cluster': {
     packages: ['runtime', 'coordinator-client', 'config', 'observability', 'kafka-protocol'],
   },

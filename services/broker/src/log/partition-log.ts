@@ -1,17 +1,6 @@
 import type { Logger } from '@naru/observability';
-import {
-  type BatchHeader,
-  batchLayout,
-  batchSizeAt,
-  readInt32,
-  readInt64,
-  setBaseOffset,
-  setMaxTimestampAndLogAppendTime,
-  setPartitionLeaderEpoch,
-  validateBatch,
-} from '@naru/record';
 import { assert, type Clock, type Disk, type DiskError, isDiskError, type Timers } from '@naru/runtime';
-import { storedBatchBytesMax } from './batch-scan.ts';
+import { checkSuccessors, stampBatches } from './appended-batches.ts';
 import type { CompactionMark } from './compaction-mark.ts';
 import { hasDamageMark, removeDamageMark, writeDamageMark } from './damage-mark.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -210,14 +199,8 @@ export class PartitionLog {
     assert(leaderEpoch === this.latestEpoch, `append of leader epoch ${leaderEpoch}, assigned is ${this.latestEpoch}`);
     const baseOffset = this.#logEndOffset;
     const isLogAppendTime = this.#config['message.timestamp.type'] === 'LogAppendTime';
-    let nextOffset = baseOffset;
-    for (let at = 0; at < records.length; ) {
-      setBaseOffset(records, at, nextOffset);
-      setPartitionLeaderEpoch(records, at, leaderEpoch);
-      if (isLogAppendTime) setMaxTimestampAndLogAppendTime(records, at, nowMs);
-      nextOffset += readInt32(records, at + batchLayout.lastOffsetDelta) + 1;
-      at += batchSizeAt(records, at) as number;
-    }
+    const logAppendTimeMs = isLogAppendTime ? nowMs : undefined;
+    const nextOffset = stampBatches(records, { baseOffset, leaderEpoch, logAppendTimeMs });
     assert(nextOffset > baseOffset, 'an append has records');
     this.#append(records, nextOffset);
     return { baseOffset, lastOffset: nextOffset - 1, logAppendTimeMs: isLogAppendTime ? nowMs : -1 };
@@ -244,29 +227,13 @@ export class PartitionLog {
   appendAsFollower(records: Uint8Array, { fetchOffset }: { readonly fetchOffset?: number } = {}): FollowerAppend {
     const firstOffset = this.#logEndOffset;
     const mayHaveHoles = fetchOffset === firstOffset;
-    let expected = firstOffset;
-    let hasHoles = false;
-    let latest = this.latestEpoch;
-    const newEpochs: BatchHeader[] = [];
-    for (let at = 0; at < records.length; ) {
-      const validation = validateBatch(records, at, { maxBatchBytes: storedBatchBytesMax, source: 'log' });
-      if (validation.kind === 'invalid') return { ...validation, kind: 'invalid-batch' };
-      const { header } = validation;
-      const isNext = mayHaveHoles ? header.baseOffset >= expected : header.baseOffset === expected;
-      hasHoles ||= header.baseOffset !== expected;
-      if (!isNext) return { kind: 'unexpected-offset', expected, found: header.baseOffset };
-      const epoch = header.partitionLeaderEpoch;
-      if (epoch < latest) return { kind: 'unexpected-epoch', latest, found: epoch };
-      if (epoch > latest) newEpochs.push(header);
-      latest = epoch;
-      expected = header.lastOffset + 1;
-      at = validation.end;
-    }
-    assert(expected > firstOffset, 'an append has records');
-    if (hasHoles) this.#markCompacted();
-    this.#append(records, expected);
-    for (const header of newEpochs) this.leaderEpochs.learn(header.partitionLeaderEpoch, header.baseOffset);
-    return { kind: 'appended', firstOffset, lastOffset: expected - 1 };
+    const found = checkSuccessors(records, { logEndOffset: firstOffset, latestEpoch: this.latestEpoch, mayHaveHoles });
+    if (found.kind !== 'successors') return found;
+    assert(found.nextOffset > firstOffset, 'an append has records');
+    if (found.hasHoles) this.#markCompacted();
+    this.#append(records, found.nextOffset);
+    for (const header of found.newEpochs) this.leaderEpochs.learn(header.partitionLeaderEpoch, header.baseOffset);
+    return { kind: 'appended', firstOffset, lastOffset: found.nextOffset - 1 };
   }
 
   /** Served from memory, without a copy; undefined when that cannot be: then `read`. */
@@ -484,14 +451,7 @@ export class PartitionLog {
       throw this.#health.appendFailed(error);
     }
     const { active } = this.#segments;
-    for (let at = 0; at < records.length; ) {
-      const sizeBytes = batchSizeAt(records, at) as number;
-      const lastOffset = readInt64(records, at) + readInt32(records, at + batchLayout.lastOffsetDelta);
-      const maxTimestampMs = readInt64(records, at + batchLayout.maxTimestamp);
-      const recordsCount = readInt32(records, at + batchLayout.recordsCount);
-      active.addBatch({ lastOffset, maxTimestampMs, sizeBytes, recordsCount });
-      at += sizeBytes;
-    }
+    active.addBatches(records);
     assert(active.nextOffset === nextOffset, `the segment ends at ${active.nextOffset}, not ${nextOffset} (L1)`);
     this.#logEndOffset = nextOffset;
     this.#tail.push(baseOffset, nextOffset, records);

@@ -1,10 +1,19 @@
-import { type BatchHeader, batchHeaderBytes, RecordError, readBatchHeader } from '@naru/record';
+import {
+  type BatchHeader,
+  batchHeaderBytes,
+  batchLayout,
+  batchSizeAt,
+  RecordError,
+  readBatchHeader,
+  readInt32,
+  readInt64,
+} from '@naru/record';
 import { assert, type Disk, type DiskFile } from '@naru/runtime';
 import { type BadBatch, discontinuity, scanBatches } from './batch-scan.ts';
 import { readIfThere } from './checkpoint-file.ts';
 import type { CompactionMark } from './compaction-mark.ts';
 import { OffsetIndex } from './offset-index.ts';
-import { type IndexedBatch, SegmentContent } from './segment-content.ts';
+import { SegmentContent } from './segment-content.ts';
 import { TimeIndex } from './time-index.ts';
 
 export const logSuffix = '.log';
@@ -146,10 +155,17 @@ export class Segment {
     this.isDirty = true;
   }
 
-  /** Counts a batch that was written at the end. */
-  addBatch(batch: IndexedBatch): void {
+  /** Counts the batches that were written at the end. */
+  addBatches(records: Uint8Array): void {
     const content = this.active;
-    content.add(batch, this.place.indexIntervalBytes);
+    for (let at = 0; at < records.length; ) {
+      const sizeBytes = batchSizeAt(records, at) as number;
+      const lastOffset = readInt64(records, at) + readInt32(records, at + batchLayout.lastOffsetDelta);
+      const maxTimestampMs = readInt64(records, at + batchLayout.maxTimestamp);
+      const recordsCount = readInt32(records, at + batchLayout.recordsCount);
+      content.add({ lastOffset, maxTimestampMs, sizeBytes, recordsCount }, this.place.indexIntervalBytes);
+      at += sizeBytes;
+    }
     this.#sizeBytes = content.sizeBytes;
     this.#nextOffset = content.nextOffset;
   }
