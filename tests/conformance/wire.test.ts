@@ -415,6 +415,32 @@ describe('administration', () => {
     expect(byName.topics[0]?.errorCode).toBe(errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
   });
 
+  test('KIP-966: DescribeTopicPartitions goes page by page, in the order of names', async () => {
+    await cluster.createTopic('a', 3, 1);
+    const seen: string[] = [];
+    let cursor: { topicName: string; partitionIndex: number } | null = null;
+    for (let pages = 0; pages < 10; pages++) {
+      const answer: Decoded<typeof apis.describeTopicPartitions.response.fields> = await call(
+        apis.describeTopicPartitions,
+        0,
+        { topics: [], responsePartitionLimit: 2, cursor },
+      );
+      seen.push(
+        ...answer.topics.flatMap(({ name, partitions }) =>
+          partitions.map(({ partitionIndex, leaderId }) => `${name} ${partitionIndex} led by ${leaderId}`),
+        ),
+      );
+      cursor = answer.nextCursor;
+      if (cursor === null) break;
+    }
+    expect(seen).toEqual(['a 0 led by 1', 'a 1 led by 1', 'a 2 led by 1', 'events 0 led by 1', 'events 1 led by 1']);
+    const named = await call(apis.describeTopicPartitions, 0, { topics: [{ name: 'none' }, { name: 'a' }] });
+    expect(named.topics.map(({ name, errorCode }) => [name, errorCode])).toEqual([
+      ['a', 0],
+      ['none', errorCodes.UNKNOWN_TOPIC_OR_PARTITION],
+    ]);
+  });
+
   test('DescribeConfigs lists every key with source, type and synonyms; a choice of keys when asked', async () => {
     const resources = [{ resourceType: 2, resourceName: topic }];
     const answer = await call(apis.describeConfigs, 4, {
@@ -453,6 +479,22 @@ describe('administration', () => {
     expect(overrides()).toEqual({ 'segment.bytes': '2097152' });
     const wrong = await change([{ name: 'retention.ms', configOperation: 0, value: 'soon' }]);
     expect(wrong.responses[0]?.errorCode).toBe(errorCodes.INVALID_CONFIG);
+  });
+});
+
+describe('bad input at the port of a real broker', () => {
+  test.each([
+    ['HTTP', 'GET /metrics HTTP/1.1\r\n\r\n'],
+    ['TLS', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc'],
+    ['a frame of 2 GB', '\x7f\xff\xff\xff'],
+    ['a huge count', '\x00\x00\x00\x0e\x00\x03\x00\x01\x00\x00\x00\x01\xff\xff\x7f\xff\xff\xff'],
+    ['half a preface of HTTP/2', 'PRX '],
+  ])('%s closes that connection and no other', async (_, bytes) => {
+    await start();
+    const hostile = await connect(1);
+    hostile.sendRaw(bytes);
+    await cluster.sim.runUntil(() => hostile.isClosed);
+    expect((await produce(batch(1)))?.errorCode).toBe(0);
   });
 });
 

@@ -191,7 +191,7 @@ export class KafkaConnection implements ConnectionHandler, Source {
     const start = readRequestStart(reader);
     const api = this.#options.registry.get(start.apiKey);
     if (api === undefined) throw new ProtocolError('unsupported', `API key ${start.apiKey} is not served`);
-    if (this.#slots.length > 0 && !(api.overlaps && this.#slots.at(-1)?.api.overlaps)) {
+    if (this.#mustWait(api)) {
       this.#next = frame;
       this.#hold('order');
       return;
@@ -202,6 +202,14 @@ export class KafkaConnection implements ConnectionHandler, Source {
     if (start.apiVersion >= min && start.apiVersion <= max) this.#serve(api, start, reader, frame.length);
     else if (start.apiKey === apiVersionsKey) this.#refuseApiVersions(api, start);
     else throw new ProtocolError('unsupported', `${api.api.name} version ${start.apiVersion} is not served`);
+  }
+
+  #mustWait(api: KafkaApi): boolean {
+    const last = this.#slots.at(-1);
+    if (last === undefined || (api.overlaps && last.api.overlaps)) return false;
+    // What is answered already is out of the way: a long run of requests that are answered at once is one loop, not a recursion.
+    this.#flush();
+    return this.#slots.length > 0;
   }
 
   #serve(api: KafkaApi, { apiVersion, correlationId }: RequestStart, reader: Reader, frameBytes: number): void {

@@ -152,6 +152,19 @@ describe('order of requests and responses on one connection', () => {
     expect(peer.answered).toEqual([1, 2, 3]);
   });
 
+  test('thousands of requests in one piece are answered one by one', async () => {
+    const count = 20_000;
+    const frame = (id: number): Buffer => {
+      const bytes = Buffer.from('0000000a001200000000000000ff', 'hex');
+      bytes.writeInt32BE(id, 8);
+      bytes.writeInt16BE(-1, 12);
+      return bytes;
+    };
+    peer.sendRaw(Buffer.concat(Array.from({ length: count }, (_, i) => frame(i))));
+    await world.sim.runUntil(() => peer.isClosed || peer.frames.length === count);
+    expect(peer.answered).toEqual(Array.from({ length: count }, (_, i) => i));
+  });
+
   test('a request in single bytes is a request', async () => {
     const frame = Buffer.from('0000000a00120000000000070000', 'hex');
     for (const byte of frame) {

@@ -7,7 +7,7 @@ import { controllerOf } from './metadata.ts';
 import { unexpected } from './unexpected.ts';
 
 const brokersEndpoint = 1;
-/** UNSUPPORTED_ENDPOINT_TYPE. */
+/** UNSUPPORTED_ENDPOINT_TYPE; no client of ours can meet it. */
 const unsupportedEndpointType = 115;
 
 /** DescribeCluster 0–2. There are only brokers to describe: controllers are brokers. */

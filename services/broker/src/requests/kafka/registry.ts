@@ -1,6 +1,7 @@
 import { apiVersionsApi } from './api-versions.ts';
 import { describeClusterApi } from './cluster.ts';
 import { alterConfigsApi, describeConfigsApi, incrementalAlterConfigsApi } from './configs.ts';
+import { describeTopicPartitionsApi } from './describe-topic-partitions.ts';
 import { fetchApi } from './fetch.ts';
 import { initProducerIdApi } from './init-producer-id.ts';
 import type { KafkaApi } from './kafka-api.ts';
@@ -31,6 +32,7 @@ export function kafkaRegistry(deps: KafkaDependencies): KafkaRegistry {
     createPartitionsApi(deps),
     incrementalAlterConfigsApi(deps),
     describeClusterApi(deps),
+    describeTopicPartitionsApi(deps),
   ];
   for (const one of served.sort((a, b) => a.api.key - b.api.key)) registry.set(one.api.key, one);
   return registry;
