@@ -13,6 +13,9 @@ import {
 } from './config.ts';
 import { Consumer } from './consumer/consumer.ts';
 import type { Deserializer } from './consumer/consumer-record.ts';
+import { deadLetterWriter } from './consumer/dead-letter.ts';
+import type { Assignor } from './consumer/groups/assignors/assignor.ts';
+import type { DeadLetterFunction } from './consumer/record-runner.ts';
 import { IllegalStateError } from './errors.ts';
 import { type ClientLogger, silentLogger } from './logger.ts';
 import type { PartitionFunction } from './producer/partitioner.ts';
@@ -35,6 +38,8 @@ export interface ProducerOptions<K, V> extends ProducerConfigInput {
 export interface ConsumerOptions<K, V> extends ConsumerConfigInput {
   readonly key?: Deserializer<K> | undefined;
   readonly value?: Deserializer<V> | undefined;
+  /** Assignors of one's own, to be named in `partition.assignment.strategy`. */
+  readonly assignors?: readonly Assignor[] | undefined;
 }
 
 /**
@@ -46,6 +51,8 @@ export class Client {
   readonly #runtime: Runtime;
   readonly #logger: ClientLogger;
   readonly #open = new Set<{ close(options?: CloseOptions): Promise<void> }>();
+  /** Writes what consumers could not handle; made when the first one needs it. */
+  #deadLetters: Producer | undefined;
   #isClosed = false;
 
   constructor(options: ClientOptions) {
@@ -65,10 +72,15 @@ export class Client {
   }
 
   consumer<K = Buffer, V = Buffer>(options: ConsumerOptions<K, V> = {}): Consumer<K, V> {
-    const { key, value, ...settings } = options;
+    const { key, value, assignors, ...settings } = options;
     const config = parseConsumerConfig(this.#settings, settings);
     const cluster = new Cluster(this.#runtime, config, this.#logger);
-    return this.#opened(new Consumer<K, V>(cluster, config, { key, value }), cluster);
+    const deadLetterTo = (topic: string): DeadLetterFunction<K, V> => {
+      this.#deadLetters ??= this.producer();
+      return deadLetterWriter(this.#deadLetters, topic);
+    };
+    const consumer = new Consumer<K, V>(cluster, config, { deserializers: { key, value }, assignors, deadLetterTo });
+    return this.#opened(consumer, cluster);
   }
 
   admin(options: CommonConfigInput = {}): Admin {

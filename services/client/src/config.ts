@@ -119,6 +119,40 @@ const consumerSettings = {
     oneOf: ['read_uncommitted', 'read_committed'],
     doc: 'read_committed: nothing of an open or aborted transaction',
   },
+  'group.id': { type: 'string', default: '', doc: 'The group whose members share the partitions and the offsets' },
+  'group.instance.id': {
+    type: 'string',
+    default: '',
+    doc: 'Makes it a static member: it keeps its partitions over a restart within session.timeout.ms (KIP-345)',
+  },
+  'enable.auto.commit': { type: 'boolean', default: true, doc: 'Commit processed offsets without being asked' },
+  'auto.commit.interval.ms': { type: 'int', default: 5_000, min: 0, doc: 'Pause between automatic commits' },
+  'session.timeout.ms': {
+    type: 'int',
+    default: 45_000,
+    min: 1,
+    doc: 'A member that is silent for longer is out of the group',
+  },
+  'heartbeat.interval.ms': { type: 'int', default: 3_000, min: 1, doc: 'Pause between signs of life' },
+  'max.poll.interval.ms': {
+    type: 'int',
+    default: 300_000,
+    min: 1,
+    doc: 'A member whose application does not poll for longer leaves the group',
+  },
+  'rebalance.timeout.ms': {
+    type: 'int',
+    default: -1,
+    min: -1,
+    doc: 'How long a rebalance waits for this member; -1: max.poll.interval.ms',
+  },
+  'partition.assignment.strategy': {
+    type: 'list',
+    default: ['range', 'cooperative-sticky'],
+    doc: 'range, roundrobin, sticky, cooperative-sticky or the name of an own assignor; the first that all members have is used',
+  },
+  'client.rack': { type: 'string', default: '', doc: 'Where the client stands' },
+  'exclude.internal.topics': { type: 'boolean', default: true, doc: 'A pattern does not match internal topics' },
 } as const satisfies Settings;
 
 export type CommonConfig = ConfigValues<typeof commonSettings>;
@@ -190,6 +224,12 @@ function isIdempotent(config: ProducerConfig, isExplicit: boolean): boolean {
 export function parseConsumerConfig(client: CommonConfigInput, input: ConsumerConfigInput): ConsumerConfig {
   const config = translated(() => consumer.parse(merged(client, input)));
   parseResetPolicy(config['auto.offset.reset']);
+  if (config['heartbeat.interval.ms'] >= config['session.timeout.ms']) {
+    throw new ConfigError("'heartbeat.interval.ms' must be below 'session.timeout.ms', best a third of it");
+  }
+  if (config['group.instance.id'] !== '' && config['group.id'] === '') {
+    throw new ConfigError("'group.instance.id' needs a 'group.id'");
+  }
   return config;
 }
 

@@ -269,6 +269,27 @@ export class UnknownMemberIdError extends ApiError {
 export class MemberIdRequiredError extends ApiError {
   static override readonly traits = traits('MEMBER_ID_REQUIRED');
 }
+/**
+ * The group has given the partitions to others since: the offsets were not committed, and what was processed since the last commit will be
+ * processed again by their new owner. The next poll joins the group again.
+ */
+export class CommitFailedError extends KafkaError {
+  static override readonly traits: Traits = { ...traits('UNKNOWN_MEMBER_ID'), outcome: 'definite' };
+}
+/** The members have no assignor in common. */
+export class InconsistentGroupProtocolError extends ApiError {
+  static override readonly traits = traits('INCONSISTENT_GROUP_PROTOCOL');
+}
+export class InvalidGroupIdError extends ApiError {
+  static override readonly traits = traits('INVALID_GROUP_ID');
+}
+export class InvalidSessionTimeoutError extends ApiError {
+  static override readonly traits = traits('INVALID_SESSION_TIMEOUT');
+}
+export class OffsetMetadataTooLargeError extends ApiError {
+  static override readonly traits = traits('OFFSET_METADATA_TOO_LARGE');
+}
+/** Another member took over this `group.instance.id`: this one must not go on. */
 export class FencedInstanceIdError extends ApiError {
   static override readonly traits = traits('FENCED_INSTANCE_ID', { fatal: true });
 }

@@ -8,8 +8,36 @@ export {
   clientSettings,
   type ProducerConfigInput,
 } from './config.ts';
-export * from './consumer/consumer.ts';
+export { Consumer } from './consumer/consumer.ts';
+export type {
+  BatchesOptions,
+  CommitCallback,
+  CommitOptions,
+  ConsumerCloseOptions,
+  OffsetAtTime,
+  PartitionLag,
+  PartitionOffset,
+  PollOptions,
+} from './consumer/consumer-options.ts';
 export type { ConsumedHeader, ConsumerBatch, ConsumerRecord, Deserializer } from './consumer/consumer-record.ts';
+export type {
+  Assignor,
+  GroupMember,
+  OwnState,
+  PartitionCounts,
+  RebalanceProtocol,
+} from './consumer/groups/assignors/assignor.ts';
+export type { ConsumerHealth, RebalanceListener } from './consumer/groups/consumer-group.ts';
+export { decodeAssignment, decodeSubscription } from './consumer/groups/consumer-protocol.ts';
+export type { MemberIdentity } from './consumer/groups/membership.ts';
+export type { CommittedOffset, OffsetToCommit } from './consumer/groups/offset-commits.ts';
+export type {
+  DeadLetterFunction,
+  HandlerContext,
+  RecordHandler,
+  RetryOptions,
+  RunOptions,
+} from './consumer/record-runner.ts';
 export * from './errors.ts';
 export { errorFromCode } from './errors-from-wire.ts';
 export type { ClientLogger } from './logger.ts';

@@ -25,7 +25,7 @@ import {
 } from './metadata.ts';
 import { Waiters, type WaitOptions } from './waiters.ts';
 
-/** One broker has this long to answer a metadata request before the next one is asked. */
+/** One broker has this long to answer a request that any broker can answer before the next one is asked. */
 const metadataAttemptMs = 2_000;
 /**
  * While a partition has no leader, metadata is asked for this often at the shortest pause; only a longer outage is met with longer
@@ -169,13 +169,19 @@ export class Cluster {
 
   /** Metadata straight from a broker; also brings the image up to date. */
   async fetchMetadata(request: broker.MetadataRequest): Promise<broker.MetadataResponse> {
+    const answer = await this.callAny(brokerMethods.metadata, request);
+    this.#apply(answer);
+    return answer;
+  }
+
+  /** A unary call that any broker can answer, to one after the other until one does. Fails with a `NetworkError` that names them all. */
+  async callAny<Request, Response>(method: UnaryMethod<Request, Response>, request: Request): Promise<Response> {
     const failures: string[] = [];
     for (const link of this.#candidates()) {
       try {
         const channel = await link.connect();
-        const answer = await channel.call(brokerMethods.metadata, request, { timeoutMs: metadataAttemptMs });
+        const answer = await channel.call(method, request, { timeoutMs: metadataAttemptMs });
         link.confirm();
-        this.#apply(answer);
         return answer;
       } catch (error) {
         if (this.isClosed) throw closedError();

@@ -25,6 +25,8 @@ export interface ConsumerBatch<K = Buffer, V = Buffer> extends TopicPartition {
   readonly records: readonly ConsumerRecord<K, V>[];
   /** End of what may be read, as of the answer that brought the last record. */
   readonly highWatermark: bigint;
+  /** Commits the offset after the last record for the group. Fails as `commitSync`. */
+  commit(): Promise<void>;
 }
 
 /** Turns bytes into a key or value; not called for null. What it throws becomes a `RecordDeserializationError`. */

@@ -3,109 +3,130 @@ import type { Cluster } from '../cluster/cluster.ts';
 import type { PartitionInfo } from '../cluster/metadata.ts';
 import { type ConsumerConfig, parseResetPolicy } from '../config.ts';
 import { IllegalStateError, type KafkaError, TimeoutError, WakeupError } from '../errors.ts';
-import { partitionKey, type TopicPartition } from '../topic-partition.ts';
-import type { ConsumerBatch, ConsumerRecord, Deserializers } from './consumer-record.ts';
+import type { TopicPartition } from '../topic-partition.ts';
+import { AssignedPartitions, type OpenRecord } from './assigned-partitions.ts';
+import type {
+  BatchesOptions,
+  CommitCallback,
+  CommitOptions,
+  ConsumerCloseOptions,
+  ConsumerParts,
+  OffsetAtTime,
+  PartitionLag,
+  PartitionOffset,
+  PollOptions,
+} from './consumer-options.ts';
+import type { ConsumerBatch, ConsumerRecord } from './consumer-record.ts';
 import { Fetcher } from './fetcher.ts';
+import { ConsumerGroup, type ConsumerHealth, type GroupHost, type RebalanceListener } from './groups/consumer-group.ts';
+import type { MemberIdentity } from './groups/membership.ts';
+import type { CommittedOffset, OffsetToCommit } from './groups/offset-commits.ts';
 import { earliestTimestamp, type FoundOffset, latestTimestamp, lookupOffsets } from './offset-lookup.ts';
-import { PartitionState } from './partition-state.ts';
+import type { PartitionState } from './partition-state.ts';
 import { RecordIterator } from './record-iterator.ts';
-
-export interface PollOptions {
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface BatchesOptions extends PollOptions {
-  /** Records in one batch at most; default `max.poll.records`. */
-  readonly maxRecords?: number | undefined;
-}
-
-export interface PartitionOffset extends TopicPartition {
-  readonly offset: bigint;
-}
-
-/** The first record at or after a time; `offset` undefined when there is none. */
-export interface OffsetAtTime extends TopicPartition {
-  readonly offset: bigint | undefined;
-  readonly timestamp: number | undefined;
-  readonly leaderEpoch: number | undefined;
-}
-
-export interface PartitionLag extends TopicPartition {
-  /** Records between the position and the end; undefined until an answer has told the end. */
-  readonly lag: bigint | undefined;
-}
+import { type DeadLetterFunction, type RecordHandler, RecordRunner, type RunOptions } from './record-runner.ts';
 
 /** How long iteration waits in one poll; only a matter of how often an idle loop turns. */
 const iterationPollMs = 60_000;
+/** A runner that has enough to do looks this often whether the group wants something; it is woken, too. */
+const busyPollMs = 1_000;
+const closeTimeoutMs = 30_000;
 
 /**
- * Reads assigned partitions. Connects at the first call that needs it. Not for calls from several places at once: a second `poll` while
- * one is waiting is refused.
+ * Reads partitions: those that its group gives it (`subscribe`) or that it is told to read (`assign`). Connects at the first call that needs it. Not for
+ * calls from several places at once: a second `poll` while one is waiting is refused.
  *
  * One record's path: a `Fetcher` keeps fetches open at the leaders; an answer's bytes wait in the partition's buffer; `poll` decodes them batch
  * by batch into records and moves the position.
+ *
+ * A record counts as processed when the application asks for more after it got it. Automatic commits never go beyond.
  */
 export class Consumer<K = Buffer, V = Buffer> {
   readonly #cluster: Cluster;
   readonly #config: ConsumerConfig;
+  readonly #parts: ConsumerParts<K, V>;
   readonly #fetcher: Fetcher<K, V>;
-  #partitions = new Map<string, PartitionState<K, V>>();
+  readonly #partitions: AssignedPartitions<K, V>;
+  readonly #group: ConsumerGroup | undefined;
   /** Whose turn it is: partitions take turns, so that a busy one does not starve the others. */
   #turn = 0;
   #isPolling = false;
   #isWakeupPending = false;
   #isClosed = false;
+  #closed: Promise<void> | undefined;
   #wakePoll: (() => void) | undefined;
   #iterator: RecordIterator<K, V> | undefined;
+  #runner: RecordRunner<K, V> | undefined;
 
-  constructor(cluster: Cluster, config: ConsumerConfig, deserializers: Deserializers<K, V>) {
+  constructor(cluster: Cluster, config: ConsumerConfig, parts: ConsumerParts<K, V>) {
     this.#cluster = cluster;
     this.#config = config;
+    this.#parts = parts;
     this.#fetcher = new Fetcher(cluster, config, {
-      deserializers,
+      deserializers: parts.deserializers,
       partitions: () => this.#partitions.values(),
       onArrival: () => this.#wakePoll?.(),
     });
+    this.#partitions = new AssignedPartitions(cluster, {
+      begin: (state) => this.#fetcher.begin(state),
+      firstOpen: (topic, partition) => this.#firstOpen(topic, partition),
+      drop: (topic, partition) => {
+        this.#iterator?.drop(topic, partition);
+        this.#runner?.forget(topic, partition);
+      },
+      onChange: () => this.#fetcher.wake(),
+    });
+    if (config['group.id'] !== '') this.#group = new ConsumerGroup(cluster, config, this.#host(), parts.assignors);
   }
 
-  /** Replaces the assignment. Partitions that stay keep their position; new ones begin by `auto.offset.reset` unless `seek` comes first. */
+  /**
+   * Joins the group `group.id` to share the partitions of these topics, or of all topics whose name matches. Replaces an earlier subscription. Takes
+   * effect with the next poll or iteration.
+   */
+  subscribe(topics: readonly string[] | RegExp, listener?: RebalanceListener): void {
+    this.#checkOpen();
+    const group = this.#needGroup('subscribe');
+    if (!group.isSubscribed && this.#partitions.size > 0) {
+      throw new IllegalStateError('partitions are assigned by hand; unsubscribe first');
+    }
+    if (!(topics instanceof RegExp) && topics.length === 0) throw new IllegalStateError('no topic to subscribe to');
+    group.subscribe(topics, listener);
+  }
+
+  /** Gives all partitions up, of a subscription or assigned by hand, and leaves the group. Processed offsets are committed first, with `enable.auto.commit`. */
+  async unsubscribe(): Promise<void> {
+    this.#checkOpen();
+    if (this.#group?.isSubscribed) await this.#group.unsubscribe(closeTimeoutMs);
+    this.#partitions.replace([], false);
+  }
+
+  /**
+   * Replaces the assignment, without a group's help. Partitions that stay keep their position; new ones begin at the group's committed offset if there is a
+   * `group.id`, else by `auto.offset.reset`, unless `seek` comes first.
+   */
   assign(partitions: readonly TopicPartition[]): void {
     this.#checkOpen();
-    const next = new Map<string, PartitionState<K, V>>();
-    for (const { topic, partition } of partitions) {
-      if (!Number.isInteger(partition) || partition < 0)
-        throw new IllegalStateError(`${partition} is not a partition`, { topic });
-      const key = partitionKey(topic, partition);
-      const known = this.#partitions.get(key);
-      const state = known ?? new PartitionState<K, V>(topic, partition);
-      if (known === undefined) this.#fetcher.begin(state);
-      next.set(key, state);
-      this.#cluster.track(topic);
-    }
-    for (const [key, state] of this.#partitions) {
-      if (next.has(key)) continue;
-      // Whatever is under way for it no longer counts.
-      state.generation++;
-      this.#iterator?.drop(state.topic, state.partition);
-    }
-    const topics = new Set([...next.values()].map((state) => state.topic));
-    for (const { topic } of this.#partitions.values()) if (!topics.has(topic)) this.#cluster.untrack(topic);
-    this.#partitions = next;
-    this.#cluster.requestRefresh();
-    this.#fetcher.wake();
+    if (this.#group?.isSubscribed) throw new IllegalStateError('the group assigns the partitions; unsubscribe first');
+    this.#partitions.replace(partitions, this.#group !== undefined);
   }
 
   /** The assigned partitions. */
   assignment(): TopicPartition[] {
-    return [...this.#partitions.values()].map(({ topic, partition }) => ({ topic, partition }));
+    return this.#partitions.list();
+  }
+
+  /** Who this member is in its group, at the moment. */
+  groupMetadata(): MemberIdentity & { readonly groupId: string } {
+    return { groupId: this.#config['group.id'], ...this.#needGroup('groupMetadata').identity };
   }
 
   /** The next record to be read is the one at `offset` (or the first after it). What was fetched ahead is dropped. */
   seek(partition: TopicPartition, offset: bigint | number): void {
+    this.#checkOpen();
     const target = Number(offset);
     if (!Number.isSafeInteger(target) || target < 0)
       throw new IllegalStateError(`${offset} is not an offset`, partition);
-    this.#state(partition).seek(target);
+    this.#partitions.get(partition).seek(target);
     this.#iterator?.drop(partition.topic, partition.partition);
     this.#fetcher.wake();
   }
@@ -123,10 +144,12 @@ export class Consumer<K = Buffer, V = Buffer> {
   async position(partition: TopicPartition, options: PollOptions = {}): Promise<bigint> {
     const deadlineMs = this.#apiDeadline();
     for (;;) {
-      const state = this.#state(partition);
-      if (state.reset === undefined) {
-        return this.#iterator?.firstUndelivered(partition.topic, partition.partition) ?? BigInt(state.position);
+      this.#checkOpen();
+      const state = this.#partitions.get(partition);
+      if (state.isPlaced) {
+        return this.#firstOpen(partition.topic, partition.partition)?.offset ?? BigInt(state.position);
       }
+      if (state.isAwaitingCommitted) this.#group?.loadCommitted();
       if (state.failure !== undefined) throw state.failure;
       if (this.#cluster.nowMs() >= deadlineMs) {
         throw new TimeoutError('the position could not be looked up within default.api.timeout.ms', partition);
@@ -135,13 +158,15 @@ export class Consumer<K = Buffer, V = Buffer> {
     }
   }
 
-  /** Stops reading these partitions; what was fetched already waits. */
+  /** Stops reading these partitions; what was fetched already waits. A rebalance that leaves the partition here changes nothing. */
   pause(partitions: readonly TopicPartition[] = this.assignment()): void {
-    for (const partition of partitions) this.#state(partition).isPaused = true;
+    this.#checkOpen();
+    for (const partition of partitions) this.#partitions.get(partition).isPaused = true;
   }
 
   resume(partitions: readonly TopicPartition[] = this.assignment()): void {
-    for (const partition of partitions) this.#state(partition).isPaused = false;
+    this.#checkOpen();
+    for (const partition of partitions) this.#partitions.get(partition).isPaused = false;
     this.#fetcher.wake();
     this.#wakePoll?.();
   }
@@ -152,14 +177,61 @@ export class Consumer<K = Buffer, V = Buffer> {
   }
 
   /**
+   * Commits these offsets, or the positions of all assigned partitions: everything that was handed out so far. Tries again what is retriable. Fails with
+   * `CommitFailedError` when the partitions have gone to others, `RebalanceInProgressError` when the group is about to share them out
+   * anew (poll, then commit again), `FencedInstanceIdError`, `TimeoutError`.
+   */
+  async commitSync(offsets?: readonly OffsetToCommit[], options: CommitOptions = {}): Promise<void> {
+    this.#checkOpen();
+    const group = this.#needGroup('commitSync');
+    const timeoutMs = options.timeoutMs ?? this.#config['default.api.timeout.ms'];
+    await group.commit(offsets ?? this.#partitions.positions(), this.#cluster.nowMs() + timeoutMs);
+  }
+
+  /** The same without waiting. Commits arrive in the order of the calls. Without a callback a failure is only logged. */
+  commitAsync(callback?: CommitCallback): void;
+  commitAsync(offsets: readonly OffsetToCommit[], callback?: CommitCallback): void;
+  commitAsync(first?: readonly OffsetToCommit[] | CommitCallback, second?: CommitCallback): void {
+    this.#checkOpen();
+    const callback = typeof first === 'function' ? first : second;
+    const offsets = typeof first === 'function' || first === undefined ? this.#partitions.positions() : first;
+    const done = this.#needGroup('commitAsync').commit(offsets, this.#apiDeadline());
+    done.then(
+      () => callback?.(undefined, offsets),
+      (error: KafkaError) => {
+        if (callback === undefined) this.#cluster.logger.warn({ err: error }, 'a commit failed');
+        else callback(error, offsets);
+      },
+    );
+  }
+
+  /** What the group has for these partitions, in their order. */
+  async committed(partitions: readonly TopicPartition[], options: CommitOptions = {}): Promise<CommittedOffset[]> {
+    this.#checkOpen();
+    const group = this.#needGroup('committed');
+    const timeoutMs = options.timeoutMs ?? this.#config['default.api.timeout.ms'];
+    return group.committed(partitions, this.#cluster.nowMs() + timeoutMs);
+  }
+
+  /**
    * Up to `max.poll.records` records, in order within each partition; waits up to `timeoutMs` for the first, then returns an empty
-   * array. Fails with what a partition met (`OffsetOutOfRangeError`, `NoOffsetForPartitionError`, `RecordDeserializationError`, …) after the records before it were returned,
-   * with `WakeupError`, or with the signal's reason.
+   * array. Rebalances happen in here; the listener may make it last longer. Fails with what a partition met (`OffsetOutOfRangeError`,
+   * `NoOffsetForPartitionError`, `RecordDeserializationError`, …) after the records before it were returned, with what ends the membership, with `WakeupError`, or
+   * with the signal's reason.
    */
   async poll(timeoutMs: number, options: PollOptions = {}): Promise<ConsumerRecord<K, V>[]> {
-    const undelivered = this.#iterator?.takeUndelivered();
-    if (undelivered !== undefined && undelivered.length > 0) return undelivered;
-    return this.#poll(timeoutMs, this.#config['max.poll.records'], options.signal);
+    if (this.#iterator !== undefined) {
+      // An iteration was left in the middle. What it handed out is dealt with; a rebalance may take the rest.
+      if (this.#group?.wantsPoll) await this.#serveGroup();
+      this.#markProcessed();
+      const undelivered = this.#iterator.takeUndelivered();
+      this.#iterator = undefined;
+      if (undelivered.length > 0) {
+        this.#group?.onActive();
+        return undelivered;
+      }
+    }
+    return this.#poll({ timeoutMs, max: this.#config['max.poll.records'], signal: options.signal });
   }
 
   /** Records one by one, for ever. Leaving the loop loses nothing: the next iteration or poll goes on with the next record. */
@@ -169,9 +241,10 @@ export class Consumer<K = Buffer, V = Buffer> {
 
   records(options: PollOptions = {}): AsyncIterableIterator<ConsumerRecord<K, V>> {
     const left = this.#iterator?.takeUndelivered() ?? [];
+    const max = this.#config['max.poll.records'];
     const poll = (): Promise<ConsumerRecord<K, V>[]> =>
-      this.#poll(iterationPollMs, this.#config['max.poll.records'], options.signal);
-    this.#iterator = new RecordIterator(poll, left);
+      this.#poll({ timeoutMs: iterationPollMs, max, signal: options.signal });
+    this.#iterator = new RecordIterator(poll, () => this.#pulse(), left);
     return this.#iterator;
   }
 
@@ -179,12 +252,44 @@ export class Consumer<K = Buffer, V = Buffer> {
   async *batches(options: BatchesOptions = {}): AsyncGenerator<ConsumerBatch<K, V>, void, undefined> {
     const max = options.maxRecords ?? this.#config['max.poll.records'];
     for (;;) {
-      const records = await this.#poll(iterationPollMs, max, options.signal, 1);
-      const [first] = records;
-      if (first === undefined) continue;
-      const { topic, partition } = first;
-      const highWatermark = this.#partitions.get(partitionKey(topic, partition))?.highWatermark ?? -1;
-      yield { topic, partition, records, highWatermark: BigInt(highWatermark) };
+      const { signal } = options;
+      const records = await this.#poll({ timeoutMs: iterationPollMs, max, signal, partitionsMax: 1 });
+      const last = records.at(-1);
+      if (last === undefined) continue;
+      const { topic, partition, offset, leaderEpoch } = last;
+      const highWatermark = this.#partitions.find(topic, partition)?.highWatermark ?? -1;
+      const commit = (): Promise<void> => this.commitSync([{ topic, partition, offset: offset + 1n, leaderEpoch }]);
+      yield { topic, partition, records, highWatermark: BigInt(highWatermark), commit };
+    }
+  }
+
+  /**
+   * Handles every record, several at once, until the signal aborts. Order is kept within a partition or a key; a record counts as processed when its handler
+   * has resolved. With `enable.auto.commit` processed offsets are committed, at the latest when it ends. Fails with what a handler throws
+   * when there are no attempts left and no `deadLetter`, and with what `poll` fails with.
+   */
+  async run(options: RunOptions<K, V>, handler: RecordHandler<K, V>): Promise<void> {
+    if (this.#runner !== undefined) throw new IllegalStateError('run is running already');
+    const poll = (max: number, isEnough: () => boolean, signal: AbortSignal): Promise<ConsumerRecord<K, V>[]> =>
+      this.#poll({ timeoutMs: max === 0 ? busyPollMs : iterationPollMs, max, isEnough, signal });
+    const { deadLetter } = options;
+    const runner = new RecordRunner<K, V>(this.#cluster, options, handler, {
+      poll,
+      wakePoll: () => this.#wakePoll?.(),
+      deadLetter: typeof deadLetter === 'string' ? this.#deadLetterTo(deadLetter) : deadLetter,
+    });
+    this.#runner = runner;
+    try {
+      await runner.run();
+    } finally {
+      this.#markProcessed();
+      // What was not done is read again by whoever reads on.
+      for (const { topic, partition } of this.assignment()) {
+        const open = runner.firstOpen(topic, partition);
+        if (open !== undefined) this.#partitions.find(topic, partition)?.seek(Number(open.offset), open.leaderEpoch);
+      }
+      this.#runner = undefined;
+      await this.#commitProcessed();
     }
   }
 
@@ -192,6 +297,14 @@ export class Consumer<K = Buffer, V = Buffer> {
   wakeup(): void {
     this.#isWakeupPending = true;
     this.#wakePoll?.();
+  }
+
+  /** How the membership stands, for probes. */
+  health(): ConsumerHealth {
+    if (this.#group !== undefined) return this.#group.health();
+    const assignedPartitions = this.#partitions.size;
+    const nobody = { memberId: '', generation: -1, coordinator: -1, sinceHeartbeatMs: undefined, error: undefined };
+    return { status: this.#isClosed ? 'closed' : 'idle', assignedPartitions, sincePollMs: 0, ...nobody };
   }
 
   /** First offsets that the logs still hold, in the order asked for. */
@@ -221,10 +334,10 @@ export class Consumer<K = Buffer, V = Buffer> {
   /** How far each assigned partition is behind, as of its last answer. Asks nobody. */
   lag(): PartitionLag[] {
     return [...this.#partitions.values()].map((state) => {
-      const { topic, partition, highWatermark, reset, position } = state;
+      const { topic, partition, highWatermark, position } = state;
       const end = this.#fetcher.isolationLevel === 1 ? state.lastStableOffset : highWatermark;
-      const from = this.#iterator?.firstUndelivered(topic, partition) ?? BigInt(position);
-      const isKnown = end >= 0 && reset === undefined;
+      const from = this.#firstOpen(topic, partition)?.offset ?? BigInt(position);
+      const isKnown = end >= 0 && state.isPlaced;
       return { topic, partition, lag: isKnown ? BigInt(Math.max(0, end - Number(from))) : undefined };
     });
   }
@@ -233,44 +346,141 @@ export class Consumer<K = Buffer, V = Buffer> {
     return (await this.#cluster.topic(topic, this.#apiDeadline())).partitions;
   }
 
-  /** Ends a waiting poll and closes the connections. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#fetcher.close();
-    this.#wakePoll?.();
-    await this.#cluster.close();
+  /**
+   * Ends a waiting poll, commits what was processed (with `enable.auto.commit`), tells the listener, leaves the group and closes the connections. The records
+   * of the last poll do not count as processed, since an error may be why it closes: `commitSync()` before says that they are done.
+   */
+  close(options: ConsumerCloseOptions = {}): Promise<void> {
+    this.#closed ??= this.#close(options.timeoutMs ?? closeTimeoutMs);
+    return this.#closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #poll(
-    timeoutMs: number,
-    max: number,
-    signal: AbortSignal | undefined,
-    partitionsMax = Number.POSITIVE_INFINITY,
-  ): Promise<ConsumerRecord<K, V>[]> {
-    if (this.#isPolling) throw new IllegalStateError('another poll is waiting');
-    if (this.#partitions.size === 0) throw new IllegalStateError('no partition is assigned');
-    this.#isPolling = true;
+  async #close(timeoutMs: number): Promise<void> {
+    this.#isClosed = true;
+    this.#wakePoll?.();
     try {
-      const deadlineMs = this.#cluster.nowMs() + timeoutMs;
+      await this.#group?.close(timeoutMs);
+    } finally {
+      this.#fetcher.close();
+      await this.#cluster.close();
+    }
+  }
+
+  async #poll(options: {
+    readonly timeoutMs: number;
+    readonly max: number;
+    readonly signal: AbortSignal | undefined;
+    readonly partitionsMax?: number;
+    readonly isEnough?: () => boolean;
+  }): Promise<ConsumerRecord<K, V>[]> {
+    const { max, signal, isEnough } = options;
+    this.#enterPoll();
+    const group = this.#group;
+    try {
+      const deadlineMs = this.#cluster.nowMs() + options.timeoutMs;
       for (;;) {
-        this.#checkOpen();
-        signal?.throwIfAborted();
-        if (this.#isWakeupPending) {
-          this.#isWakeupPending = false;
-          throw new WakeupError('wakeup() was called');
+        // A listener runs: poll waits for it, whatever happens.
+        if (!group?.isBusy) {
+          this.#checkBeforeRead(signal);
+          const mayRead = group?.isReadable ?? true;
+          const records = mayRead ? this.#collect(max, options.partitionsMax ?? Number.POSITIVE_INFINITY) : [];
+          if (records.length > 0 || isEnough?.() || this.#cluster.nowMs() >= deadlineMs) return records;
+          await this.#arrival(deadlineMs, signal);
+        } else {
+          await this.#arrival(this.#cluster.nowMs() + busyPollMs, undefined);
         }
-        const records = this.#collect(max, partitionsMax);
-        if (records.length > 0 || this.#cluster.nowMs() >= deadlineMs) return records;
-        await this.#arrival(deadlineMs, signal);
       }
     } finally {
+      group?.leavePoll();
       this.#isPolling = false;
     }
+  }
+
+  #enterPoll(): void {
+    this.#checkOpen();
+    if (this.#isPolling) throw new IllegalStateError('another poll is waiting');
+    if (this.#partitions.size === 0 && !this.#group?.isSubscribed) {
+      throw new IllegalStateError('no partition is assigned and nothing is subscribed to');
+    }
+    this.#isPolling = true;
+    this.#markProcessed();
+    this.#group?.enterPoll();
+  }
+
+  #checkBeforeRead(signal: AbortSignal | undefined): void {
+    this.#checkOpen();
+    signal?.throwIfAborted();
+    if (this.#isWakeupPending) {
+      this.#isWakeupPending = false;
+      throw new WakeupError('wakeup() was called');
+    }
+    const failure = this.#group?.takeFailure();
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Between two records of an iteration: a sign of life, and a rebalance that waits need not wait until all records were handed out. */
+  #pulse(): Promise<void> | undefined {
+    const group = this.#group;
+    if (group === undefined) return undefined;
+    group.onActive();
+    return group.wantsPoll ? this.#serveGroup() : undefined;
+  }
+
+  /** A poll that hands out nothing. */
+  async #serveGroup(): Promise<void> {
+    const group = this.#group as ConsumerGroup;
+    await this.#poll({ timeoutMs: iterationPollMs, max: 0, signal: undefined, isEnough: () => !group.wantsPoll });
+  }
+
+  #markProcessed(): void {
+    this.#partitions.markProcessed();
+  }
+
+  /** The first record that was taken from a partition's buffer and is not done with. */
+  #firstOpen(topic: string, partition: number): OpenRecord | undefined {
+    return this.#iterator?.firstUndelivered(topic, partition) ?? this.#runner?.firstOpen(topic, partition);
+  }
+
+  #deadLetterTo(topic: string): DeadLetterFunction<K, V> {
+    const { deadLetterTo } = this.#parts;
+    if (deadLetterTo === undefined) throw new IllegalStateError('this consumer has no producer for dead letters');
+    return deadLetterTo(topic);
+  }
+
+  async #commitProcessed(): Promise<void> {
+    const group = this.#group;
+    if (group === undefined || !this.#config['enable.auto.commit'] || this.#isClosed) return;
+    const offsets = this.#partitions.processed(this.assignment());
+    await group.commit(offsets, this.#apiDeadline()).catch((error: unknown) => {
+      this.#cluster.logger.warn({ err: error }, 'the last commit failed');
+    });
+  }
+
+  /** What the group sees of this consumer. */
+  #host(): GroupHost {
+    const partitions = this.#partitions;
+    return {
+      assignment: () => partitions.list(),
+      replaceAssignment: (next, why) => {
+        if (why === 'revoked') partitions.rememberPaused();
+        partitions.replace(next, true);
+        if (why !== 'revoked') partitions.forgetPaused();
+      },
+      processed: (asked) => {
+        // Handlers move on by themselves, not only at polls.
+        if (this.#runner !== undefined) this.#markProcessed();
+        return partitions.processed(asked);
+      },
+      onCommitted: (offsets) => partitions.onCommitted(offsets),
+      drain: async (asked) => this.#runner?.drain(asked),
+      unplaced: () => partitions.unplaced(),
+      place: (offsets) => partitions.place(offsets),
+      wake: () => this.#wakePoll?.(),
+    };
   }
 
   /** What is buffered, from each partition in turn. Throws the failure of a partition when nothing could be read. */
@@ -329,8 +539,9 @@ export class Consumer<K = Buffer, V = Buffer> {
   }
 
   #reset(partitions: readonly TopicPartition[], policy: 'earliest' | 'latest'): void {
+    this.#checkOpen();
     for (const partition of partitions) {
-      this.#state(partition).needReset(parseResetPolicy(policy));
+      this.#partitions.get(partition).needReset(parseResetPolicy(policy));
       this.#iterator?.drop(partition.topic, partition.partition);
     }
     this.#fetcher.wake();
@@ -342,11 +553,9 @@ export class Consumer<K = Buffer, V = Buffer> {
     return lookupOffsets(this.#cluster, queries, options);
   }
 
-  #state({ topic, partition }: TopicPartition): PartitionState<K, V> {
-    this.#checkOpen();
-    const state = this.#partitions.get(partitionKey(topic, partition));
-    if (state === undefined) throw new IllegalStateError(`${topic}-${partition} is not assigned`, { topic, partition });
-    return state;
+  #needGroup(call: string): ConsumerGroup {
+    if (this.#group === undefined) throw new IllegalStateError(`${call} needs a 'group.id'`);
+    return this.#group;
   }
 
   #apiDeadline(): number {

@@ -105,7 +105,7 @@ export class Fetcher<K, V> {
     for (const state of this.#parts.partitions()) {
       const ownBytes = state.bufferedBytes;
       bufferedBytes += ownBytes;
-      if (state.isInFlight || state.isPaused || state.failure !== undefined) continue;
+      if (state.isInFlight || state.isPaused || state.isAwaitingCommitted || state.failure !== undefined) continue;
       if (state.retryAtMs > nowMs) nextMs = Math.min(nextMs, state.retryAtMs);
       else if (state.reset !== undefined) toReset.push(state);
       else if (ownBytes < this.#config['max.partition.fetch.bytes']) this.#assignToLeader(state, byLeader);

@@ -9,13 +9,20 @@ import type { FetchedData } from './fetched-data.ts';
 export class PartitionState<K, V> {
   readonly topic: string;
   readonly partition: number;
-  /** Offset of the next record for the application. Only meaningful while `reset` is undefined. */
+  /** Offset of the next record for the application. Only meaningful while `isPlaced`. */
   position = -1;
   /** Leader epoch of the record before the position; -1 unknown. */
   positionEpoch = -1;
   fetchOffset = -1;
   /** Set: the position must be looked up first. */
   reset: ResetPolicy | undefined;
+  /** The group is asked where to begin; nothing is fetched before it has answered. */
+  isAwaitingCommitted = false;
+  /** Where the application stands: everything before was handed out, and asked for more. What an automatic commit commits. */
+  processed = -1;
+  processedEpoch = -1;
+  /** The last offset that the group is known to have for it; -1 none. */
+  committed = -1;
   isPaused = false;
   /** A request of the current generation is under way: a fetch or a lookup. */
   isInFlight = false;
@@ -37,6 +44,11 @@ export class PartitionState<K, V> {
     this.partition = partition;
   }
 
+  /** It has a position. */
+  get isPlaced(): boolean {
+    return this.reset === undefined && !this.isAwaitingCommitted;
+  }
+
   get bufferedBytes(): number {
     let bytes = 0;
     for (const data of this.buffered) bytes += data.remainingBytes;
@@ -53,6 +65,7 @@ export class PartitionState<K, V> {
   /** Goes on from `offset`; what is buffered or under way no longer counts. */
   seek(offset: number, leaderEpoch = -1): void {
     this.#forget();
+    this.isAwaitingCommitted = false;
     this.reset = undefined;
     this.position = offset;
     this.positionEpoch = leaderEpoch;
@@ -62,6 +75,7 @@ export class PartitionState<K, V> {
   /** Goes on from where the policy says, once that was looked up. */
   needReset(policy: ResetPolicy): void {
     this.#forget();
+    this.isAwaitingCommitted = false;
     this.reset = policy;
     this.positionEpoch = -1;
   }

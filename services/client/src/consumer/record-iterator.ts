@@ -6,12 +6,19 @@ import type { ConsumerRecord } from './consumer-record.ts';
  */
 export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecord<K, V>> {
   readonly #poll: () => Promise<ConsumerRecord<K, V>[]>;
+  /** Asked before each record: what must be done first, if anything. */
+  readonly #pulse: () => Promise<void> | undefined;
   #records: ConsumerRecord<K, V>[];
   #at = 0;
   #isEnded = false;
 
-  constructor(poll: () => Promise<ConsumerRecord<K, V>[]>, left: ConsumerRecord<K, V>[]) {
+  constructor(
+    poll: () => Promise<ConsumerRecord<K, V>[]>,
+    pulse: () => Promise<void> | undefined,
+    left: ConsumerRecord<K, V>[],
+  ) {
     this.#poll = poll;
+    this.#pulse = pulse;
     this.#records = left;
   }
 
@@ -21,6 +28,12 @@ export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecor
 
   next(): Promise<IteratorResult<ConsumerRecord<K, V>>> {
     if (this.#isEnded) return Promise.resolve({ done: true, value: undefined });
+    const pause = this.#pulse();
+    if (pause !== undefined) return pause.then(() => this.#deliver());
+    return this.#deliver();
+  }
+
+  #deliver(): Promise<IteratorResult<ConsumerRecord<K, V>>> {
     const value = this.#records[this.#at];
     if (value === undefined) return this.#refill();
     this.#at++;
@@ -41,11 +54,11 @@ export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecor
     return { done: false, value: this.#records[this.#at++] as ConsumerRecord<K, V> };
   }
 
-  /** Offset of the first record of the partition that was polled and not handed out. */
-  firstUndelivered(topic: string, partition: number): bigint | undefined {
+  /** The first record of the partition that was polled and not handed out. */
+  firstUndelivered(topic: string, partition: number): ConsumerRecord<K, V> | undefined {
     for (let i = this.#at; i < this.#records.length; i++) {
       const record = this.#records[i] as ConsumerRecord<K, V>;
-      if (record.partition === partition && record.topic === topic) return record.offset;
+      if (record.partition === partition && record.topic === topic) return record;
     }
     return undefined;
   }
