@@ -88,11 +88,11 @@ export class AssignedPartitions<K, V> {
     this.#pausedBefore = new Set();
   }
 
-  /** Everything that was handed out until now has been dealt with. */
-  markProcessed(): void {
+  /** Everything that was handed out until now has been dealt with, but for what `firstOpen` names. */
+  markProcessed(firstOpen = this.#parts.firstOpen): void {
     for (const state of this.#states.values()) {
       if (!state.isPlaced) continue;
-      const open = this.#parts.firstOpen(state.topic, state.partition);
+      const open = firstOpen(state.topic, state.partition);
       state.processed = open === undefined ? state.position : Number(open.offset);
       state.processedEpoch = open === undefined ? state.positionEpoch : open.leaderEpoch;
     }

@@ -362,6 +362,10 @@ export class Consumer<K = Buffer, V = Buffer> {
   async #close(timeoutMs: number): Promise<void> {
     this.#isClosed = true;
     this.#wakePoll?.();
+    const iterator = this.#iterator;
+    // Leaving a loop does not tell whether the body came to its end with the last record.
+    if (iterator !== undefined)
+      this.#partitions.markProcessed((topic, partition) => iterator.firstOpen(topic, partition));
     try {
       await this.#group?.close(timeoutMs);
     } finally {

@@ -10,6 +10,8 @@ export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecor
   readonly #pulse: () => Promise<void> | undefined;
   #records: ConsumerRecord<K, V>[];
   #at = 0;
+  /** Handed out last: the application may still be working on it. */
+  #inHand: ConsumerRecord<K, V> | undefined;
   #isEnded = false;
 
   constructor(
@@ -37,6 +39,7 @@ export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecor
     const value = this.#records[this.#at];
     if (value === undefined) return this.#refill();
     this.#at++;
+    this.#inHand = value;
     return Promise.resolve({ done: false, value });
   }
 
@@ -51,7 +54,9 @@ export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecor
       this.#at = 0;
       this.#records = await this.#poll();
     }
-    return { done: false, value: this.#records[this.#at++] as ConsumerRecord<K, V> };
+    const value = this.#records[this.#at++] as ConsumerRecord<K, V>;
+    this.#inHand = value;
+    return { done: false, value };
   }
 
   /** The first record of the partition that was polled and not handed out. */
@@ -63,8 +68,15 @@ export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecor
     return undefined;
   }
 
+  /** The same, but the record that was handed out last does not count as dealt with, either. */
+  firstOpen(topic: string, partition: number): ConsumerRecord<K, V> | undefined {
+    const held = this.#inHand;
+    return held?.partition === partition && held.topic === topic ? held : this.firstUndelivered(topic, partition);
+  }
+
   /** Forgets the partition's records: the position was set anew. */
   drop(topic: string, partition: number): void {
+    if (this.#inHand?.partition === partition && this.#inHand.topic === topic) this.#inHand = undefined;
     const left = this.#records.slice(this.#at);
     this.#records = left.filter((record) => record.partition !== partition || record.topic !== topic);
     this.#at = 0;
