@@ -303,6 +303,19 @@ describe('the controller', () => {
     }
   });
 
+  it('that reaches no coordinator does not keep itself from stopping: the attempt ends in its time', async () => {
+    const cluster = await ControllerCluster.start('shutdown without coordinators');
+    const controller = await cluster.untilController();
+    await create(cluster, controller, 't');
+    const { admin, membership } = cluster.broker(controller);
+    if (membership.self === undefined) throw new Error('not registered');
+    for (const id of [1, 2, 3]) cluster.crashCoordinator(id);
+    const beganMs = cluster.sim.nowMs;
+    const left = await cluster.sim.complete(leaveGracefully(admin, membership.self, 5_000));
+    expect(left).toEqual({ ok: false, reason: 'timeout' });
+    expect(cluster.sim.nowMs - beganMs).toBeLessThan(5_500);
+  });
+
   it('whose predecessor died goes on with a controlled shutdown: the stopping broker is given nothing', async () => {
     const cluster = await ControllerCluster.start('shutdown and a new controller');
     const first = await cluster.untilController();

@@ -80,7 +80,7 @@ export class ControllerForwarder {
     timeoutMs: number,
   ): Promise<Attempt<Response>> {
     const { controller, publisher, logger } = this.#options;
-    if (controller.term !== undefined) return { kind: 'answer', response: await call.answer(controller, request) };
+    if (controller.term !== undefined) return this.#answerHere(call.answer(controller, request), timeoutMs);
     const broker = publisher.image.brokers.get(publisher.image.controllerId);
     if (broker === undefined) return { kind: 'not-sent' };
     let channel: RpcChannel;
@@ -105,6 +105,20 @@ export class ControllerForwarder {
       return { kind: 'no-answer' };
     } finally {
       unsubscribe();
+    }
+  }
+
+  /** This broker as the controller waits for the coordinators, who may be out of reach for longer than whoever asks has time. */
+  async #answerHere<Response>(answer: Promise<Response>, timeoutMs: number): Promise<Attempt<Response>> {
+    const patience = new AbortController();
+    const late = sleep(this.#options.timers, timeoutMs, patience.signal).then(
+      () => ({ kind: 'no-answer' }) as const,
+      () => ({ kind: 'no-answer' }) as const,
+    );
+    try {
+      return await Promise.race([answer.then((response) => ({ kind: 'answer', response }) as const), late]);
+    } finally {
+      patience.abort();
     }
   }
 
