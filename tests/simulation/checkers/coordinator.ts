@@ -8,7 +8,7 @@ interface Seen {
   term: number;
 }
 
-/** Z1, Z4, Z6, Z7, Z11, Z13 over the coordinators; Z9 and Z10 over what their watchers were told. */
+/** Z1, Z4–Z7 and Z11 over the coordinators; Z9 and Z10 over what their watchers were told. */
 export class CoordinatorChecker {
   readonly #world: World;
   readonly #leaders = new Map<number, number>();

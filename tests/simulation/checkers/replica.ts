@@ -151,6 +151,19 @@ export class ReplicaChecker {
       `${who} leads ${truth.name} with ${own && describe(own)} where ${describe(last)} is committed`);
   }
 
+  /** R4, by what the follower itself is: it was in this leader epoch, or it cannot have fetched in it. */
+  #checkFollower(
+    leader: Broker,
+    replica: Replica,
+    member: { readonly brokerId: number; readonly brokerEpoch: number },
+  ): void {
+    const follower = this.#world.brokers.get(member.brokerId);
+    if (follower?.self?.brokerEpoch !== member.brokerEpoch) return;
+    const epoch = follower.replicas.partitionById(replica.topicId, replica.index)?.leaderEpoch;
+    require(epoch === undefined || epoch >= replica.leaderEpoch, 'R4', () =>
+      `${at(leader, replica)}: counts b${member.brokerId}, which is in epoch ${epoch}`);
+  }
+
   /** R4, R10: a leader's high watermark moved from `from` to what it is. */
   #stepped(broker: Broker, seen: Seen, from: number, isStillLeader: boolean): void {
     this.counts.highWatermarkSteps++;
@@ -162,6 +175,7 @@ export class ReplicaChecker {
         const progress = leader.progressOf(member.brokerId);
         require(progress?.brokerEpoch === member.brokerEpoch && progress.replicatedOffset >= highWatermark, 'R4', () =>
           `${at(broker, replica)}: HW ${highWatermark}, and b${member.brokerId} has told ${progress?.replicatedOffset}`);
+        this.#checkFollower(broker, replica, member);
       }
     }
     const node = this.#world.node(`b${broker.id}`);
