@@ -31,7 +31,7 @@ describe('real processes under fire', () => {
     host?.namespaces?.close();
   });
 
-  test.each(['steady/kill-leader', 'steady/cut-leader', 'steady/power-loss-everything'])(
+  test.each(['steady/kill-leader', 'steady/power-loss-everything'])(
     '%s: C1–C13, L1–L7, writes go on in time',
     async (name) => {
       const cell = cells.find((one) => one.name === name) as Cell;
@@ -54,6 +54,6 @@ describe('real processes under fire', () => {
         release();
       }
     },
-    60_000,
+    120_000,
   );
 });

@@ -40,8 +40,9 @@ const { values } = parseArgs({
 function chosenCells(): readonly Cell[] {
   const names = values.cell;
   if (names !== undefined) {
-    const exact = cells.filter((cell) => names.includes(cell.name));
-    return exact.length > 0 ? exact : cells.filter((cell) => names.some((name) => cell.name.includes(name)));
+    const isExact = (name: string) => cells.some((cell) => cell.name === name);
+    const fits = (cell: Cell, name: string) => (isExact(name) ? cell.name === name : cell.name.includes(name));
+    return cells.filter((cell) => names.some((name) => fits(cell, name)));
   }
   if (values.profile === 'nightly') return cells;
   return smokeCells.map((name) => cells.find((cell) => cell.name === name) as Cell);

@@ -167,6 +167,18 @@ export const processFaults: readonly Fault[] = [
     needs,
     run: (context) => restartInTurn(context, coordinatorNames),
   },
+  {
+    name: 'stop-without-coordinators',
+    doc: 'SIGTERM of the controller while all coordinators are dead: it ends in order nevertheless',
+    isSurvivable: false,
+    needs,
+    run: async (context) => {
+      await Promise.all(coordinatorNames.map((name) => context.cluster.node(name).kill()));
+      const node = context.cluster.node(context.controller);
+      if (!(await node.stop())) throw new Error(`${node.name} ${node.reason} after SIGTERM`);
+      context.note(`${node.name} ${node.reason}`);
+    },
+  },
 ];
 
 async function restartInTurn(context: FaultContext, names: readonly Endpoint[]): Promise<void> {
