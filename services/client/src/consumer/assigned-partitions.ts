@@ -123,9 +123,14 @@ export class AssignedPartitions<K, V> {
   }
 
   onCommitted(offsets: readonly OffsetToCommit[]): void {
-    for (const { topic, partition, offset } of offsets) {
+    for (const { topic, partition, offset, leaderEpoch } of offsets) {
       const state = this.find(topic, partition);
-      if (state !== undefined) state.committed = Number(offset);
+      if (state === undefined) continue;
+      state.committed = Number(offset);
+      // Who commits an offset says that it is done with what comes before: an automatic commit must not go back behind it.
+      if (state.committed <= state.processed) continue;
+      state.processed = state.committed;
+      state.processedEpoch = leaderEpoch ?? -1;
     }
   }
 

@@ -393,7 +393,8 @@ export class Consumer<K = Buffer, V = Buffer> {
           const mayRead = group?.isReadable ?? true;
           const records = mayRead ? this.#collect(max, options.partitionsMax ?? Number.POSITIVE_INFINITY) : [];
           if (records.length > 0 || isEnough?.() || this.#cluster.nowMs() >= deadlineMs) return records;
-          await this.#arrival(deadlineMs, signal);
+          const commitAtMs = group?.commitIfDue() ?? Number.POSITIVE_INFINITY;
+          await this.#arrival(Math.min(deadlineMs, commitAtMs), signal);
         } else {
           await this.#arrival(this.#cluster.nowMs() + busyPollMs, undefined);
         }

@@ -61,6 +61,9 @@ export interface ConsumerHealth {
   readonly error: KafkaError | undefined;
 }
 
+/** A poll that waits asks at most this often whether a commit is due. */
+const commitCheckMs = 100;
+
 const nobody: MemberIdentity = { memberId: '', groupInstanceId: '', generation: -1 };
 
 /** One subscription from subscribe to unsubscribe. */
@@ -198,9 +201,16 @@ export class ConsumerGroup {
   /** Poll begins. What was handed out before counts as processed. */
   enterPoll(): void {
     this.onActive();
-    if (this.#isAutoCommitDue()) void this.#autoCommit();
+    this.commitIfDue();
     if (this.#host.unplaced().length > 0) this.loadCommitted();
     this.#gate.open();
+  }
+
+  /** Commits what was processed when it is time to. Returns when to ask again (monotonic). */
+  commitIfDue(): number {
+    if (this.#isAutoCommitDue()) void this.#autoCommit();
+    if (!this.#config['enable.auto.commit']) return Number.POSITIVE_INFINITY;
+    return Math.max(this.#autoCommitAtMs, this.#cluster.nowMs() + commitCheckMs);
   }
 
   leavePoll(): void {
