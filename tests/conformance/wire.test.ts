@@ -259,12 +259,26 @@ describe('fetch', () => {
     expect(await codeAt(13, {}, { topicId: 'BBBBBBBBBBBBBBBBBBBBBA' })).toBe(errorCodes.UNKNOWN_TOPIC_ID);
   });
 
-  test('KIP-227: a session is declined, and going on with one is refused', async () => {
-    expect((await fetch(0, 11, { sessionId: 0, sessionEpoch: 0 })).sessionId).toBe(0);
-    expect((await fetch(0, 11, { sessionId: 5, sessionEpoch: 3 })).errorCode).toBe(
-      errorCodes.FETCH_SESSION_ID_NOT_FOUND,
-    );
-    expect((await fetch(0, 11, { sessionId: 5, sessionEpoch: -1 })).errorCode).toBe(0);
+  test('KIP-227: in a session only what changes is asked and told', async () => {
+    const ask = (fields: Partial<Encodable<typeof apis.fetch.request.fields>>) =>
+      call(apis.fetch, 11, { maxWaitMs: 0, minBytes: 1, topics: [], ...fields });
+    const at = (fetchOffset: number, partition = 0) => ({ partition, fetchOffset, partitionMaxBytes: 100_000 });
+    const first = await ask({ sessionEpoch: 0, topics: [{ topic, partitions: [at(0), at(0, 1)] }] });
+    const { sessionId } = first;
+    expect(sessionId).toBeGreaterThan(0);
+    expect(first.topics[0]?.partitions.map(({ partition }) => partition)).toEqual([0, 1]);
+    const caughtUp = await ask({ sessionId, sessionEpoch: 1, topics: [{ topic, partitions: [at(7)] }] });
+    expect(caughtUp).toMatchObject({ errorCode: 0, sessionId, topics: [] });
+    await produce(batch(2), 8, { partition: 1 });
+    const news = await ask({ sessionId, sessionEpoch: 2 });
+    expect(news.topics[0]?.partitions.map(({ partition, highWatermark }) => [partition, highWatermark])).toEqual([
+      [1, 2],
+    ]);
+    const forgotten = await ask({ sessionId, sessionEpoch: 3, forgottenTopics: [{ topic, partitions: [1] }] });
+    expect(forgotten.topics).toEqual([]);
+    expect((await ask({ sessionId, sessionEpoch: 3 })).errorCode).toBe(errorCodes.INVALID_FETCH_SESSION_EPOCH);
+    await ask({ sessionId, sessionEpoch: -1 });
+    expect((await ask({ sessionId, sessionEpoch: 4 })).errorCode).toBe(errorCodes.FETCH_SESSION_ID_NOT_FOUND);
   });
 
   test('CVE-2018-1288: nobody becomes a follower on the clients port', async () => {
@@ -473,7 +487,11 @@ describe('administration', () => {
     await change([{ name: 'max.message.bytes', configOperation: 1, value: null }]);
     expect(overrides()).toEqual({ 'retention.ms': '5000' });
     const appended = await change([{ name: 'retention.ms', configOperation: 2, value: '1' }]);
-    expect(appended.responses[0]?.errorCode).toBe(errorCodes.INVALID_REQUEST);
+    expect(appended.responses[0]?.errorCode).toBe(errorCodes.INVALID_CONFIG);
+    await change([{ name: 'cleanup.policy', configOperation: 2, value: 'compact' }]);
+    expect(overrides()).toMatchObject({ 'cleanup.policy': 'delete,compact' });
+    await change([{ name: 'cleanup.policy', configOperation: 3, value: 'delete' }]);
+    expect(overrides()).toMatchObject({ 'cleanup.policy': 'compact' });
     const configs = [{ name: 'segment.bytes', value: '2097152' }];
     await call(apis.alterConfigs, 2, { resources: [{ ...resource, configs }], validateOnly: false });
     expect(overrides()).toEqual({ 'segment.bytes': '2097152' });

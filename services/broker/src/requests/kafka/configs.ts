@@ -104,7 +104,7 @@ function synonymsOf(
 
 const operations = { set: 0, delete: 1, append: 2, subtract: 3 } as const;
 
-/** IncrementalAlterConfigs 0–1. No configuration that can be altered is a list, so nothing can be appended or subtracted. */
+/** IncrementalAlterConfigs 0–1. Appending and subtracting are for lists, and start from what is in force as this broker knows it. */
 export function incrementalAlterConfigsApi(deps: KafkaDependencies): KafkaApi {
   const options = {
     versions: [0, 1],
@@ -113,7 +113,7 @@ export function incrementalAlterConfigsApi(deps: KafkaDependencies): KafkaApi {
     onError: unexpected(deps.logger),
   } as const;
   return answeredApi(apis.incrementalAlterConfigs, options, ({ resources, validateOnly }) =>
-    alter(deps, resources, validateOnly, (resource) => incremental(resource as Alterations[number])),
+    alter(deps, resources, validateOnly, (resource) => incremental(deps, resource as Alterations[number])),
   );
 }
 
@@ -135,21 +135,58 @@ interface Change {
   readonly remove: string[];
 }
 
-/** A change, or what is wrong with it. */
-type Planned = Change | string;
+interface Wrong {
+  readonly error: 'INVALID_REQUEST' | 'INVALID_CONFIG';
+  readonly message: string;
+}
 
-function incremental({ configs }: Alterations[number]): Planned {
+/** A change, or what is wrong with it. */
+type Planned = Change | Wrong;
+
+function incremental(deps: KafkaDependencies, { resourceName, configs }: Alterations[number]): Planned {
   const change: Change = { set: {}, remove: [] };
   const names = new Set<string>();
   for (const { name, configOperation, value } of configs) {
-    if (names.has(name)) return `'${name}' stands more than once in the request.`;
+    if (names.has(name)) return wrong('INVALID_REQUEST', `'${name}' stands more than once in the request.`);
     names.add(name);
-    if (configOperation === operations.delete) change.remove.push(name);
-    else if (configOperation !== operations.set) return `'${name}' is not a list: it can only be set or deleted.`;
-    else if (value === null) return `The value of '${name}' is null.`;
-    else change.set[name] = value;
+    if (configOperation === operations.delete) {
+      change.remove.push(name);
+      continue;
+    }
+    if (value === null) return wrong('INVALID_REQUEST', `The value of '${name}' is null.`);
+    if (configOperation === operations.set) {
+      change.set[name] = value;
+      continue;
+    }
+    if (deps.describe.topicSettings[name]?.type !== 'list') {
+      return wrong('INVALID_CONFIG', `'${name}' is not a list: it can only be set or deleted.`);
+    }
+    const now = listOf(effective(deps, resourceName, name));
+    const given = listOf(value);
+    const next =
+      configOperation === operations.append
+        ? [...now, ...given.filter((one) => !now.includes(one))]
+        : now.filter((one) => !given.includes(one));
+    change.set[name] = next.join(',');
   }
   return change;
+}
+
+function wrong(error: Wrong['error'], message: string): Wrong {
+  return { error, message };
+}
+
+/** A topic's value, its own or the broker's. */
+function effective(deps: KafkaDependencies, topic: string, name: string): string {
+  const own = deps.admin.publisher.image.topics.get(topic)?.config.get(name);
+  return own ?? String(deps.describe.topicDefaults[name] ?? '');
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '');
 }
 
 function replacement(deps: KafkaDependencies, { resourceType, resourceName, configs }: ReplacedResource): Planned {
@@ -169,14 +206,14 @@ async function alter<R extends Resource>(
 ): Promise<ResponseOf<typeof apis.alterConfigs>> {
   const planned = resources.map((resource) => ({ resource, change: plan(resource) }));
   const changes = planned.flatMap(({ resource, change }) =>
-    typeof change === 'string' ? [] : [{ resource: resourceOf(resource), ...change }],
+    'error' in change ? [] : [{ resource: resourceOf(resource), ...change }],
   );
   const { results } = await alterConfigs(deps.admin, { resources: changes, validateOnly });
   let next = 0;
   return {
     responses: planned.map(({ resource: { resourceType, resourceName }, change }) => {
-      if (typeof change === 'string') {
-        return { errorCode: errorCodes.INVALID_REQUEST, errorMessage: change, resourceType, resourceName };
+      if ('error' in change) {
+        return { errorCode: errorCodes[change.error], errorMessage: change.message, resourceType, resourceName };
       }
       const { errorCode, errorMessage } = results[next++] ?? { errorCode: -1, errorMessage: kafkaError(-1).message };
       return { errorCode, errorMessage: orNull(errorMessage), resourceType, resourceName };

@@ -1,56 +1,50 @@
 import { apis, errorCodes, type RequestOf, type ResponseOf } from '@naru/kafka-protocol';
 import type { broker } from '@naru/rpc';
+import { type FetchPlan, FetchSessions, type Told } from './fetch-sessions.ts';
 import { type KafkaApi, type KafkaCall, kafkaApi } from './kafka-api.ts';
 import type { KafkaDependencies } from './kafka-dependencies.ts';
 import { endpointsOf, type LeaderHint } from './wire-values.ts';
 
-type Request = RequestOf<typeof apis.fetch>;
 type Response = ResponseOf<typeof apis.fetch>;
-type Call = KafkaCall<Request, Response>;
-type Topic = Response['topics'][number];
-type Answer = Topic['partitions'][number];
+type Call = KafkaCall<RequestOf<typeof apis.fetch>, Response>;
+type Answer = Response['topics'][number]['partitions'][number];
 
 /** Topics by id from here on (KIP-516). */
 const topicIdVersion = 13;
 const noSession = 0;
-/** Epochs of a session's first request, and of one outside any session (KIP-227). */
-const initialEpoch = 0;
-const finalEpoch = -1;
 
-/**
- * Fetch 4–17. Sessions (KIP-227) are declined, as a broker may: every answer says session 0, and clients go on to send whole requests. A request that goes on
- * with a session is told that it is not known.
- */
+/** Fetch 4–17, with sessions (KIP-227) for clients that ask for one. */
 export function fetchApi(deps: KafkaDependencies): KafkaApi {
   const options = { versions: [4, 17], overlaps: true, authorization: 'Read on Topic' } as const;
-  return kafkaApi(apis.fetch, options, (call) => new KafkaFetch(deps, call).run());
-}
-
-interface Slot {
-  readonly topic: number;
-  readonly partition: number;
-  readonly refusal: number;
+  const sessions = new FetchSessions(
+    () => deps.admin.clock.monotonicMs(),
+    (maxExclusive) => deps.admin.random.nextInt(maxExclusive),
+  );
+  return kafkaApi(apis.fetch, options, (call) => {
+    const plan = sessions.plan(call.request, call.version >= topicIdVersion);
+    if (plan.kind === 'fetch') return new KafkaFetch(deps, call, plan).run();
+    call.answer({ kind: 'response', response: { errorCode: plan.errorCode, topics: [] } });
+    return undefined;
+  });
 }
 
 class KafkaFetch {
   readonly #deps: KafkaDependencies;
   readonly #call: Call;
-  readonly #slots: Slot[] = [];
+  readonly #plan: FetchPlan;
+  /** By the partitions of the plan: why one never reached the handler. */
+  readonly #refusals: number[] = [];
 
-  constructor(deps: KafkaDependencies, call: Call) {
+  constructor(deps: KafkaDependencies, call: Call, plan: FetchPlan) {
     this.#deps = deps;
     this.#call = call;
+    this.#plan = plan;
   }
 
   run(): (() => void) | undefined {
     const { request, answer } = this.#call;
-    const sessionError = sessionErrorOf(request);
-    if (sessionError !== errorCodes.NONE) {
-      answer({ kind: 'response', response: { errorCode: sessionError, topics: [] } });
-      return undefined;
-    }
     const asked = this.#asked();
-    const isRefused = asked.length < this.#slots.length;
+    const isRefused = asked.length < this.#plan.partitions.length;
     const fetch: broker.FetchRequest = {
       correlationId: 0,
       // Whoever has an error hears of it at once, as in Kafka; so does a client that asks for nothing.
@@ -71,22 +65,14 @@ class KafkaFetch {
     // A follower fetches on the brokers' port; nobody becomes in sync by saying so here (CVE-2018-1288).
     const replicaId = request.replicaState?.replicaId ?? request.replicaId;
     const refusal = replicaId >= 0 ? errorCodes.CLUSTER_AUTHORIZATION_FAILED : errorCodes.NONE;
-    request.topics.forEach(({ topic, topicId, partitions }, index) => {
+    for (const { topic, topicId, partition, fetchOffset, currentLeaderEpoch, partitionMaxBytes } of this.#plan
+      .partitions) {
       const name = this.#nameOf(topic, topicId);
-      for (const one of partitions) {
-        const code = name === undefined ? errorCodes.UNKNOWN_TOPIC_ID : refusal;
-        this.#slots.push({ topic: index, partition: one.partition, refusal: code });
-        if (name === undefined || code !== errorCodes.NONE) continue;
-        asked.push({
-          topic: name,
-          topicId: '',
-          partition: one.partition,
-          fetchOffset: one.fetchOffset,
-          currentLeaderEpoch: one.currentLeaderEpoch,
-          maxBytes: one.partitionMaxBytes,
-        });
-      }
-    });
+      const code = name === undefined ? errorCodes.UNKNOWN_TOPIC_ID : refusal;
+      this.#refusals.push(code);
+      if (name === undefined || code !== errorCodes.NONE) continue;
+      asked.push({ topic: name, topicId: '', partition, fetchOffset, currentLeaderEpoch, maxBytes: partitionMaxBytes });
+    }
     return asked;
   }
 
@@ -95,23 +81,34 @@ class KafkaFetch {
   }
 
   #response(fetched: readonly broker.PartitionFetched[]): Response {
-    const { request } = this.#call;
-    const topics = request.topics.map(({ topic, topicId }) => ({ topic, topicId, partitions: [] as Answer[] }));
+    const { session, isIncremental, partitions } = this.#plan;
+    const { isolationLevel } = this.#call.request;
+    const topics = new Map<string, { topic: string; topicId: string; partitions: Answer[] }>();
     const hints: LeaderHint[] = [];
     let next = 0;
-    for (const { topic, partition, refusal } of this.#slots) {
+    for (const [i, asked] of partitions.entries()) {
+      const refusal = this.#refusals[i] as number;
       const one = refusal === errorCodes.NONE ? (fetched[next++] as broker.PartitionFetched) : undefined;
-      const answer = one === undefined ? refused(partition, refusal) : answerOf(one, request.isolationLevel);
+      const answer = one === undefined ? refused(asked.partition, refusal) : answerOf(one, isolationLevel);
+      const isNews = session?.tells(asked, toldBy(answer)) ?? true;
+      if (isIncremental && !isNews) continue;
       if (answer.currentLeader) hints.push(answer.currentLeader as LeaderHint);
-      topics[topic]?.partitions.push(answer);
+      const { topic, topicId } = asked;
+      const key = `${topic}\n${topicId}`;
+      const group = topics.get(key) ?? { topic, topicId, partitions: [] };
+      topics.set(key, group);
+      group.partitions.push(answer);
     }
-    return { topics, nodeEndpoints: endpointsOf(this.#deps.admin.publisher.image, hints) };
+    return {
+      sessionId: session?.id ?? noSession,
+      topics: [...topics.values()],
+      nodeEndpoints: endpointsOf(this.#deps.admin.publisher.image, hints),
+    };
   }
 }
 
-function sessionErrorOf({ sessionId, sessionEpoch }: Request): number {
-  if (sessionEpoch === finalEpoch || sessionEpoch === initialEpoch) return errorCodes.NONE;
-  return sessionId === noSession ? errorCodes.INVALID_FETCH_SESSION_EPOCH : errorCodes.FETCH_SESSION_ID_NOT_FOUND;
+function toldBy({ errorCode, highWatermark, logStartOffset, records }: Answer): Told {
+  return { errorCode, highWatermark, logStartOffset: logStartOffset ?? -1, recordsBytes: records?.length ?? 0 };
 }
 
 const noBytes = new Uint8Array(0);
