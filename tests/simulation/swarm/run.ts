@@ -139,11 +139,14 @@ class Run {
     this.#keepUp(
       [...coordinatorIds.map((id) => `c${id}`), ...brokerIds.map((id) => `b${id}`)].filter((host) => !dead.has(host)),
     );
+    // A follower that fetches slower than producers write need not catch up with them.
+    this.#workload.pauseSending();
     await sim.runUntil(() => this.#isWhole(), recoveryMsMax);
     this.#recoveredMs = sim.nowMs - healedMs;
+    this.#workload.resumeSending();
     const acked = this.#history.ackedCount;
     await sim.runUntil(() => this.#history.ackedCount > acked + 20, recoveryMsMax);
-    this.#workload.stopSending();
+    this.#workload.pauseSending();
     this.#churn.stop();
     await sim.runUntil(() => this.#workload.openSends === 0 && this.#isWhole(), recoveryMsMax);
   }

@@ -25,6 +25,7 @@ export class Workload {
   readonly #producers: Producer[] = [];
   readonly #clients: Client[] = [];
   #isSending = true;
+  #isPaused = false;
   #isReading = true;
   #open = 0;
   /** A background loop that failed although it must not. */
@@ -80,9 +81,13 @@ export class Workload {
     this.#background(this.#watchEnds());
   }
 
-  /** No new sends; those under way go on. */
-  stopSending(): void {
-    this.#isSending = false;
+  /** No new sends for now; those under way go on. */
+  pauseSending(): void {
+    this.#isPaused = true;
+  }
+
+  resumeSending(): void {
+    this.#isPaused = false;
   }
 
   async close(): Promise<void> {
@@ -117,7 +122,7 @@ export class Workload {
     const { timers } = this.#world.node(`p${id}`).runtime;
     let open = 0;
     while (this.#isSending) {
-      for (let index = 0; index < burst && open < openSendsMax; index++) {
+      for (let index = 0; index < burst && open < openSendsMax && !this.#isPaused; index++) {
         const to = this.#partitions[random.nextInt(this.#partitions.length)] as TopicPartition;
         const send = this.#history.begin(id, to.topic, to.partition, random.nextInt(recordBytesMax + 1), sim.nowMs);
         open++;
