@@ -6,9 +6,9 @@ import { readAll, replicaBytes } from './workload.ts';
 
 /** More with NARU_SEEDS=100; one alone with NARU_SEED=17. */
 const seeds =
-  process.env['NARU_SEED'] !== undefined
-    ? [Number(process.env['NARU_SEED'])]
-    : Array.from({ length: Number(process.env['NARU_SEEDS'] ?? 5) }, (_, i) => i + 1);
+  process.env.NARU_SEED !== undefined
+    ? [Number(process.env.NARU_SEED)]
+    : Array.from({ length: Number(process.env.NARU_SEEDS ?? 5) }, (_, i) => i + 1);
 
 const topic = 'events';
 const partitions = 2;
@@ -178,7 +178,7 @@ describe('idempotent producers: each value once (C4), in order (C5), where it wa
 }, () => {
   test('row 39: replies that are lost after the append', async () => {
     const { cluster, writers } = await start(1);
-    for (let i = 0; i < 30; i++) {
+    for (let i = 0; i < 60; i++) {
       await cluster.sim.runFor(50);
       faults.reset(cluster);
     }
@@ -189,7 +189,7 @@ describe('idempotent producers: each value once (C4), in order (C5), where it wa
 
   test('without idempotence the same faults write values twice: the checks can fail', async () => {
     const { cluster, writers } = await start(1, { enableIdempotence: false });
-    for (let i = 0; i < 30; i++) {
+    for (let i = 0; i < 60; i++) {
       await cluster.sim.runFor(50);
       faults.reset(cluster);
     }
