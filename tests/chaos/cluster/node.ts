@@ -18,7 +18,7 @@ export interface NodeOptions {
   readonly onStarted: (pid: number) => void;
 }
 
-const startTimeoutMs = 40_000;
+const startTimeoutMs = 60_000;
 const stopTimeoutMs = 30_000;
 
 /**

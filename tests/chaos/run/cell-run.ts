@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cell } from '../cells.ts';
 import { checkHistory } from '../checker/check-history.ts';
@@ -24,6 +24,7 @@ import { type ChaosNetwork, client, type Endpoint } from '../network/network.ts'
 import { type History, parseHistory } from '../workload/history.ts';
 import type { TrafficOptions } from '../workload/traffic.ts';
 import { ackBucketMs, type CellResult, type Note } from './result.ts';
+import { StallMeter } from './stall-meter.ts';
 
 export interface CellRunOptions {
   readonly cell: Cell;
@@ -45,7 +46,8 @@ const fullIsrTimeoutMs = 60_000;
 const unseenTimeoutMs = 30_000;
 const finalReadTimeoutMs = 60_000;
 const ackedMin = 100;
-const diskBytes = 48 * 1_048_576;
+/** More than any workload writes in a run. */
+const diskBytes = 192 * 1_048_576;
 
 /**
  * One cell from the first process to the verdict: start, warm up, fault, heal, recover, read everything, stop, judge. Whatever happens, `close` leaves
@@ -59,6 +61,7 @@ export class CellRun {
   readonly #mounts: string[] = [];
   readonly #dice: Dice;
   #isReadToTheEnd = false;
+  #stalledMs = 0;
   #cluster: ChaosCluster | undefined;
   #traffic: Agent | undefined;
   #closed: Promise<void> | undefined;
@@ -78,8 +81,10 @@ export class CellRun {
       const traffic = await this.#startTraffic(cluster);
       await delay(warmUpMs);
       window.fromMs = monotonicMs();
+      const stalls = new StallMeter();
       await this.#fault(cluster);
       window.toMs = monotonicMs();
+      this.#stalledMs = stalls.stop();
       await this.#heal(cluster);
       const full = this.#awaitFullIsr(cluster, window.toMs);
       await delay(recoveryMs);
@@ -278,7 +283,8 @@ export class CellRun {
     this.#violations.push(...judged);
     const figures = figuresOf(history, window);
     if (figures.acked < ackedMin) this.#violate('vacuous', `only ${figures.acked} records were acknowledged`);
-    const gapMaxMs = sessionTimeoutMs + resumeSlackMs;
+    // Sessions end and writes wait, too, where the machine does not run the processes.
+    const gapMaxMs = sessionTimeoutMs + resumeSlackMs + Math.round(2 * this.#stalledMs);
     if (fault.isSurvivable && figures.longestGapMs > gapMaxMs) {
       this.#violate(
         'liveness',
@@ -320,10 +326,18 @@ export class CellRun {
 
 const fillerName = 'filler';
 
-/** Takes all the space that is left. */
+/** Takes all the space that is left, down to the last kilobyte. */
 function fill(directory: string): void {
-  const { bavail, bsize } = statfsSync(directory);
-  writeFileSync(join(directory, fillerName), Buffer.alloc(bavail * bsize));
+  const filler = openSync(join(directory, fillerName), 'w');
+  for (let bytes = 1_048_576; bytes >= 1_024; ) {
+    try {
+      writeSync(filler, Buffer.alloc(bytes));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      bytes /= 2;
+    }
+  }
+  closeSync(filler);
 }
 
 function unmount(path: string): void {
