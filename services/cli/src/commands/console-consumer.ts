@@ -24,7 +24,11 @@ const flags = {
   'consumer-property': { kind: 'list', value: 'key=value', doc: 'any setting of the consumer' },
   'command-property': { kind: 'list', value: 'key=value', doc: 'the same as --consumer-property' },
   'consumer.config': { kind: 'value', value: 'file', doc: 'properties file for the consumer' },
-  group: { kind: 'value', value: 'id', doc: 'consumer group (not available yet)' },
+  group: {
+    kind: 'value',
+    value: 'id',
+    doc: 'join this group: share the partitions, go on at its offsets, commit what was printed',
+  },
 } as const;
 
 type Values = FlagValues<typeof flags>;
@@ -48,13 +52,18 @@ export const command: Command<typeof flags> = {
       values['timeout-ms'] === undefined
         ? Number.POSITIVE_INFINITY
         : wholeNumber('timeout-ms', values['timeout-ms'], 0);
-    if (values.group !== undefined) throw new UsageError('--group: consumer groups are not available yet');
     checkStart(values);
+    const settings = consumerSettings(values);
+    const group = settings['group.id'];
     return withClient({ ...values, 'command-config': undefined }, {}, async (client) => {
-      const consumer = client.consumer(consumerSettings(values));
+      const consumer = client.consumer(settings);
       try {
-        await assign(client, consumer, values);
-        const count = await print(consumer, format, max < 0 ? Number.POSITIVE_INFINITY : max, timeoutMs);
+        if (group !== undefined && values.partition === undefined) subscribe(consumer, values);
+        else await assign(client, consumer, values);
+        const printed = new Printed();
+        const limit = max < 0 ? Number.POSITIVE_INFINITY : max;
+        const count = await print(consumer, format, { max: limit, timeoutMs, printed });
+        if (group !== undefined && settings['enable.auto.commit'] !== 'false') await printed.commit(consumer);
         process.stderr.write(`Processed a total of ${count} messages\n`);
       } finally {
         await consumer.close();
@@ -72,8 +81,28 @@ function checkStart(values: Values): void {
     throw new UsageError('give --offset or --from-beginning, not both');
 }
 
+function subscribe(consumer: Consumer, values: Values): void {
+  if (values.include !== undefined) consumer.subscribe(new RegExp(`^(?:${values.include})$`));
+  else consumer.subscribe([values.topic as string]);
+}
+
+/** What the group may go on after: a poll may bring more than `--max-messages` lets through (as Kafka's resetUnconsumedOffsets). */
+class Printed {
+  readonly #next = new Map<string, { topic: string; partition: number; offset: bigint; leaderEpoch: number }>();
+
+  add({ topic, partition, offset, leaderEpoch }: ConsumerRecord): void {
+    this.#next.set(`${topic}/${partition}`, { topic, partition, offset: offset + 1n, leaderEpoch });
+  }
+
+  /** Partitions that were given away meanwhile are committed already, by the rebalance. */
+  async commit(consumer: Consumer): Promise<void> {
+    const held = new Set(consumer.assignment().map(({ topic, partition }) => `${topic}/${partition}`));
+    await consumer.commitSync([...this.#next].filter(([key]) => held.has(key)).map(([, offset]) => offset));
+  }
+}
+
 function consumerSettings(values: Values): Record<string, string> {
-  return {
+  const settings: Record<string, string> = {
     'auto.offset.reset': values['from-beginning'] ? 'earliest' : 'latest',
     ...(values['isolation-level'] === undefined ? {} : { 'isolation.level': values['isolation-level'] }),
     ...readPropertiesFile(values['consumer.config']),
@@ -81,6 +110,12 @@ function consumerSettings(values: Values): Record<string, string> {
     ...keyValues('consumer-property', values['consumer-property']),
     ...keyValues('command-property', values['command-property']),
   };
+  const given = settings['group.id'];
+  if (values.group === undefined) return settings;
+  if (given !== undefined && given !== values.group) {
+    throw new UsageError(`--group says '${values.group}', the consumer's properties say group.id=${given}`);
+  }
+  return { ...settings, 'group.id': values.group };
 }
 
 async function assign(client: Client, consumer: Consumer, values: Values): Promise<void> {
@@ -103,7 +138,14 @@ async function assign(client: Client, consumer: Consumer, values: Values): Promi
   else for (const partition of partitions) consumer.seek(partition, BigInt(wholeNumber('offset', values.offset, 0)));
 }
 
-async function print(consumer: Consumer, format: RecordFormat, max: number, timeoutMs: number): Promise<number> {
+interface PrintOptions {
+  readonly max: number;
+  readonly timeoutMs: number;
+  readonly printed: Printed;
+}
+
+async function print(consumer: Consumer, format: RecordFormat, options: PrintOptions): Promise<number> {
+  const { max, timeoutMs, printed } = options;
   const output = new Output(process.stdout);
   let ended = false;
   const end = () => {
@@ -124,6 +166,7 @@ async function print(consumer: Consumer, format: RecordFormat, max: number, time
     for (const record of records) {
       if (count === max) break;
       for (const part of format(record)) output.write(part);
+      printed.add(record);
       count++;
     }
     await output.flush();
