@@ -9,15 +9,20 @@ import type { PartitionLog } from './partition-log.ts';
 import { logSuffix, type Segment } from './segment.ts';
 import { CleanedSegment } from './segment-swap.ts';
 
-/** Read at once, and worked on without letting others run. */
-const sliceBytes = 1024 * 1024;
+/** Read at once. */
+const readBytesMin = 1024 * 1024;
+/** Records (or bytes, so many to a record) that are worked on without letting others run: one or two milliseconds. */
+const turnRecords = 1_500;
+const bytesPerRecord = 256;
 
 export interface PassOptions {
   /** `log.cleaner.dedupe.buffer.size`. */
   readonly mapBytesMax: number;
   readonly nowMs: number;
-  /** Called after every slice that was read or written; lets others run, keeps to the I/O limit, throws to give up. */
-  readonly pace: (bytes: number) => Promise<void>;
+  /** Called after every short piece of work: lets others run, throws to give up. */
+  readonly turn: () => Promise<void>;
+  /** Called after every read: keeps to the I/O limit, throws to give up. */
+  readonly throttle: (readBytes: number) => Promise<void>;
 }
 
 export type PassResult =
@@ -52,6 +57,8 @@ export class CleaningPass {
   /** Segments that are read now. */
   #inWork: readonly Segment[] = [];
   #lastEpoch = -1;
+  /** In records, since others could run. */
+  #work = 0;
   #readBytes = 0;
   #bytesBefore = 0;
   #bytesAfter = 0;
@@ -192,7 +199,7 @@ export class CleaningPass {
   ): Promise<void> {
     const file = await segment.file();
     const end = segment.sizeBytes;
-    let neededBytes = sliceBytes;
+    let neededBytes = readBytesMin;
     for (let position = start; position < end; ) {
       if (this.#isOvertaken) throw new Error('the log changed while it was cleaned');
       const bytes = await file.read(position, Math.min(neededBytes, end - position));
@@ -205,12 +212,16 @@ export class CleaningPass {
         if (validation.kind === 'invalid') throw new FoundDamage(segment, position + at, validation.message);
         if (!visit(bytes.subarray(at, validation.end), validation.header, position + at)) return;
         at = validation.end;
+        this.#work += validation.header.recordsCount + validation.header.sizeBytes / bytesPerRecord;
+        if (this.#work < turnRecords) continue;
+        this.#work = 0;
+        await this.#options.turn();
       }
       // A batch that does not fit is read alone.
-      neededBytes = at > 0 ? sliceBytes : Math.max(sliceBytes, batchSizeAt(bytes, 0) as number);
+      neededBytes = at > 0 ? readBytesMin : Math.max(readBytesMin, batchSizeAt(bytes, 0) as number);
       position += at;
       this.#readBytes += at;
-      await this.#options.pace(bytes.length);
+      await this.#options.throttle(bytes.length);
     }
   }
 }

@@ -7,8 +7,6 @@ import { isCompacted } from './log-config.ts';
 import { StorageError } from './log-errors.ts';
 import type { PartitionLog } from './partition-log.ts';
 
-/** Work between two turns of the event loop, bytes: about a millisecond of hashing. */
-const turnBytes = 1024 * 1024;
 /** How far the I/O limit looks back, milliseconds. */
 const throttleWindowMs = 1_000;
 
@@ -71,7 +69,6 @@ export class LogCleaner {
   #isStopped = false;
   #round: Promise<void> | undefined;
   readonly #stopping = new AbortController();
-  #turnBytes = 0;
   #windowBytes = 0;
   #windowStartMs = 0;
 
@@ -147,7 +144,8 @@ export class LogCleaner {
     const pass = new CleaningPass(dirt, {
       mapBytesMax: settings.dedupeBufferBytes,
       nowMs: runtime.clock.wallMs(),
-      pace: (bytes) => this.#pace(bytes),
+      turn: () => this.#turn(),
+      throttle: (readBytes) => this.#throttle(readBytes),
     });
     const result = await this.#guarded(log, () => pass.run());
     if (result === undefined || result.kind === 'overtaken') return false;
@@ -192,19 +190,15 @@ export class LogCleaner {
     }
   }
 
-  async #pace(bytes: number): Promise<void> {
+  async #turn(): Promise<void> {
     if (this.#isStopped) throw new Stopped();
-    this.#turnBytes += bytes;
-    if (this.#turnBytes >= turnBytes) {
-      this.#turnBytes = 0;
-      await new Promise<void>((resolve) => this.#options.runtime.timers.nextTurn(resolve));
-    }
-    await this.#throttle(bytes);
+    await new Promise<void>((resolve) => this.#options.runtime.timers.nextTurn(resolve));
     if (this.#isStopped) throw new Stopped();
   }
 
   /** As many bytes in a window as the limit allows: who is ahead waits. */
   async #throttle(bytes: number): Promise<void> {
+    if (this.#isStopped) throw new Stopped();
     const { runtime, settings } = this.#options;
     const nowMs = runtime.clock.monotonicMs();
     const elapsedMs = nowMs - this.#windowStartMs;
