@@ -18,6 +18,7 @@ import { clientServices, unaryServices } from './listeners/grpc-front.ts';
 import { KafkaFront } from './listeners/kafka-front.ts';
 import { MetricsListener } from './listeners/metrics-listener.ts';
 import { RequestBudget } from './listeners/request-budget.ts';
+import type { CleanerCounts } from './log/cleaner.ts';
 import { readIdentity } from './log/directory-identity.ts';
 import { logConfigDefinition } from './log/log-config.ts';
 import { LogManager } from './log/log-manager.ts';
@@ -242,6 +243,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   });
   clients.serve(rpc.host(clientServices(table, budget), limits), kafka);
   registerMetrics(metrics, replicas, budget);
+  registerCleanerMetrics(metrics, logs.cleanerCounts);
   const metricsListener = await listenForMetrics(runtime, config, metrics, () => membership.self !== undefined);
   logger.info({ brokerId, clients: formatAddress(clientAddress), clusterId }, 'broker serves');
 
@@ -417,6 +419,20 @@ function registerMetrics(metrics: Metrics, replicas: ReplicaManager, budget: Req
     return total;
   });
   metrics.gauge('naru_queued_request_bytes', 'Bytes of requests that are not answered yet', () => budget.bytes);
+}
+
+function registerCleanerMetrics(metrics: Metrics, counts: Readonly<CleanerCounts> | undefined): void {
+  if (counts === undefined) return;
+  metrics.gauge('naru_cleaner_passes', 'Logs that were compacted since the start', () => counts.passes);
+  metrics.gauge('naru_cleaner_read_bytes', 'Bytes that compaction has read', () => counts.readBytes);
+  metrics.gauge('naru_cleaner_bytes_before', 'Bytes of compacted segments before', () => counts.bytesBefore);
+  metrics.gauge('naru_cleaner_bytes_after', 'Bytes of compacted segments after', () => counts.bytesAfter);
+  metrics.gauge(
+    'naru_uncleanable_logs',
+    'Logs that cannot be compacted until the next start',
+    () => counts.uncleanable,
+  );
+  metrics.gauge('naru_cleaner_max_dirty_ratio', 'Dirty share of the dirtiest log', () => counts.maxDirtyRatio);
 }
 
 async function listenForMetrics(

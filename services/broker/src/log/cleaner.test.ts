@@ -342,6 +342,19 @@ describe('while others work', () => {
     }
   });
 
+  test('a cut takes back how far the log is clean: a tombstone after it must not go before what it deletes', async () => {
+    const world = new LogWorld('lowered', compactConfig);
+    const log = await openLeader(world);
+    await fill(world, log, 100, 5);
+    await cleanAll(world, log);
+    await world.complete(log.truncateTo(60));
+    const path = `${dataDirectory}/cleaner-offset-checkpoint`;
+    const cleanedTo = (): number =>
+      Number(Buffer.from(world.node.disk.contentOf(path)).toString().trim().split(' ').at(-1));
+    expect(cleanedTo()).toBeLessThanOrEqual(60);
+    expect(cleanedTo()).toBe(log.logEndOffset);
+  });
+
   test('the event loop gets its turns, and the I/O limit is kept', async () => {
     const world = new LogWorld('slices', { ...compactConfig, 'segment.bytes': 4_000_000 });
     world.cleaner = { ...world.cleaner, ioBytesPerSecondMax: 2_000_000 };
