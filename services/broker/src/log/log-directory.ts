@@ -194,7 +194,11 @@ export class LogDirectory implements LogCheckpoints, CleanerCheckpoint {
 
   async #readOne(file: OffsetCheckpoint): Promise<Map<string, number>> {
     try {
-      return await file.read();
+      const offsets = await file.read();
+      // Whoever writes the file anew believes its names; one that no partition can have was damaged, and so may be the rest.
+      const strange = [...offsets.keys()].find((name) => classifyName(name).kind !== 'partition');
+      if (strange === undefined) return offsets;
+      throw new StorageError('unreadable', `a checkpoint names ${JSON.stringify(strange)}, which is no partition`);
     } catch (error) {
       if (!(error instanceof StorageError) || error.code !== 'unreadable') throw error;
       this.#options.logger.error({ error }, 'checkpoint is unreadable, going on without it');

@@ -79,6 +79,24 @@ describe('the mark of a clean stop', () => {
   });
 });
 
+describe('offset checkpoints', () => {
+  test.each(['recovery-point-offset-checkpoint', 'replication-offset-checkpoint', 'log-start-offset-checkpoint'])(
+    '%s: a name that a flipped bit made impossible makes the file unreadable, not the broker unable to run (row 62, CORDS)',
+    async (file) => {
+      const world = new LogWorld('garbled');
+      const log = await world.open();
+      await world.complete(log.leaderEpochs.assign(0, 0));
+      log.appendAsLeader(batch(5), 0, 0);
+      await world.complete(world.manager.close(1));
+      const garbled = Buffer.from('0\n1\nt\u00ffpic 0 5\n', 'latin1');
+      await world.complete(world.node.runtime.disk.replaceFile(`${dataDirectory}/${file}`, garbled));
+      const manager = await world.start();
+      await world.complete(manager.checkpoint());
+      expect(world.failures).toEqual([]);
+    },
+  );
+});
+
 describe('partition directories', () => {
   test('row 18: one of another topic id is put aside, not appended to, and not deleted', async () => {
     const world = new LogWorld('recycled');
