@@ -262,6 +262,10 @@ export class CellRun {
   /** In order: what lies on the disks afterwards is judged. */
   async #stop(cluster: ChaosCluster): Promise<void> {
     await delay(300);
+    for (const node of cluster.nodes) {
+      if (node.isUp || (this.#options.cell.fault.mayStayDown && node.options.kind === 'coordinator')) continue;
+      this.#violate('liveness', `${node.name} died after everything was healed: ${node.reason}`);
+    }
     for (const names of [brokerNames, coordinatorNames]) {
       const nodes = names.map((name) => cluster.node(name));
       await Promise.all(
