@@ -1,5 +1,6 @@
 export * from './admin/admin.ts';
 export * from './admin/admin-results.ts';
+export * from './admin/group-results.ts';
 export { Client, type ClientOptions, type ConsumerOptions, type ProducerOptions } from './client.ts';
 export type { PartitionInfo, TopicInfo } from './cluster/metadata.ts';
 export {

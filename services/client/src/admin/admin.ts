@@ -23,6 +23,15 @@ import type {
   TopicListing,
   TopicOutcome,
 } from './admin-results.ts';
+import { GroupAdmin } from './group-admin.ts';
+import type {
+  GroupDescription,
+  GroupListing,
+  GroupOffset,
+  GroupOffsetChange,
+  GroupOffsetOutcome,
+  GroupOutcome,
+} from './group-results.ts';
 
 export interface AdminCallOptions {
   /** Milliseconds for the whole call, retries included; default `default.api.timeout.ms`. */
@@ -48,9 +57,11 @@ const configSources: Readonly<Record<number, ConfigEntry['source']>> = {
 export class Admin {
   readonly #cluster: Cluster;
   readonly #config: CommonConfig;
+  readonly #groups: GroupAdmin;
 
   constructor(cluster: Cluster, config: CommonConfig) {
     this.#cluster = cluster;
+    this.#groups = new GroupAdmin(cluster);
     this.#config = config;
   }
 
@@ -175,6 +186,53 @@ export class Admin {
       resource: toResource(result),
       error: toError(result.errorCode, result.errorMessage),
     }));
+  }
+
+  /** Every broker's groups, sorted by id; `states` filters by state. */
+  async listGroups(
+    options: AdminCallOptions & { readonly states?: readonly string[] | undefined } = {},
+  ): Promise<GroupListing[]> {
+    const { brokers } = await this.describeCluster(options);
+    const ids = brokers.map(({ id }) => id);
+    const listed = this.#groups.list(ids, options.states ?? [], this.#deadlineMs(options));
+    return abortable(listed, options.signal);
+  }
+
+  /** In the order of the ids; a group that does not exist has an error. */
+  describeGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<GroupDescription[]> {
+    return abortable(this.#groups.describe(groupIds, this.#deadlineMs(options)), options.signal);
+  }
+
+  /** Committed offsets: of the given partitions in their order, or of all that have one. */
+  listGroupOffsets(
+    groupId: string,
+    options: AdminCallOptions & { readonly partitions?: readonly TopicPartition[] | undefined } = {},
+  ): Promise<GroupOffset[]> {
+    const listed = this.#groups.listOffsets(groupId, options.partitions, this.#deadlineMs(options));
+    return abortable(listed, options.signal);
+  }
+
+  /** Only while the group has no members: they would go on from what they know. Creates a group that does not exist. */
+  alterGroupOffsets(
+    groupId: string,
+    offsets: readonly GroupOffsetChange[],
+    options: AdminCallOptions = {},
+  ): Promise<GroupOffsetOutcome[]> {
+    return abortable(this.#groups.alterOffsets(groupId, offsets, this.#deadlineMs(options)), options.signal);
+  }
+
+  /** Offsets of topics that no member of the group consumes. */
+  deleteGroupOffsets(
+    groupId: string,
+    partitions: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<GroupOffsetOutcome[]> {
+    return abortable(this.#groups.deleteOffsets(groupId, partitions, this.#deadlineMs(options)), options.signal);
+  }
+
+  /** Groups without members, with their offsets. */
+  deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<GroupOutcome[]> {
+    return abortable(this.#groups.delete(groupIds, this.#deadlineMs(options)), options.signal);
   }
 
   async close(): Promise<void> {

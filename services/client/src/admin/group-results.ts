@@ -1,0 +1,71 @@
+import type { KafkaError } from '../errors.ts';
+import type { TopicPartition } from '../topic-partition.ts';
+
+/** As Kafka names them. */
+export type GroupState =
+  | 'Empty'
+  | 'PreparingRebalance'
+  | 'CompletingRebalance'
+  | 'Stable'
+  | 'Dead'
+  | 'Assigning'
+  | 'Reconciling';
+
+export interface GroupListing {
+  readonly groupId: string;
+  /** "consumer" for consumers; empty for a group that has nothing but offsets. */
+  readonly protocolType: string;
+  readonly state: GroupState;
+  /** "Classic" or "Consumer". */
+  readonly type: string;
+}
+
+export interface GroupDescription {
+  readonly groupId: string;
+  /** Set when the group could not be described; the rest then says nothing. */
+  readonly error: KafkaError | undefined;
+  readonly state: GroupState;
+  readonly protocolType: string;
+  /** The assignor; empty unless the group is stable. */
+  readonly protocol: string;
+  readonly generation: number;
+  readonly coordinator: { readonly id: number; readonly host: string; readonly port: number };
+  readonly members: readonly GroupMemberDescription[];
+}
+
+export interface GroupMemberDescription {
+  readonly memberId: string;
+  readonly groupInstanceId: string | undefined;
+  readonly clientId: string;
+  /** "/" and the address. */
+  readonly clientHost: string;
+  /** Empty unless the group is stable, and for members that speak no consumer protocol. */
+  readonly assignment: readonly TopicPartition[];
+  /** As the member's protocol has it. */
+  readonly memberMetadata: Uint8Array;
+  readonly memberAssignment: Uint8Array;
+}
+
+export interface GroupOffset extends TopicPartition {
+  /** The next one to read; undefined when none is committed. */
+  readonly offset: bigint | undefined;
+  /** -1 unknown. */
+  readonly leaderEpoch: number;
+  readonly metadata: string;
+}
+
+export interface GroupOffsetChange extends TopicPartition {
+  readonly offset: bigint;
+  readonly leaderEpoch?: number | undefined;
+  readonly metadata?: string | undefined;
+}
+
+/** How one partition fared. */
+export interface GroupOffsetOutcome extends TopicPartition {
+  readonly error: KafkaError | undefined;
+}
+
+export interface GroupOutcome {
+  readonly groupId: string;
+  readonly error: KafkaError | undefined;
+}
