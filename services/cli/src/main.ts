@@ -14,6 +14,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<{
     load: () => import('./commands/console-producer.ts'),
   },
   'console-consumer': { summary: 'print the records of a topic', load: () => import('./commands/console-consumer.ts') },
+  'consumer-groups': {
+    summary: 'list, describe and delete groups, set their offsets',
+    load: () => import('./commands/consumer-groups.ts'),
+  },
   'get-offsets': { summary: 'print the offsets of partitions', load: () => import('./commands/get-offsets.ts') },
   'producer-perf-test': { summary: 'measure producing', load: () => import('./commands/producer-perf-test.ts') },
   'consumer-perf-test': { summary: 'measure consuming', load: () => import('./commands/consumer-perf-test.ts') },

@@ -1,0 +1,82 @@
+import { bootstrapFlags } from '../connection.ts';
+import { type FlagValues, UsageError, wholeNumber } from '../flags.ts';
+
+export const flags = {
+  ...bootstrapFlags,
+  group: { kind: 'list', value: 'id', doc: 'the group; may be given several times' },
+  'all-groups': { kind: 'switch', doc: 'every group' },
+  topic: {
+    kind: 'list',
+    value: 'name[:0,1,…]',
+    doc: 'with --reset-offsets, --delete-offsets: a topic, or some of its partitions',
+  },
+  'all-topics': { kind: 'switch', doc: 'with --reset-offsets: every topic that the group has offsets of' },
+  list: { kind: 'switch', doc: 'list the groups' },
+  describe: { kind: 'switch', doc: 'show offsets and lag, or --members, or --state' },
+  delete: { kind: 'switch', doc: 'delete groups without members, with their offsets' },
+  'reset-offsets': { kind: 'switch', doc: 'set offsets of a group without members; only shows them without --execute' },
+  'delete-offsets': { kind: 'switch', doc: 'delete offsets of topics that the group does not consume' },
+  members: { kind: 'switch', doc: 'with --describe: the members' },
+  offsets: { kind: 'switch', doc: 'with --describe: offsets and lag, which is the default' },
+  state: {
+    kind: 'switch',
+    doc: 'with --describe: the state; with --list: states as well, or only groups in some (--state Stable,Empty)',
+  },
+  verbose: { kind: 'switch', doc: 'with --describe: leader epochs, or with --members assignments' },
+  timeout: { kind: 'value', value: 'ms', default: '5000', doc: 'how long to wait for the brokers, milliseconds' },
+  'dry-run': { kind: 'switch', doc: 'with --reset-offsets: show what would be set' },
+  execute: { kind: 'switch', doc: 'with --reset-offsets: set it' },
+  export: { kind: 'switch', doc: 'with --reset-offsets: as CSV' },
+  'to-earliest': { kind: 'switch', doc: 'to the first offset there is' },
+  'to-latest': { kind: 'switch', doc: 'to the end' },
+  'to-current': { kind: 'switch', doc: 'to the committed offset, or the end where there is none' },
+  'to-offset': { kind: 'value', value: 'offset', doc: 'to this offset, or the nearest that there is' },
+  'shift-by': { kind: 'value', value: 'n', doc: 'so many further, or back when negative' },
+  'to-datetime': { kind: 'value', value: 'YYYY-MM-DDTHH:mm:SS.sss', doc: 'to the first record since then (UTC)' },
+  'by-duration': { kind: 'value', value: 'PnDTnHnMnS', doc: 'to the first record since so long ago' },
+  'from-file': { kind: 'value', value: 'file', doc: 'to what a CSV of --export says' },
+} as const;
+
+export type Values = FlagValues<typeof flags>;
+
+/** `--state` takes a list of states or nothing: the list is taken out first. */
+export function takeStates(argv: readonly string[]): {
+  readonly argv: readonly string[];
+  readonly states: readonly string[];
+} {
+  const at = argv.findIndex((word) => word === '--state' || word.startsWith('--state='));
+  const word = argv[at];
+  if (word === undefined) return { argv, states: [] };
+  const next = argv[at + 1];
+  const isInline = word.startsWith('--state=');
+  const hasList = isInline || (next !== undefined && !next.startsWith('--'));
+  if (!hasList) return { argv, states: [] };
+  const list = isInline ? word.slice('--state='.length) : (next as string);
+  const rest = [...argv.slice(0, at), '--state', ...argv.slice(at + (isInline ? 1 : 2))];
+  return { argv: rest, states: parseStates(list) };
+}
+
+const states = ['Empty', 'PreparingRebalance', 'CompletingRebalance', 'Stable', 'Dead', 'Assigning', 'Reconciling'];
+
+function parseStates(list: string): readonly string[] {
+  return list.split(',').map((written) => {
+    const state = states.find((one) => one.toLowerCase() === written.trim().toLowerCase());
+    if (state === undefined) throw new UsageError(`'${written}' is no state of a group: ${states.join(', ')}`);
+    return state;
+  });
+}
+
+export function timeoutOf(values: Values): number {
+  return wholeNumber('timeout', values.timeout, 1);
+}
+
+/** `t` or `t:0,1`; partitions undefined: all of them. */
+export function parseTopic(written: string): {
+  readonly topic: string;
+  readonly partitions: readonly number[] | undefined;
+} {
+  const colon = written.lastIndexOf(':');
+  if (colon === -1) return { topic: written, partitions: undefined };
+  const partitions = written.slice(colon + 1).split(',');
+  return { topic: written.slice(0, colon), partitions: partitions.map((text) => wholeNumber('topic', text, 0)) };
+}
