@@ -495,11 +495,12 @@ export class PartitionLog {
     this.#flushedOffset = target;
   }
 
-  /** After a crash the batches were read from the page cache: that says nothing about the disk (row 60). */
+  /** After a crash the batches were read from the page cache: that says nothing about the disk (rows 56, 60). */
   async #makeRecoveredDurable(): Promise<void> {
     this.#flushedOffset = Math.min(this.#options.recoveryPoint, this.#logEndOffset);
     for (const segment of this.#segments.snapshot()) {
-      if (segment.nextOffset > this.#options.recoveryPoint && !this.#options.wasCleanShutdown) segment.isDirty = true;
+      const { recoveryPoint, wasCleanShutdown } = this.#options;
+      if (segment.nextOffset > recoveryPoint && !wasCleanShutdown) await segment.rewriteFrom(recoveryPoint);
     }
     // The active segment is open from now on: appends are synchronous.
     await this.#segments.active.file();

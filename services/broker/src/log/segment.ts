@@ -59,6 +59,9 @@ export interface SegmentCut {
 /** Why a cut's scan stops where it should. */
 const cutHere = 'the cut falls here';
 
+/** What `rewriteFrom` holds in memory. */
+const rewriteBytes = 1024 * 1024;
+
 const acceptAll: BatchVisitor = () => undefined;
 
 /**
@@ -176,6 +179,25 @@ export class Segment {
     this.isDirty = false;
     await file.sync();
     if (this.needsSeal) await this.writeIndexes();
+  }
+
+  /**
+   * Writes what programs see of the batches from `offset` on once more, so that the next sync carries them. After a failed sync the kernel takes
+   * pages for clean that are not on the disk (ATC '20, row 56):
+   *   1. a sync fails, the process ends, and a new one reads everything from the page cache;
+   *   2. it syncs, which succeeds, because nothing is dirty; it counts all of that as durable;
+   *   3. the power goes.
+   */
+  async rewriteFrom(offset: number): Promise<void> {
+    const file = await this.file();
+    let position = (await this.content()).offsets.positionFor(offset);
+    while (position < this.#sizeBytes) {
+      const bytes = await file.read(position, Math.min(rewriteBytes, this.#sizeBytes - position));
+      if (bytes.length === 0) break;
+      file.writeAt(position, bytes);
+      position += bytes.length;
+    }
+    this.isDirty = true;
   }
 
   /** Writes both index files, durably. */
