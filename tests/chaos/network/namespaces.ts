@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import type { ChaosNetwork, Endpoint } from './network.ts';
 
-/** Names of namespaces begin with it and go on with the process id of the harness, so that leftovers of a dead one are known. */
+/** Names of namespaces begin with it and go on with whose they are (`ownerName`), so that leftovers of a dead harness are known. */
 const namePrefix = 'naru-chaos-';
 
 function ip(...args: string[]): string {
@@ -27,7 +27,7 @@ export class NamespaceNetwork implements ChaosNetwork {
   readonly kind = 'namespaces' as const;
   readonly canDelay: boolean;
   readonly #endpoints: readonly Endpoint[];
-  readonly #prefix = `${namePrefix}${process.pid}-`;
+  readonly #prefix = `${namePrefix}${ownerName(process.pid)}-`;
   readonly #rules = new Set<string>();
   readonly #delayed = new Set<Endpoint>();
 
@@ -162,14 +162,21 @@ function removeNamespaces(which: (name: string) => boolean): void {
   }
 }
 
+/** `pid.start`, the start in ticks since boot: a number that was given to another process later does not look like the same. Undefined: no such process. */
+function ownerName(pid: number | string): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // After the name in parentheses, which may hold anything, the start is the twentieth field.
+    return `${pid}.${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
+  } catch {
+    return undefined;
+  }
+}
+
 /** A harness that was killed could not remove its namespaces. */
 function removeLeftovers(): void {
   removeNamespaces((name) => {
-    const pid = name.slice(namePrefix.length).split('-')[0] as string;
-    try {
-      return !readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('chaos');
-    } catch {
-      return true;
-    }
+    const owner = name.slice(namePrefix.length).split('-')[0] as string;
+    return ownerName(owner.split('.')[0] as string) !== owner;
   });
 }
