@@ -119,7 +119,10 @@ describe('the coordinator process', () => {
       [['--config', join(directory, 'missing')], /^coordinator: cannot read .*missing.*\n$/],
       [['--config', file, '--override', 'client.prot=1'], /^coordinator: .*did you mean 'client.port'\?\n$/],
       [['--config', file, '--override', 'client.port=many'], /^coordinator: invalid value "many".*\n$/],
-      [['--config', file, '--override', `data.dir=${directory}/other`], /^coordinator: cannot listen on .*address is in use .*\n$/],
+      [
+        ['--config', file, '--override', `data.dir=${directory}/other`],
+        /^coordinator: cannot listen on .*address is in use .*\n$/,
+      ],
       [['--config', file, '--override', 'members=2@localhost:1:2'], /^coordinator: .*does not name this node, 1\n$/],
       [['--what'], /^coordinator: unknown argument '--what'.*\n$/],
     ];
