@@ -31,6 +31,7 @@ export async function runChecks(name: string, foreign: PreparedClient, sdk: Clie
   await checks.codecsAndAcks();
   await checks.theirRecordsToUs();
   await checks.ourRecordsToThem();
+  await checks.groups();
   await checks.samePartitions();
   await checks.offsets();
   return checks.list;
@@ -134,6 +135,26 @@ class Checks {
     if (theirs !== undefined && 'value' in theirs) {
       this.#sameRecords('reads what our SDK wrote with every codec', theirs.value as ConsumedRecord[], written);
     } else this.#record('reads what our SDK wrote with every codec', theirs);
+  }
+
+  /** Reads everything as a group, and goes on where it stopped. */
+  async groups(): Promise<void> {
+    const topic = topicOf(this.#name, 'group');
+    const group = `${topic}.members`;
+    await this.#createTopic(topic);
+    await using producer = this.#sdk.producer({ acks: 'all' });
+    for (const part of ['first', 'second']) {
+      const records = recordsOf(part);
+      await producer.sendMany(records.map((record) => ({ topic, ...record, headers: { h: 'x' } })));
+      const [result] = await this.#run([{ do: 'consumeInGroup', topic, group, count: records.length }]);
+      const name = part === 'first' ? 'reads in a group' : 'goes on at what the group has committed';
+      if (result === undefined || !('value' in result)) {
+        this.#record(name, result);
+        return;
+      }
+      const written = records.map(({ key, value }) => `${key}=${value}`);
+      this.#sameRecords(name, result.value as ConsumedRecord[], written);
+    }
   }
 
   async samePartitions(): Promise<void> {

@@ -27,7 +27,10 @@ export type Command =
       readonly idempotent: boolean;
       readonly records: readonly KeyedRecord[];
     }
-  | { readonly do: 'consume'; readonly topic: string; readonly partitions: number; readonly count: number };
+  /** Without a group, where the client can. */
+  | { readonly do: 'consume'; readonly topic: string; readonly partitions: number; readonly count: number }
+  /** As a member of a group, from the committed offsets or the beginning; commits what it read and leaves. */
+  | { readonly do: 'consumeInGroup'; readonly topic: string; readonly group: string; readonly count: number };
 
 export const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 export type Codec = (typeof codecs)[number];

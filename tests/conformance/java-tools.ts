@@ -64,6 +64,8 @@ export function javaTools(version: string): ForeignClient {
   };
 }
 
+const shown = ['key', 'partition', 'offset', 'headers'].flatMap((field) => ['--property', `print.${field}=true`]);
+
 class JavaTools {
   readonly #version: string;
   readonly #classPath: string;
@@ -100,6 +102,8 @@ class JavaTools {
         return this.#produce(servers, command);
       case 'consume':
         return this.#consume(servers, command);
+      case 'consumeInGroup':
+        return this.#consumeInGroup(servers, command);
     }
   }
 
@@ -134,7 +138,6 @@ class JavaTools {
   }
 
   async #consume(servers: string, command: Extract<Command, { do: 'consume' }>): Promise<Result> {
-    const shown = ['key', 'partition', 'offset', 'headers'].flatMap((field) => ['--property', `print.${field}=true`]);
     const found: ConsumedRecord[] = [];
     for (let partition = 0; partition < command.partitions; partition++) {
       // A partition is assigned, so that no group is needed.
@@ -145,6 +148,19 @@ class JavaTools {
       for (const line of output.stdout.split('\n').filter((text) => text !== '')) found.push(consumedRecord(line));
     }
     return { value: found };
+  }
+
+  async #consumeInGroup(servers: string, command: Extract<Command, { do: 'consumeInGroup' }>): Promise<Result> {
+    const { topic, group, count } = command;
+    const argv = ['--topic', topic, '--group', group, '--from-beginning', '--max-messages', String(count), ...shown];
+    argv.push('--timeout-ms', '20000');
+    const output = await this.#tool('org.apache.kafka.tools.consumer.ConsoleConsumer', servers, argv);
+    return resultOf(output, (stdout) =>
+      stdout
+        .split('\n')
+        .filter((text) => text !== '')
+        .map(consumedRecord),
+    );
   }
 
   #tool(mainClass: string, servers: string, argv: readonly string[], input = ''): Promise<Output> {

@@ -32,6 +32,8 @@ async function execute(servers: string, command: Command): Promise<Result> {
       return produce(servers, command);
     case 'consume':
       return consume(servers, command);
+    case 'consumeInGroup':
+      return consumeInGroup(servers, command);
     case 'offsets':
       return offsets(servers, command);
     default:
@@ -51,15 +53,23 @@ async function produce(servers: string, command: Extract<Command, { do: 'produce
 async function consume(servers: string, command: Extract<Command, { do: 'consume' }>): Promise<Result> {
   // Without a group kcat reads every partition there is, each to its end.
   const argv = ['-b', servers, '-C', '-t', command.topic, '-o', 'beginning', '-e', '-q', '-J'];
-  return resultOf(await run('kcat', argv), (stdout) =>
-    stdout
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line): ConsumedRecord => {
-        const { partition, offset, key, payload, headers } = JSON.parse(line);
-        return { partition, offset, key, value: payload, headers: { [headers[0]]: headers[1] } };
-      }),
-  );
+  return resultOf(await run('kcat', argv), recordsOf);
+}
+
+async function consumeInGroup(servers: string, command: Extract<Command, { do: 'consumeInGroup' }>): Promise<Result> {
+  const { topic, group, count } = command;
+  const argv = ['-b', servers, '-G', group, '-c', String(count), '-q', '-J', '-X', 'auto.offset.reset=earliest', topic];
+  return resultOf(await run('kcat', argv, { timeoutMs: 20_000 }), recordsOf);
+}
+
+function recordsOf(stdout: string): ConsumedRecord[] {
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => {
+      const { partition, offset, key, payload, headers } = JSON.parse(line);
+      return { partition, offset, key, value: payload, headers: { [headers[0]]: headers[1] } };
+    });
 }
 
 async function offsets(servers: string, command: Extract<Command, { do: 'offsets' }>): Promise<Result> {

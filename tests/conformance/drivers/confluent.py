@@ -51,6 +51,20 @@ def open_client(servers):
     def consume(topic, partitions, count):
         consumer = Consumer({**base, "group.id": "none", "enable.auto.commit": False, "auto.offset.reset": "earliest"})
         consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+        found = read(consumer, count)
+        consumer.close()
+        return found
+
+    def consume_in_group(topic, group, count):
+        consumer = Consumer({**base, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest",
+                             "partition.assignment.strategy": "cooperative-sticky"})
+        consumer.subscribe([topic])
+        found = read(consumer, count)
+        consumer.commit(asynchronous=False)
+        consumer.close()
+        return found
+
+    def read(consumer, count):
         found = []
         until = time.monotonic() + 15
         while len(found) < count and time.monotonic() < until:
@@ -60,7 +74,6 @@ def open_client(servers):
                 headers = {name: value.decode() for name, value in message.headers() or []}
                 found.append({"partition": message.partition(), "offset": message.offset(), "headers": headers,
                               "key": message.key().decode(), "value": message.value().decode()})
-        consumer.close()
         return found
 
     return {
@@ -73,6 +86,7 @@ def open_client(servers):
         "offsets": offsets,
         "produce": produce,
         "consume": consume,
+        "consumeInGroup": consume_in_group,
     }
 
 

@@ -50,6 +50,19 @@ def open_client(servers):
     def consume(topic, partitions, count):
         reading = consumer()
         reading.assign([TopicPartition(topic, partition) for partition in range(partitions)])
+        found = read(reading, count)
+        reading.close()
+        return found
+
+    def consume_in_group(topic, group, count):
+        reading = KafkaConsumer(topic, **base, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
+                                consumer_timeout_ms=15000)
+        found = read(reading, count)
+        reading.commit()
+        reading.close()
+        return found
+
+    def read(reading, count):
         found = []
         for message in reading:
             found.append({"partition": message.partition, "offset": message.offset, "key": message.key.decode(),
@@ -57,7 +70,6 @@ def open_client(servers):
                           "headers": {name: value.decode() for name, value in message.headers}})
             if len(found) >= count:
                 break
-        reading.close()
         return found
 
     def add_partitions(topic, count):
@@ -76,6 +88,7 @@ def open_client(servers):
         "offsets": offsets,
         "produce": produce,
         "consume": consume,
+        "consumeInGroup": consume_in_group,
     }
 
 

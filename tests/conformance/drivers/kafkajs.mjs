@@ -70,6 +70,25 @@ await runCommands(async ({ servers }) => {
       await producer.disconnect();
     },
     consume: () => ({ unsupported: 'it consumes in groups only' }),
+    consumeInGroup: async ({ topic, group, count }) => {
+      const consumer = kafka.consumer({ groupId: group });
+      await consumer.connect();
+      await consumer.subscribe({ topic, fromBeginning: true });
+      const found = [];
+      const done = new Promise((resolve) => {
+        setTimeout(resolve, 20_000);
+        consumer.run({
+          eachMessage: async ({ partition, message: { offset, key, value, headers } }) => {
+            const h = Object.fromEntries(Object.entries(headers).map(([name, content]) => [name, String(content)]));
+            found.push({ partition, offset: Number(offset), key: String(key), value: String(value), headers: h });
+            if (found.length === count) setTimeout(resolve, 500);
+          },
+        });
+      });
+      await done;
+      await consumer.disconnect();
+      return found;
+    },
     close: () => admin.disconnect(),
   };
 });

@@ -5,7 +5,7 @@ import { runCommands } from './commands.mjs';
 
 const require = createRequire(`${process.env.CONFORMANCE_MODULES}/`);
 const path = require.resolve('@platformatic/kafka');
-const { Admin, ConfigResourceTypes, Producer, stringSerializers } = await import(pathToFileURL(path).href);
+const { Admin, ConfigResourceTypes, Consumer, MessagesStreamModes, Producer, stringDeserializers, stringSerializers } = await import(pathToFileURL(path).href);
 
 await runCommands(async ({ servers }) => {
   const bootstrapBrokers = servers.split(',');
@@ -57,6 +57,22 @@ await runCommands(async ({ servers }) => {
       await producer.close();
     },
     consume: () => ({ unsupported: 'it consumes in groups only' }),
+    consumeInGroup: async ({ topic, group, count }) => {
+      const consumer = new Consumer({ ...options, groupId: group, deserializers: stringDeserializers, maxWaitTime: 500 });
+      const mode = MessagesStreamModes.COMMITTED;
+      const stream = await consumer.consume({ topics: [topic], mode, fallbackMode: 'earliest', autocommit: 100 });
+      const found = [];
+      const done = new Promise((resolve) => {
+        setTimeout(resolve, 20_000);
+        stream.on('data', ({ partition, offset, key, value, headers }) => {
+          found.push({ partition, offset: Number(offset), key, value, headers: Object.fromEntries(headers) });
+          if (found.length === count) setTimeout(resolve, 500);
+        });
+      });
+      await done;
+      await consumer.close(true);
+      return found;
+    },
     close: () => admin.close(),
   };
 });

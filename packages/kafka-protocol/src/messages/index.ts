@@ -8,6 +8,10 @@ import { describeCluster } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
 import { fetch } from './fetch.ts';
+import { findCoordinator } from './find-coordinator.ts';
+import { deleteGroups, describeGroups, listGroups } from './group-administration.ts';
+import { heartbeat, joinGroup, leaveGroup, syncGroup } from './group-membership.ts';
+import { offsetCommit, offsetDelete, offsetFetch } from './group-offsets.ts';
 import { initProducerId } from './init-producer-id.ts';
 import { listOffsets } from './list-offsets.ts';
 import { metadata } from './metadata.ts';
@@ -33,6 +37,17 @@ export const apis = {
   incrementalAlterConfigs,
   describeCluster,
   describeTopicPartitions,
+  findCoordinator,
+  joinGroup,
+  syncGroup,
+  heartbeat,
+  leaveGroup,
+  offsetCommit,
+  offsetFetch,
+  offsetDelete,
+  describeGroups,
+  listGroups,
+  deleteGroups,
 } as const;
 
 export const allApis: readonly Api[] = Object.values(apis) as unknown as readonly Api[];

@@ -214,7 +214,7 @@ export class KafkaConnection implements ConnectionHandler, Source {
 
   #serve(api: KafkaApi, { apiVersion, correlationId }: RequestStart, reader: Reader, frameBytes: number): void {
     const { flexible, request: message } = api.api;
-    readClientId(reader, apiVersion >= flexible.min && apiVersion <= flexible.max);
+    const clientId = readClientId(reader, apiVersion >= flexible.min && apiVersion <= flexible.max) ?? '';
     const request = message.decode(reader, apiVersion);
     reader.finish();
     const slot = this.#admit(api, apiVersion, correlationId, frameBytes + requestOverheadBytes + api.costBytes);
@@ -222,6 +222,7 @@ export class KafkaConnection implements ConnectionHandler, Source {
     const giveUp = api.serve({
       request: request as never,
       version: apiVersion,
+      caller: { host: this.host, clientId },
       answer: (answer: KafkaAnswer<never>) => {
         isAnswered = true;
         slot.giveUp = undefined;

@@ -35,3 +35,4 @@ export const clusterOperations = bitsOf(
   'alterConfigs',
   'idempotentWrite',
 );
+export const groupOperations = bitsOf('read', 'delete', 'describe');

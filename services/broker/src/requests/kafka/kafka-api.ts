@@ -8,8 +8,15 @@ export type KafkaAnswer<Response> =
   /** The connection ends: how Kafka tells a producer with acks=0 that something failed. */
   | { readonly kind: 'close'; readonly reason: string };
 
+/** Who asks. */
+export interface KafkaCaller {
+  readonly host: string;
+  readonly clientId: string;
+}
+
 export interface KafkaCall<Request, Response> {
   readonly request: Request;
+  readonly caller: KafkaCaller;
   readonly version: number;
   /** Called once, possibly before `serve` returns. */
   readonly answer: (answer: KafkaAnswer<Response>) => void;
@@ -63,15 +70,19 @@ export function kafkaApi<Request extends Fields, Response extends Fields>(
 export function answeredApi<Request extends Fields, Response extends Fields>(
   api: Api<Request, Response>,
   options: KafkaApiOptions & { readonly onError: (error: unknown, name: string) => void },
-  handle: (request: Decoded<Request>, version: number) => Encodable<Response> | Promise<Encodable<Response>>,
+  handle: (
+    request: Decoded<Request>,
+    version: number,
+    caller: KafkaCaller,
+  ) => Encodable<Response> | Promise<Encodable<Response>>,
 ): KafkaApi {
-  return kafkaApi(api, options, ({ request, version, answer }) => {
+  return kafkaApi(api, options, ({ request, version, caller, answer }) => {
     const failed = (error: unknown): void => {
       options.onError(error, api.name);
       answer({ kind: 'close', reason: `${api.name} failed unexpectedly` });
     };
     try {
-      const result = handle(request, version);
+      const result = handle(request, version, caller);
       if (result instanceof Promise) result.then((response) => answer({ kind: 'response', response }), failed);
       else answer({ kind: 'response', response: result });
     } catch (error) {

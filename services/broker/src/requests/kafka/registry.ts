@@ -3,6 +3,7 @@ import { describeClusterApi } from './cluster.ts';
 import { alterConfigsApi, describeConfigsApi, incrementalAlterConfigsApi } from './configs.ts';
 import { describeTopicPartitionsApi } from './describe-topic-partitions.ts';
 import { fetchApi } from './fetch.ts';
+import { groupApis } from './groups.ts';
 import { initProducerIdApi } from './init-producer-id.ts';
 import type { KafkaApi } from './kafka-api.ts';
 import type { KafkaDependencies } from './kafka-dependencies.ts';
@@ -33,6 +34,7 @@ export function kafkaRegistry(deps: KafkaDependencies): KafkaRegistry {
     incrementalAlterConfigsApi(deps),
     describeClusterApi(deps),
     describeTopicPartitionsApi(deps),
+    ...groupApis(deps),
   ];
   for (const one of served.sort((a, b) => a.api.key - b.api.key)) registry.set(one.api.key, one);
   return registry;
