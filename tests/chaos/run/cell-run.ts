@@ -62,6 +62,7 @@ export class CellRun {
   readonly #dice: Dice;
   #isReadToTheEnd = false;
   #stalledMs = 0;
+  #unseen = 0;
   #cluster: ChaosCluster | undefined;
   #traffic: Agent | undefined;
   #closed: Promise<void> | undefined;
@@ -111,6 +112,7 @@ export class CellRun {
       faultFromMs: since(window.fromMs),
       faultToMs: since(window.toMs),
       endMs: since(endMs),
+      unseen: this.#unseen,
       fullIsrMs: window.fullIsrMs,
       acks: ackCounts(history, window.startMs),
       changes: (this.#cluster?.view.changes ?? []).map((change) => ({ ...change, atMs: since(change.atMs) })),
@@ -252,8 +254,9 @@ export class CellRun {
   }
 
   async #finalRead(traffic: Agent): Promise<void> {
-    const unseen = await traffic.ask({ command: 'catch-up', timeoutMs: unseenTimeoutMs });
-    if (unseen > 0) this.#violate('C11', `${unseen} acknowledged offsets were not polled within ${unseenTimeoutMs} ms`);
+    this.#unseen = await traffic.ask({ command: 'catch-up', timeoutMs: unseenTimeoutMs });
+    if (this.#unseen > 0)
+      this.#violate('C11', `${this.#unseen} acknowledged offsets were not polled within ${unseenTimeoutMs} ms`);
     await traffic.ask({ command: 'final-read', timeoutMs: finalReadTimeoutMs });
     this.#isReadToTheEnd = true;
     await traffic.close();

@@ -19,6 +19,8 @@ export interface CellResult {
   readonly faultFromMs: number;
   readonly faultToMs: number;
   readonly endMs: number;
+  /** Acknowledged records that some consumer had not polled 30 s after healing (C11). */
+  readonly unseen: number;
   /** From the end of the fault until every ISR was full; undefined: it was not in time. */
   readonly fullIsrMs: number | undefined;
   /** Acknowledged records in each interval of `ackBucketMs`. */
@@ -37,12 +39,11 @@ export interface SkippedCell {
 export const ackBucketMs = 100;
 
 /** One line for a terminal. */
-export function summaryLine({ cell, figures, violations, fullIsrMs, network }: CellResult): string {
+export function summaryLine({ cell, figures, violations, fullIsrMs, network, unseen }: CellResult): string {
   const rules = [...new Set(violations.map((violation) => violation.rule))];
   const verdict = rules.length === 0 ? 'ok  ' : 'FAIL';
   const { acked, unknown, failed, lost, duplicated, reordered, torn } = figures;
   const counts = `acked ${acked} unknown ${unknown} failed ${failed} lost ${lost} duplicated ${duplicated} reordered ${reordered} torn ${torn}`;
-  const unseen = violations.some((violation) => violation.rule === 'C11') ? 'some' : '0';
   const times = `availability ${Math.round(figures.availability * 100)} % gap ${Math.round(figures.longestGapMs)} ms full ISR after ${
     fullIsrMs === undefined ? '—' : `${Math.round(fullIsrMs)} ms`
   }`;
