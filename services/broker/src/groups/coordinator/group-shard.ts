@@ -101,7 +101,7 @@ export class GroupShard implements Watcher {
       }
     }
     const tookMs = this.#options.clock.monotonicMs() - startedMs;
-    this.#options.logger.info({ ...this.#label, endOffset: this.#loadEndOffset, tookMs }, 'groups are read');
+    this.#options.logger.debug({ ...this.#label, endOffset: this.#loadEndOffset, tookMs }, 'groups are read');
     this.#phase = 'replayed';
     this.#advance();
   }
