@@ -390,7 +390,7 @@ export class Consumer<K = Buffer, V = Buffer> {
         // A listener runs: poll waits for it, whatever happens.
         if (!group?.isBusy) {
           this.#checkBeforeRead(signal);
-          const mayRead = group?.isReadable ?? true;
+          const mayRead = group?.mayRead() ?? true;
           const records = mayRead ? this.#collect(max, options.partitionsMax ?? Number.POSITIVE_INFINITY) : [];
           if (records.length > 0 || isEnough?.() || this.#cluster.nowMs() >= deadlineMs) return records;
           const commitAtMs = group?.commitIfDue() ?? Number.POSITIVE_INFINITY;

@@ -110,7 +110,7 @@ export class ConsumerGroup {
     this.#host = host;
     this.#assignors = assignorsOf(config['partition.assignment.strategy'], assignors);
     this.#protocol = protocolOf(this.#assignors);
-    this.#link = new CoordinatorLink(cluster, config['group.id']);
+    this.#link = new CoordinatorLink(cluster, config['group.id'], config['session.timeout.ms']);
     this.#gate = new PollGate(() => host.wake());
     this.#autoCommitAtMs = cluster.nowMs() + config['auto.commit.interval.ms'];
     this.#lastPollMs = cluster.nowMs();
@@ -131,7 +131,8 @@ export class ConsumerGroup {
   }
 
   /** Records may be handed out. */
-  get isReadable(): boolean {
+  mayRead(): boolean {
+    this.#session?.membership.checkSilence();
     return !this.#gate.isBusy && !this.#isHeld && !(this.#session?.membership.isLost ?? false);
   }
 
@@ -142,7 +143,8 @@ export class ConsumerGroup {
 
   /** The application should come to poll soon, although it still has records: a rebalance waits for it, or a commit is due. */
   get wantsPoll(): boolean {
-    return this.#gate.isAwaited || this.#isHeld || this.#isAutoCommitDue();
+    const isLost = this.#session?.membership.isLost ?? false;
+    return isLost || this.#gate.isAwaited || this.#isHeld || this.#isAutoCommitDue();
   }
 
   subscribe(subscription: readonly string[] | RegExp, listener: RebalanceListener | undefined): void {
@@ -196,6 +198,7 @@ export class ConsumerGroup {
   onActive(): void {
     this.#lastPollMs = this.#cluster.nowMs();
     this.#session?.membership.onPoll();
+    this.#session?.membership.checkSilence();
   }
 
   /** Poll begins. What was handed out before counts as processed. */

@@ -6,7 +6,7 @@ import type { Cluster } from '../../cluster/cluster.ts';
 import { DisconnectError, type KafkaError, NotCoordinatorError, RetriableError } from '../../errors.ts';
 import { errorFromCode, errorFromRpc } from '../../errors-from-wire.ts';
 
-/** A call that is open for so long makes the client ask the coordinator whether it still is one. */
+/** A call that is open for so long makes the client ask the coordinator whether it still is one; earlier with a short session. */
 const probeIntervalMs = 3_000;
 /** It has this long to say so. */
 const probeTimeoutMs = 5_000;
@@ -33,15 +33,17 @@ export class CoordinatorLink {
   readonly #cluster: Cluster;
   readonly #groupId: string;
   readonly #rpc: Rpc;
+  readonly #probeIntervalMs: number;
   #link: BrokerLink | undefined;
   #isKnown = false;
   #nodeId = -1;
   #finding: Promise<BrokerLink> | undefined;
   #isClosed = false;
 
-  constructor(cluster: Cluster, groupId: string) {
+  constructor(cluster: Cluster, groupId: string, sessionTimeoutMs: number) {
     this.#cluster = cluster;
     this.#groupId = groupId;
+    this.#probeIntervalMs = Math.min(probeIntervalMs, sessionTimeoutMs / 3);
     this.#rpc = createRpc(cluster.runtime);
   }
 
@@ -140,7 +142,7 @@ export class CoordinatorLink {
     let timer: Timer | undefined;
     let isOver = false;
     const schedule = (): void => {
-      timer = timers.after(probeIntervalMs, () => {
+      timer = timers.after(this.#probeIntervalMs, () => {
         const askedAtMs = this.#cluster.nowMs();
         this.#probe(channel).then(
           () => {

@@ -3,7 +3,7 @@ import { groupMethods, type groups } from '@naru/rpc';
 import { sleep, type Timer } from '@naru/runtime';
 import type { Cluster } from '../../cluster/cluster.ts';
 import type { ConsumerConfig } from '../../config.ts';
-import type { KafkaError } from '../../errors.ts';
+import { DisconnectError, type KafkaError } from '../../errors.ts';
 import { errorFromCode } from '../../errors-from-wire.ts';
 import { consumerProtocolType } from './consumer-protocol.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
@@ -57,10 +57,11 @@ export class Membership {
   readonly #link: CoordinatorLink;
   readonly #onRejoin: (reason: string) => void;
   readonly #closing = new AbortController();
+  /** Ends the join that is under way, when the membership it stands on has ended. */
+  #joining: AbortController | undefined;
   #memberId = '';
   #generation = -1;
   #isLost = false;
-  #isJoining = false;
   #fatal: KafkaError | undefined;
   #timer: Timer | undefined;
   /** Sent and not answered. */
@@ -97,6 +98,15 @@ export class Membership {
     return this.#fatal;
   }
 
+  /**
+   * Ends the membership when the coordinator must have ended it. For callers who are about to act on it: a process that was frozen may run them before its
+   * timers.
+   */
+  checkSilence(): void {
+    const isOver = this.#generation >= 0 && this.silentMs > this.#config['session.timeout.ms'];
+    if (isOver) this.lose('nothing was heard from the coordinator for session.timeout.ms');
+  }
+
   /** Milliseconds since the coordinator is known to have heard of this member. */
   get silentMs(): number {
     return this.#cluster.nowMs() - this.#aliveAtMs;
@@ -113,11 +123,13 @@ export class Membership {
 
   /** Joins and waits for the assignment. Fails only with what retrying does not help against, or when closed. */
   async join(plan: () => JoinPlan): Promise<JoinOutcome> {
-    this.#isJoining = true;
-    this.#stopHeartbeats();
+    const joining = new AbortController();
+    this.#joining = joining;
+    this.#watchSilence();
     try {
       for (let attempt = 1; ; attempt++) {
         const outcome = await this.#joinOnce(plan(), attempt).catch((error: KafkaError) => {
+          if (joining.signal.aborted) return 'again' as const;
           if (this.#closing.signal.aborted || !error.retriable) throw error;
           this.#cluster.logger.debug({ err: error, group: this.#config['group.id'] }, 'joining is tried again');
           return 'again' as const;
@@ -125,14 +137,10 @@ export class Membership {
         if (this.#isLost) return { kind: 'lost' };
         if (outcome === 'at-once') continue;
         if (outcome !== 'again') return outcome;
-        if (this.#hasOutlivedSession()) {
-          this.lose('the session has timed out while joining');
-          return { kind: 'lost' };
-        }
         await sleep(this.#cluster.runtime.timers, this.#cluster.retryPauseMs(attempt), this.#closing.signal);
       }
     } finally {
-      this.#isJoining = false;
+      this.#joining = undefined;
     }
   }
 
@@ -177,6 +185,7 @@ export class Membership {
     this.#epoch++;
     this.#generation = -1;
     this.#isLost = true;
+    this.#joining?.abort(new DisconnectError(reason));
     this.#cluster.logger.warn({ group: this.#config['group.id'], reason }, 'out of the group');
     this.#requestRejoin(reason);
   }
@@ -238,7 +247,7 @@ export class Membership {
         if (this.#generation !== joined.generationId) return { kind: 'lost' };
         return { kind: 'joined', protocolName: joined.protocolName, isLeader, assignment: answer.assignment };
       case errorCodes.REBALANCE_IN_PROGRESS:
-        this.#stopHeartbeats();
+        this.#watchSilence();
         return 'at-once';
       case errorCodes.UNKNOWN_MEMBER_ID:
         return this.#onUnknownMember();
@@ -279,7 +288,9 @@ export class Membership {
     const onAlive = (askedAtMs: number): void => {
       if (epoch === this.#epoch) this.#aliveAtMs = Math.max(this.#aliveAtMs, askedAtMs);
     };
-    return { timeoutMs, signal: this.#closing.signal, onAlive };
+    const joining = this.#joining?.signal;
+    const signal = joining === undefined ? this.#closing.signal : AbortSignal.any([this.#closing.signal, joining]);
+    return { timeoutMs, signal, onAlive };
   }
 
   #rebalanceTimeoutMs(): number {
@@ -287,12 +298,8 @@ export class Membership {
     return own < 0 ? this.#config['max.poll.interval.ms'] : own;
   }
 
-  #hasOutlivedSession(): boolean {
-    return this.#generation >= 0 && this.silentMs > this.#config['session.timeout.ms'];
-  }
-
   #requestRejoin(reason: string): void {
-    if (!this.#isJoining) this.#onRejoin(reason);
+    if (this.#joining === undefined) this.#onRejoin(reason);
   }
 
   // ---- heartbeats
@@ -305,6 +312,17 @@ export class Membership {
     this.#aliveAtMs = Math.max(this.#aliveAtMs, sentAtMs);
     this.#failedBeats = 0;
     this.#schedule(this.#config['heartbeat.interval.ms']);
+  }
+
+  /** While it joins there are no heartbeats; but what it still holds (cooperative) is its own only as long as the coordinator hears of it. */
+  #watchSilence(): void {
+    this.#stopHeartbeats();
+    if (this.#generation < 0) return;
+    const leftMs = this.#aliveAtMs + this.#config['session.timeout.ms'] - this.#cluster.nowMs();
+    this.#timer = this.#cluster.runtime.timers.after(Math.max(1, leftMs + 1), () => {
+      this.checkSilence();
+      if (this.#generation >= 0) this.#watchSilence();
+    });
   }
 
   #schedule(delayMs: number): void {
@@ -323,10 +341,8 @@ export class Membership {
       this.#onPollTimeout();
       return;
     }
-    if (this.#hasOutlivedSession()) {
-      this.lose('no heartbeat was answered for session.timeout.ms');
-      return;
-    }
+    this.checkSilence();
+    if (this.#generation < 0) return;
     if (!this.#isBeating) void this.#sendHeartbeat(this.#epoch);
     const untilExpiryMs = this.#aliveAtMs + config['session.timeout.ms'] - this.#cluster.nowMs() + 1;
     const pauseMs =
