@@ -3,7 +3,13 @@ import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import { Doubt } from '../cluster/doubt.ts';
 import { type ConsumerConfig, parseResetPolicy, type ResetPolicy } from '../config.ts';
-import { InvalidMetadataError, type KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError } from '../errors.ts';
+import {
+  InvalidMetadataError,
+  type KafkaError,
+  LogTruncationError,
+  NoOffsetForPartitionError,
+  OffsetOutOfRangeError,
+} from '../errors.ts';
 import { errorFromCode, errorFromRpc } from '../errors-from-wire.ts';
 import { partitionKey } from '../topic-partition.ts';
 import type { Deserializers } from './consumer-record.ts';
@@ -281,6 +287,12 @@ export class Fetcher<K, V> {
     if (state.buffered.length > 0) {
       state.retryAtMs = this.#cluster.nowMs() + this.#cluster.retryPauseMs(1);
       return false;
+    }
+    // The record before this offset was read, or committed as processed: the log ended behind it once. To reset would pass over what is written there anew.
+    if (!wasDeleted && state.positionEpoch >= 0) {
+      const message = `${topic}-${partition} was cut: it ends before offset ${fetchOffset}, which followed leader epoch ${state.positionEpoch}; seek to go on`;
+      state.failure = new LogTruncationError(message, { topic, partition, offset: BigInt(fetchOffset) });
+      return true;
     }
     if (this.#resetPolicy.kind === 'none') {
       state.failure = new OffsetOutOfRangeError(`offset ${fetchOffset} of ${topic}-${partition} is out of range`, {

@@ -257,6 +257,26 @@ describe('offsets', () => {
     expect(groups.offsets.get('t/0')?.offset, 'record 3 is not lost').toBe(3);
   });
 
+  test('a log that was cut below the committed offset is an error, not a reset to its end or beginning (row 54)', async () => {
+    const { cluster, groups, logs, consumer } = await setUp(1);
+    const log = logs[0] as ScriptedLog;
+    fill(log, 10);
+    fill(log, 10);
+    groups.offsets.set('t/0', { topic: 't', partition: 0, offset: 20, leaderEpoch: 0, metadata: '' });
+    log.truncate(10);
+    log.moveTo(2);
+    const one = consumer({ autoOffsetReset: 'latest' });
+    one.subscribe(['t']);
+    const failed = expect(cluster.run(one.poll(10_000))).rejects.toMatchObject({
+      name: 'LogTruncationError',
+      offset: 20n,
+    });
+    await failed;
+    one.seek({ topic: 't', partition: 0 }, 10n);
+    fill(log, 1);
+    expect(await cluster.run(one.poll(5_000))).toHaveLength(1);
+  });
+
   test('batches commit themselves', async () => {
     const { cluster, groups, logs, consumer } = await setUp(2);
     for (const log of logs) fill(log, 5);
