@@ -112,13 +112,15 @@ export class PartitionLog {
    */
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
     try {
+      const producers = new ProducerStateStore(options);
+      await producers.load();
       const found = await recoverLog({
         ...options,
         indexIntervalBytes: options.config['index.interval.bytes'],
         wasDamaged: await hasDamageMark(options.disk, options.directory),
         nowMs: options.clock.wallMs(),
+        observe: (header) => producers.observe(header, options.clock),
       });
-      const producers = new ProducerStateStore(options);
       const met = await producers.open(found.segments, found.logEndOffset, options.clock);
       const recovered = { ...found, damage: found.damage ?? met };
       if (recovered.damage === undefined) await removeDamageMark(options.disk, options.directory);

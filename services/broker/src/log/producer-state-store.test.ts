@@ -1,9 +1,10 @@
 import { batchesOf } from '@naru/record';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { PartitionLog } from './partition-log.ts';
 import { encodeProducerSnapshot } from './producer-snapshot.ts';
 import { ProducerState } from './producer-state.ts';
+import { ProducerStateStore } from './producer-state-store.ts';
 import { LogWorld } from './testing/log-world.ts';
 import { type ProducerBatchFields, producerBatch, producerBatches } from './testing/producer-batches.ts';
 
@@ -48,6 +49,20 @@ describe('row 39: after a stop the producers are known as before', () => {
     const again = await world.open();
     expect(told(again.producers)).toEqual(before);
     expect(again.producers.judge(producerBatch(of(0, 5, 8)))).toMatchObject({ kind: 'duplicate', baseOffsets: [90] });
+  });
+
+  test('after a crash the batches that recovery reads are not read again', async () => {
+    const { world, log } = await opened('once');
+    fill(log);
+    await world.complete(log.flush());
+    fill(log, 90, 3);
+    const before = told(log.producers);
+    world.node.crash();
+    const rebuild = vi.spyOn(ProducerStateStore.prototype, 'rebuild');
+    const again = await world.open();
+    expect(told(again.producers)).toEqual(before);
+    expect(rebuild).not.toHaveBeenCalled();
+    rebuild.mockRestore();
   });
 
   test('also without a readable snapshot', async () => {

@@ -1,4 +1,5 @@
 import type { Logger } from '@naru/observability';
+import type { BatchHeader } from '@naru/record';
 import type { Clock, Disk } from '@naru/runtime';
 import { scanBatches } from './batch-scan.ts';
 import { readIfThere } from './checkpoint-file.ts';
@@ -28,6 +29,8 @@ export class ProducerStateStore {
   readonly #options: ProducerStateStoreOptions;
   /** Offsets of the files, ascending. */
   #offsets: number[] = [];
+  /** While the log is recovered: the state is the one before the batch at this offset. */
+  #position = 0;
   /** Taken and not written yet. */
   #pending: { readonly offset: number; readonly content: Uint8Array }[] = [];
 
@@ -40,11 +43,24 @@ export class ProducerStateStore {
     return this.#offsets;
   }
 
-  /** Finds the files that the last stop left, removes those beyond the log's end, and rebuilds. Throws `DiskError`, `StorageError`. */
-  async open(segments: readonly Segment[], logEndOffset: number, clock: Clock): Promise<LogDamage | undefined> {
+  /** Finds the files that the last stop left and reads the newest. Before the log is recovered. Throws `DiskError`, `StorageError`. */
+  async load(): Promise<void> {
     const names = await this.#options.disk.list(this.#options.directory);
     this.#offsets = names.map(offsetOf).filter((offset) => offset !== undefined);
+    this.#position = await this.#loadNewest();
+  }
+
+  /** Recovery reads a batch, in any order and perhaps twice: the next one after what is known is learned, so that few are read again. */
+  observe(header: BatchHeader, clock: Clock): void {
+    if (header.baseOffset !== this.#position) return;
+    this.state.learn(header, clock.wallMs());
+    this.#position = header.lastOffset + 1;
+  }
+
+  /** After the log was recovered: removes files beyond its end, and rebuilds unless recovery has shown every batch up to the end. */
+  async open(segments: readonly Segment[], logEndOffset: number, clock: Clock): Promise<LogDamage | undefined> {
     await this.removeAbove(logEndOffset);
+    if (this.#position === logEndOffset) return undefined;
     return this.rebuild(segments, logEndOffset, clock);
   }
 

@@ -23,6 +23,8 @@ export interface RecoveryOptions {
   /** The log was known as damaged: everything is checked, nothing is cut. */
   readonly wasDamaged: boolean;
   readonly nowMs: number;
+  /** Told of every batch that is read and whole, also of those that are cut afterwards. */
+  readonly observe?: (header: BatchHeader) => void;
 }
 
 export interface RecoveredLog {
@@ -141,6 +143,7 @@ class Recovery {
 
   /** L2: epochs do not go back along the log, and below the recovery point they are those of the checkpoint. */
   readonly #visit = (header: BatchHeader): string | undefined => {
+    this.#options.observe?.(header);
     const epoch = header.partitionLeaderEpoch;
     const last = this.#seen.at(-1)?.epoch ?? -1;
     if (epoch < last) return `a batch of leader epoch ${epoch} follows one of epoch ${last}`;
