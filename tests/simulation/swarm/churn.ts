@@ -1,6 +1,6 @@
 import { type Client, KafkaError } from '@naru/client';
 import { sleep } from '@naru/runtime';
-import type { AdminFaults } from './faults.ts';
+import type { AdminFaults } from './fault-actions.ts';
 import { require } from './violation.ts';
 import type { World } from './world.ts';
 

@@ -1,0 +1,377 @@
+import { transferLeadership } from '@naru/coordinator-client';
+import type { SeededRandom } from '@naru/runtime/simulated';
+import type { Death, DiskCall } from './crash-points.ts';
+import type { FaultAtlas } from './fault-atlas.ts';
+import { pick } from './parameters.ts';
+import type { FaultKind } from './schedule.ts';
+import { coordinatorPort, idOf, type World } from './world.ts';
+
+/** What a fault may do to the world, and what it needs to choose. */
+export interface Scene {
+  readonly world: World;
+  /** The fault's own randomness. */
+  readonly random: SeededRandom;
+  readonly durationMs: number;
+  readonly atlas: FaultAtlas;
+  readonly admin: AdminFaults;
+  /** Ends what was begun, unless everything was healed before. */
+  after(ms: number, end: () => void): void;
+  tell(text: string): void;
+}
+
+/** Faults that are requests of an administrator. */
+export interface AdminFaults {
+  recreateTopic(): void;
+  addPartition(): void;
+}
+
+/** False: there was nothing to hit. */
+type Action = (scene: Scene) => boolean;
+
+function cut(
+  { world, after, durationMs, tell }: Scene,
+  pairs: readonly (readonly [string, string])[],
+  oneWay: boolean,
+): boolean {
+  if (pairs.length === 0) return false;
+  const { network } = world.sim;
+  for (const [a, b] of pairs) network.cut(a, b, { oneWay });
+  after(durationMs, () => {
+    for (const [a, b] of pairs) network.heal(a, b, { oneWay });
+  });
+  tell(pairs.map(([a, b]) => (oneWay ? `${a}→${b}` : `${a}—${b}`)).join(' '));
+  return true;
+}
+
+function twoHosts({ world, random }: Scene): readonly [string, string] {
+  const hosts = world.sim.nodes.map(({ name }) => name);
+  const a = pick(world.serverHosts, random);
+  return [
+    a,
+    pick(
+      hosts.filter((host) => host !== a),
+      random,
+    ),
+  ];
+}
+
+const running = (world: World, hosts: readonly string[]): readonly string[] =>
+  hosts.filter((host) => world.node(host).alive && !world.node(host).paused);
+const brokerHosts = (world: World): readonly string[] => world.brokerIds.map((id) => `b${id}`);
+const coordinatorHosts = (world: World): readonly string[] => world.coordinatorIds.map((id) => `c${id}`);
+
+/** Kills, and starts again after the fault's time. */
+function down(scene: Scene, hosts: readonly string[], how: Death): boolean {
+  const { world, after, durationMs, tell } = scene;
+  if (hosts.length === 0) return false;
+  for (const host of hosts) world.kill(host, how);
+  after(durationMs, () => {
+    for (const host of hosts) world.start(host);
+  });
+  tell(`${hosts.join(' ')} (${how})`);
+  return true;
+}
+
+function death(scene: Scene): Death {
+  const { world, random } = scene;
+  if (!world.parameters.topics.every((topic) => topic.flushBeforeAck)) return 'crash';
+  return pick<Death>(['crash', 'crash', 'power', 'power-lost', 'power-silent'], random);
+}
+
+function oneOf(hosts: readonly string[], random: SeededRandom): readonly string[] {
+  return hosts.length === 0 ? [] : [pick(hosts, random)];
+}
+
+function leaders(world: World): readonly string[] {
+  const ids = new Set([...world.control.states].map(([, state]) => state.leader).filter((id) => id > 0));
+  return running(
+    world,
+    [...ids].sort((a, b) => a - b).map((id) => `b${id}`),
+  );
+}
+
+function controller(world: World): readonly string[] {
+  let newest = { zxid: -1, controllerId: -1 };
+  for (const { publisher } of world.brokers.values()) if (publisher.image.zxid > newest.zxid) newest = publisher.image;
+  return newest.controllerId < 0 ? [] : running(world, [`b${newest.controllerId}`]);
+}
+
+function coordinatorLeader(world: World): readonly string[] {
+  let found: { host: string; term: number } | undefined;
+  for (const [id, coordinator] of world.coordinators) {
+    const { role, term } = coordinator.status();
+    if (role === 'leader' && term > (found?.term ?? -1)) found = { host: `c${id}`, term };
+  }
+  return found === undefined ? [] : running(world, [found.host]);
+}
+
+function pause(scene: Scene, hosts: readonly string[]): boolean {
+  const { world, after, durationMs, tell } = scene;
+  const [host] = hosts;
+  if (host === undefined) return false;
+  const node = world.node(host);
+  node.pause();
+  const life = node.lives;
+  after(durationMs, () => {
+    if (node.lives === life && node.paused) node.resume();
+  });
+  tell(host);
+  return true;
+}
+
+/** What was sent one way is lost with the connection: requests that never arrived, or answers to requests that did their work. */
+function lose(scene: Scene, isRequest: boolean): boolean {
+  const { world, random, after, tell } = scene;
+  const server = pick(brokerHosts(world), random);
+  const client = pick(
+    [...world.clientHosts, ...brokerHosts(world)].filter((host) => host !== server),
+    random,
+  );
+  const [from, to] = isRequest ? [client, server] : [server, client];
+  world.sim.network.cut(from, to, { oneWay: true });
+  after(1 + random.nextInt(60), () => {
+    world.sim.network.resetConnections(client, server);
+    world.sim.network.heal(from, to, { oneWay: true });
+  });
+  tell(`${from}→${to}`);
+  return true;
+}
+
+const calls: readonly (DiskCall | undefined)[] = [
+  undefined,
+  'append',
+  'sync',
+  'sync',
+  'truncate',
+  'rename',
+  'replace-file',
+  'sync-directory',
+  'remove',
+  'batch',
+];
+
+export const actions: Readonly<Record<FaultKind, Action>> = {
+  clog: (scene) => {
+    const [a, b] = twoHosts(scene);
+    scene.world.sim.network.clog(a, b, scene.durationMs, { oneWay: scene.random.chance(0.5) });
+    scene.tell(`${a} ${b}`);
+    return true;
+  },
+  'slow-link': (scene) => {
+    const { world, random, after, durationMs, tell } = scene;
+    const [a, b] = twoHosts(scene);
+    world.sim.network.setDelay(a, b, { minMs: 5, meanMs: 20 + random.nextInt(200) });
+    after(4 * durationMs, () => world.sim.network.setDelay(a, b, world.parameters.networkDelay));
+    tell(`${a} ${b}`);
+    return true;
+  },
+  'reset-connections': (scene) => {
+    const [a, b] = twoHosts(scene);
+    const count = scene.random.chance(0.5)
+      ? scene.world.sim.network.resetConnections(a)
+      : scene.world.sim.network.resetConnections(a, b);
+    scene.tell(`${a} ${b}: ${count}`);
+    return count > 0;
+  },
+  'lose-requests': (scene) => lose(scene, true),
+  'lose-replies': (scene) => lose(scene, false),
+  'cut-pair': (scene) => cut(scene, [twoHosts(scene)], false),
+  'cut-one-way': (scene) => cut(scene, [twoHosts(scene)], true),
+  isolate: (scene) => {
+    const host = pick(scene.world.serverHosts, scene.random);
+    const others = scene.world.sim.nodes.map(({ name }) => name).filter((name) => name !== host);
+    return cut(
+      scene,
+      others.map((other) => [host, other] as const),
+      scene.random.chance(0.3),
+    );
+  },
+  split: (scene) => {
+    const { world, random } = scene;
+    const sides = world.sim.nodes.map(({ name }) => [name, random.chance(0.5)] as const);
+    const left = sides.filter(([, isLeft]) => isLeft).map(([name]) => name);
+    const right = sides.filter(([, isLeft]) => !isLeft).map(([name]) => name);
+    return cut(
+      scene,
+      left.flatMap((a) => right.map((b) => [a, b] as const)),
+      random.chance(0.3),
+    );
+  },
+  'cut-from-coordinators': (scene) => {
+    const host = pick(brokerHosts(scene.world), scene.random);
+    return cut(
+      scene,
+      coordinatorHosts(scene.world).map((other) => [host, other] as const),
+      scene.random.chance(0.2),
+    );
+  },
+  'cut-from-brokers': (scene) => {
+    const host = pick(brokerHosts(scene.world), scene.random);
+    const others = brokerHosts(scene.world).filter((other) => other !== host);
+    const isOneWay = scene.random.chance(0.3);
+    const pairs = others.map(
+      (other) => (scene.random.chance(0.5) && isOneWay ? [other, host] : [host, other]) as [string, string],
+    );
+    return cut(scene, pairs, isOneWay);
+  },
+  'cut-clients': (scene) => {
+    const host = pick(brokerHosts(scene.world), scene.random);
+    return cut(
+      scene,
+      scene.world.clientHosts.map((client) => [client, host] as const),
+      scene.random.chance(0.3),
+    );
+  },
+  'crash-broker': (scene) => down(scene, oneOf(running(scene.world, brokerHosts(scene.world)), scene.random), 'crash'),
+  'crash-leader': (scene) => down(scene, oneOf(leaders(scene.world), scene.random), death(scene)),
+  'crash-controller': (scene) => down(scene, controller(scene.world), death(scene)),
+  'crash-coordinator': (scene) =>
+    down(scene, oneOf(running(scene.world, coordinatorHosts(scene.world)), scene.random), death(scene)),
+  'crash-coordinator-leader': (scene) => down(scene, coordinatorLeader(scene.world), death(scene)),
+  'crash-in-disk-call': (scene) => {
+    const { world, random, after, durationMs, tell } = scene;
+    const [host] = oneOf(running(world, world.serverHosts), random);
+    if (host === undefined) return false;
+    const isBroker = host.startsWith('b');
+    const how = death(scene);
+    const call = pick(
+      isBroker ? calls.slice(0, -1) : [undefined, 'batch', 'rename', 'sync', 'replace-file'],
+      random,
+    ) as DiskCall;
+    const when = pick(['before', 'within', 'after'] as const, random);
+    world.crashPoints.arm(host, { call, skip: random.nextInt(call === undefined ? 200 : 20), when, how });
+    // It may not come to this call: then nothing happens.
+    after(durationMs, () => {
+      world.crashPoints.disarm(host);
+      world.start(host);
+    });
+    tell(`${host} ${when} ${call} (${how})`);
+    return true;
+  },
+  'fast-bounce': (scene) => {
+    const { world, random, tell } = scene;
+    const [host] = oneOf(running(world, brokerHosts(world)), random);
+    if (host === undefined) return false;
+    const how = death(scene);
+    world.kill(host, how);
+    world.sim.at(random.nextInt(100), () => world.start(host));
+    tell(`${host} (${how})`);
+    return true;
+  },
+  'crash-all-brokers': (scene) => down(scene, running(scene.world, brokerHosts(scene.world)), 'crash'),
+  'power-loss': (scene) => {
+    const how = pick<Death>(['power', 'power-lost', 'power-silent'], scene.random);
+    return down(scene, oneOf(running(scene.world, scene.world.serverHosts), scene.random), how);
+  },
+  'power-loss-of-all': (scene) => {
+    const { world, random, tell, after } = scene;
+    const how = pick<Death>(['power', 'power-lost'], random);
+    for (const host of world.serverHosts) {
+      world.kill(host, how);
+      after(random.nextInt(3_000), () => world.start(host));
+    }
+    tell(how);
+    return true;
+  },
+  'pause-broker': (scene) => pause(scene, oneOf(running(scene.world, brokerHosts(scene.world)), scene.random)),
+  'pause-leader': (scene) => pause(scene, oneOf(leaders(scene.world), scene.random)),
+  'pause-coordinator': (scene) =>
+    pause(
+      scene,
+      scene.random.chance(0.5)
+        ? coordinatorLeader(scene.world)
+        : oneOf(running(scene.world, coordinatorHosts(scene.world)), scene.random),
+    ),
+  'slow-disk': (scene) => {
+    const { world, random, after, durationMs, tell } = scene;
+    const host = pick(world.serverHosts, random);
+    const { disk } = world.node(host);
+    disk.times = { ...disk.times, sync: { minMs: 50, meanMs: 100 + random.nextInt(2_000) } };
+    after(3 * durationMs, () => {
+      disk.times = { ...disk.times, sync: world.parameters.diskSyncDelay };
+    });
+    tell(host);
+    return true;
+  },
+  'failing-sync': (scene) => {
+    const host = pick(scene.world.serverHosts, scene.random);
+    // A minority of the coordinators may forget what they acknowledged; which is one and the same in a run.
+    if (host.startsWith('c') && host !== 'c1') return false;
+    scene.world.node(host).disk.failSyncs(scene.random.chance(0.5) ? '.log' : '', 1);
+    scene.tell(host);
+    return true;
+  },
+  'disk-full': (scene) => {
+    const { world, random, after, durationMs, tell } = scene;
+    const host = pick(brokerHosts(world), random);
+    world.node(host).disk.fillUpAfter(random.nextInt(20_000));
+    after(durationMs, () => world.node(host).disk.fillUpAfter(Number.POSITIVE_INFINITY));
+    tell(host);
+    return true;
+  },
+  'bit-flip': ({ world, random, atlas, tell }) => {
+    const file = atlas.damageable(world, random);
+    if (file === undefined) return false;
+    const bit = random.nextInt(file.safeBytes * 8);
+    world.node(atlas.host).disk.flipBit(file.path, bit);
+    atlas.damaged.add(file.path);
+    tell(`${atlas.host} ${file.path} bit ${bit}`);
+    return true;
+  },
+  'truncate-file': ({ world, random, atlas, tell, after, durationMs }) => {
+    const { host } = atlas;
+    const file = atlas.damageable(world, random);
+    if (file === undefined) return false;
+    // While the machine is off: a file that shrinks under a running process is no fault that disks have.
+    if (world.node(host).alive) world.kill(host);
+    const size = random.nextInt(file.safeBytes);
+    world.node(host).disk.truncateFile(file.path, size);
+    atlas.damaged.add(file.path);
+    after(durationMs, () => world.start(host));
+    tell(`${host} ${file.path} to ${size}`);
+    return true;
+  },
+  'clock-jump': (scene) => {
+    const { world, random, tell } = scene;
+    const host = pick(world.serverHosts, random);
+    const offsetMs = random.nextInt(120_001) - 60_000;
+    world.node(host).setWallOffset(offsetMs);
+    tell(`${host} by ${offsetMs} ms`);
+    return true;
+  },
+  'controlled-shutdown': (scene) => {
+    const { world, random, after, durationMs, tell } = scene;
+    const [host] = oneOf(running(world, brokerHosts(world)), random);
+    if (host === undefined || !world.brokers.has(idOf(host))) return false;
+    void world.stop(host).then(() => after(durationMs, () => world.start(host)));
+    tell(host);
+    return true;
+  },
+  'coordinator-shutdown': (scene) => {
+    const { world, random, after, durationMs, tell } = scene;
+    const [host] = oneOf(
+      random.chance(0.7) ? coordinatorLeader(world) : running(world, coordinatorHosts(world)),
+      random,
+    );
+    if (host === undefined || !world.coordinators.has(idOf(host))) return false;
+    void world.stop(host).then(() => after(durationMs, () => world.start(host)));
+    tell(host);
+    return true;
+  },
+  'coordinator-transfer': ({ world, random, tell }) => {
+    const [from] = coordinatorLeader(world);
+    if (from === undefined) return false;
+    const to = pick(world.coordinatorIds, random);
+    transferLeadership(world.node('admin').runtime, `${from}:${coordinatorPort}`, to).catch(() => {});
+    tell(`${from} to c${to}`);
+    return true;
+  },
+  'recreate-topic': ({ admin }) => {
+    admin.recreateTopic();
+    return true;
+  },
+  'add-partition': ({ admin }) => {
+    admin.addPartition();
+    return true;
+  },
+};
