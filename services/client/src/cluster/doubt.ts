@@ -6,7 +6,7 @@ import type { Cluster } from './cluster.ts';
  * waiting for `request.timeout.ms` would cost half a minute.
  */
 const doubtAfterMs = 2_000;
-const doubtAgainMs = 1_000;
+const doubtAgainMs = 500;
 
 /** How sure one is that an open request will be answered. */
 export class Doubt {
