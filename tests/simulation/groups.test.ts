@@ -1,6 +1,7 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import { groupMethods, type groups } from '@naru/rpc';
 import { describe, expect, test } from 'vitest';
+import { checkGroupsAreTheirLogs } from './checkers/groups.ts';
 import { GroupHistory, GroupMember } from './group-member.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 
@@ -57,6 +58,7 @@ async function check(run: Run): Promise<void> {
   await untilCommitted(run, 2);
   expect(run.history.violations).toEqual([]);
   expect(run.cluster.failures).toEqual([]);
+  expect(await run.cluster.sim.complete(checkGroupsAreTheirLogs(run.cluster.brokers))).toBeGreaterThan(0);
   // The members go on meanwhile.
   const acked = new Map(run.history.acked);
   const offsets = await fetched(run.cluster);

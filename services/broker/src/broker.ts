@@ -12,6 +12,7 @@ import { ensureClusterId, ensureTree } from './cluster/registration.ts';
 import { Controller } from './controller/controller.ts';
 import { ControllerForwarder } from './controller/forwarder.ts';
 import { createGroups } from './group-wiring.ts';
+import type { GroupCoordinator } from './groups/coordinator/group-coordinator.ts';
 import { BrokerListener } from './listeners/broker-listener.ts';
 import { ClientListener } from './listeners/client-listener.ts';
 import { clientServices, unaryServices } from './listeners/grpc-front.ts';
@@ -45,6 +46,7 @@ export interface Broker {
   readonly publisher: MetadataPublisher;
   readonly replicas: ReplicaManager;
   readonly controller: Controller;
+  readonly groups: GroupCoordinator;
   /** Called once when it cannot go on (a failed disk, its id taken by another): the process must end. */
   onFailure(callback: (error: Error) => void): void;
   /** `controlled`: moves leaderships to other brokers first, within `controlled.shutdown.timeout.ms`. */
@@ -278,6 +280,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     publisher,
     replicas,
     controller,
+    groups: groups.coordinator,
     onFailure: (callback) => failure.listen(callback),
     close: ({ controlled = false } = {}) => {
       closing ??= close(controlled);
