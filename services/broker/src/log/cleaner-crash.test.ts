@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { LogManager } from './log-manager.ts';
 import type { PartitionLog } from './partition-log.ts';
 import { compactConfig, keyedBatch, recordsIn, recordsOf, type StoredRecord } from './testing/compacted-log.ts';
@@ -69,6 +69,63 @@ for (const how of ['power cut', 'kill', 'kill, then power cut during the recover
     expect(runs).toBeGreaterThan(60 * runsPerEvent);
   }, 120_000);
 }
+
+describe('what the disk does to a swap', () => {
+  /** Killed right after step 2: the swap file counts, nothing else has happened. */
+  async function killedBeforeDeletion(seed: string): Promise<{ world: LogWorld; before: Buffer; swap: string }> {
+    const { world, before } = await dirtyWorld(seed);
+    const swapFile = (): string | undefined =>
+      [...world.node.disk.files().keys()].find((path) => path.endsWith('.swap'));
+    void world.manager.compact();
+    await world.simulation.runUntil(() => swapFile() !== undefined);
+    const swap = swapFile() as string;
+    world.node.crash();
+    return { world, before, swap };
+  }
+
+  test('a swap file that is damaged gives way to the old segments', async () => {
+    const { world, before, swap } = await killedBeforeDeletion('flipped');
+    world.node.disk.flipBit(swap, 800);
+    const log = await world.open();
+    expect(log.state.kind).toBe('open');
+    expect((await readAll(world, log)).equals(before)).toBe(true);
+  });
+
+  test('row 57: when the old segments are gone, too, the log is damaged, not shorter', async () => {
+    const { world, swap } = await killedBeforeDeletion('flipped-and-gone');
+    world.node.restart();
+    const { disk } = world.node.runtime;
+    await world.complete(disk.remove(swap.slice(0, -'.swap'.length)));
+    world.node.disk.flipBit(swap, 800);
+    const log = await world.open();
+    expect(log.state.kind).toBe('damaged');
+    const kept = swap.slice(0, -'.swap'.length);
+    expect(world.node.disk.contentOf(kept).length).toBeGreaterThan(100);
+    world.node.crash();
+    expect((await world.open()).state.kind).toBe('damaged');
+  });
+
+  test('row 56: a sync of the cleaner that fails ends the log until the next start, and loses nothing', async () => {
+    const { world, log, before } = await dirtyWorld('failed-sync');
+    world.node.disk.failSyncs('.cleaned');
+    await world.complete(world.manager.compact());
+    expect(log.state.kind).toBe('failed');
+    expect(world.failures.length).toBe(1);
+    world.node.crash();
+    const again = await world.open();
+    expect((await readAll(world, again)).equals(before)).toBe(true);
+    await world.complete(world.manager.compact());
+    expect(recordsIn(await readAll(world, again))).toEqual(recordsIn(await cleanedContent()));
+  });
+
+  test('row 21: a damaged batch is neither judged nor copied: the log says that it is damaged', async () => {
+    const { world, log } = await dirtyWorld('damaged-batch');
+    world.node.disk.flipBit(world.path(`${'0'.repeat(20)}.log`), 900);
+    await world.complete(world.manager.compact());
+    expect(log.state.kind).toBe('damaged');
+    expect([...world.node.disk.files().keys()].filter((path) => /cleaned|swap/.test(path))).toEqual([]);
+  });
+});
 
 function expectWithin(some: readonly StoredRecord[], all: readonly StoredRecord[]): void {
   const there = new Set(all.map((record) => JSON.stringify(record)));

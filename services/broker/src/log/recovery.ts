@@ -51,10 +51,11 @@ export interface RecoveredLog {
  *   - segments below the log start, `.deleted` and `.tmp` files: leftovers of a deletion or a replacement, removed;
  *   - missing or senseless indexes and epoch vector: built anew from the batches.
  */
-export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog> {
+export async function recoverLog(asked: RecoveryOptions): Promise<RecoveredLog> {
+  const isSwapDamaged = await finishSwaps(asked.disk, asked.directory, asked.logger);
+  const options = { ...asked, wasDamaged: asked.wasDamaged || isSwapDamaged };
   const { epochs, found } = await LeaderEpochs.load(options.disk, options.directory);
   const mark = await CompactionMark.load(options.disk, options.directory);
-  await finishSwaps(options.disk, options.directory, options.logger);
   const segments = await findSegments(options, mark);
   const mustBuildEpochs = !found && segments.some((segment) => !segment.isEmpty);
   const recovered = await new Recovery(options, segments, epochs, mustBuildEpochs).run();

@@ -1,8 +1,10 @@
 import type { Logger } from '@naru/observability';
 import { assert, type Disk, type DiskFile } from '@naru/runtime';
 import { scanBatches } from './batch-scan.ts';
+import { writeDamageMark } from './damage-mark.ts';
 import {
   baseOffsetOf,
+  deletedSuffix,
   indexSuffix,
   logSuffix,
   Segment,
@@ -127,19 +129,22 @@ export class CleanedSegment {
 
 /**
  * At an open, before the segments are looked for: finishes the swaps that a crash cut short, and removes what was being written. May itself be cut
- * short at any point. Throws `DiskError`.
+ * short at any point. True when something is lost: then the log has the mark of damage. Throws `DiskError`.
  */
-export async function finishSwaps(disk: Disk, directory: string, logger: Logger): Promise<void> {
+export async function finishSwaps(disk: Disk, directory: string, logger: Logger): Promise<boolean> {
   const names = await disk.list(directory);
   for (const name of names) {
     if (name.endsWith(cleanedSuffix)) await disk.remove(`${directory}/${name}`);
   }
+  let isDamaged = false;
   for (const name of names) {
     if (!name.endsWith(logSuffix + swapSuffix)) continue;
     const logName = name.slice(0, -swapSuffix.length);
     const baseOffset = baseOffsetOf(logName);
-    if (baseOffset !== undefined) await finishSwap(disk, { directory, name, logName, baseOffset }, logger);
+    if (baseOffset === undefined) continue;
+    if (await finishSwap(disk, { directory, name, logName, baseOffset }, logger)) isDamaged = true;
   }
+  return isDamaged;
 }
 
 interface FoundSwap {
@@ -149,18 +154,23 @@ interface FoundSwap {
   readonly baseOffset: number;
 }
 
-async function finishSwap(disk: Disk, swap: FoundSwap, logger: Logger): Promise<void> {
+async function finishSwap(disk: Disk, swap: FoundSwap, logger: Logger): Promise<boolean> {
   const { directory, name, logName, baseOffset } = swap;
   const endOffset = await endOfWhole(disk, swap);
   const names = await disk.list(directory);
   if (endOffset === undefined) {
-    // It was synced before it got this name: the disk damaged it since. What is left decides, by the rules of every open.
+    // It was synced before it got this name: the disk damaged it since. The old segments will do while all of them are there.
     const path = `${directory}/${name}`;
     logger.error({ path }, 'cleaned segment is damaged');
+    const isLost = !names.includes(logName) || names.some((other) => other.endsWith(logSuffix + deletedSuffix));
+    if (isLost) {
+      const reason = 'a cleaned segment is damaged and of those that it was made from some are gone';
+      await writeDamageMark(disk, directory, { offset: baseOffset, file: path, position: 0, reason });
+    }
     if (names.includes(logName)) await disk.remove(path);
     else await disk.rename(path, `${directory}/${logName}`);
     await disk.syncDirectory(directory);
-    return;
+    return isLost;
   }
   // After a killed process the name may be in the page cache alone: the old segments must not go before it is durable.
   await disk.syncDirectory(directory);
@@ -176,6 +186,7 @@ async function finishSwap(disk: Disk, swap: FoundSwap, logger: Logger): Promise<
   await disk.rename(`${directory}/${name}`, `${directory}/${logName}`);
   await disk.syncDirectory(directory);
   logger.info({ directory, baseOffset, endOffset }, 'swap of a cleaned segment finished');
+  return false;
 }
 
 /** The offset after the last batch, undefined when a batch is not what was written. */
