@@ -234,17 +234,18 @@ export class Consumer<K = Buffer, V = Buffer> {
     return this.#poll({ timeoutMs, max: this.#config['max.poll.records'], signal: options.signal });
   }
 
-  /** Records one by one, for ever. Leaving the loop loses nothing: the next iteration or poll goes on with the next record. */
+  /** Records one by one, until the consumer is closed. Leaving the loop loses nothing: the next iteration or poll goes on with the next record. */
   [Symbol.asyncIterator](): AsyncIterableIterator<ConsumerRecord<K, V>> {
     return this.records();
   }
 
   records(options: PollOptions = {}): AsyncIterableIterator<ConsumerRecord<K, V>> {
+    this.#checkOpen();
     const left = this.#iterator?.takeUndelivered() ?? [];
     const max = this.#config['max.poll.records'];
     const poll = (): Promise<ConsumerRecord<K, V>[]> =>
       this.#poll({ timeoutMs: iterationPollMs, max, signal: options.signal });
-    this.#iterator = new RecordIterator(poll, () => this.#pulse(), left);
+    this.#iterator = new RecordIterator({ poll, pulse: () => this.#pulse(), isClosed: () => this.#isClosed }, left);
     return this.#iterator;
   }
 

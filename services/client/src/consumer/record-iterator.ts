@@ -1,26 +1,27 @@
 import type { ConsumerRecord } from './consumer-record.ts';
 
+export interface RecordIteratorParts<K, V> {
+  readonly poll: () => Promise<ConsumerRecord<K, V>[]>;
+  /** Asked before each record: what must be done first, if anything. */
+  readonly pulse: () => Promise<void> | undefined;
+  /** Closing the consumer is the normal end of an iteration. */
+  readonly isClosed: () => boolean;
+}
+
 /**
  * `for await` over a consumer. Written by hand, because an async generator costs two promises more for each record. Records that were polled and not
  * yet handed out stay here, so that leaving the loop in the middle loses none.
  */
 export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecord<K, V>> {
-  readonly #poll: () => Promise<ConsumerRecord<K, V>[]>;
-  /** Asked before each record: what must be done first, if anything. */
-  readonly #pulse: () => Promise<void> | undefined;
+  readonly #parts: RecordIteratorParts<K, V>;
   #records: ConsumerRecord<K, V>[];
   #at = 0;
   /** Handed out last: the application may still be working on it. */
   #inHand: ConsumerRecord<K, V> | undefined;
   #isEnded = false;
 
-  constructor(
-    poll: () => Promise<ConsumerRecord<K, V>[]>,
-    pulse: () => Promise<void> | undefined,
-    left: ConsumerRecord<K, V>[],
-  ) {
-    this.#poll = poll;
-    this.#pulse = pulse;
+  constructor(parts: RecordIteratorParts<K, V>, left: ConsumerRecord<K, V>[]) {
+    this.#parts = parts;
     this.#records = left;
   }
 
@@ -29,8 +30,10 @@ export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecor
   }
 
   next(): Promise<IteratorResult<ConsumerRecord<K, V>>> {
-    if (this.#isEnded) return Promise.resolve({ done: true, value: undefined });
-    const pause = this.#pulse();
+    if (this.#isEnded || this.#parts.isClosed()) return Promise.resolve({ done: true, value: undefined });
+    // Asking for the next one says that this one is done.
+    this.#inHand = undefined;
+    const pause = this.#parts.pulse();
     if (pause !== undefined) return pause.then(() => this.#deliver());
     return this.#deliver();
   }
@@ -52,7 +55,12 @@ export class RecordIterator<K, V> implements AsyncIterableIterator<ConsumerRecor
     while (this.#at >= this.#records.length) {
       this.#records = [];
       this.#at = 0;
-      this.#records = await this.#poll();
+      try {
+        this.#records = await this.#parts.poll();
+      } catch (error) {
+        if (this.#parts.isClosed()) return { done: true, value: undefined };
+        throw error;
+      }
     }
     const value = this.#records[this.#at++] as ConsumerRecord<K, V>;
     this.#inHand = value;

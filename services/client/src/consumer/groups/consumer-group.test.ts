@@ -277,6 +277,23 @@ describe('offsets', () => {
     expect(await cluster.run(one.poll(5_000))).toHaveLength(1);
   });
 
+  test('for await ends when the consumer is closed; an iteration that begins then is refused', async () => {
+    const { cluster, groups, logs, consumer } = await setUp(1);
+    fill(logs[0] as ScriptedLog, 10);
+    const one = consumer();
+    one.subscribe(['t']);
+    let count = 0;
+    const iterate = async (): Promise<void> => {
+      for await (const _ of one) count++;
+    };
+    const iterating = iterate();
+    await until(cluster, () => count === 10);
+    await cluster.run(one.close());
+    await cluster.run(iterating);
+    expect(groups.offsets.get('t/0')?.offset).toBe(10);
+    expect(() => one.records()).toThrow('closed');
+  });
+
   test('batches commit themselves', async () => {
     const { cluster, groups, logs, consumer } = await setUp(2);
     for (const log of logs) fill(log, 5);
