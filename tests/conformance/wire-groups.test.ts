@@ -1,6 +1,6 @@
 import { apis, errorCodes } from '@naru/kafka-protocol';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { call, cluster, start, topic } from './wire-world.ts';
+import { batch, call, cluster, start, topic } from './wire-world.ts';
 
 afterEach(() => expect(cluster.failures).toEqual([]));
 
@@ -92,5 +92,14 @@ describe('groups', () => {
     expect((await call(apis.leaveGroup, 2, { groupId: 'g', memberId })).errorCode).toBe(0);
     expect((await call(apis.heartbeat, 4, claim)).errorCode).toBe(errorCodes.UNKNOWN_MEMBER_ID);
     expect((await call(apis.deleteGroups, 1, { groupsNames: ['g'] })).results[0]?.errorCode).toBe(0);
+  });
+
+  test('clients read the internal topics, but do not write them: the offsets of all groups are in there', async () => {
+    const name = '__consumer_offsets';
+    const { topics } = await call(apis.metadata, 9, { topics: [{ name }] });
+    expect(topics[0]).toMatchObject({ errorCode: 0, isInternal: true });
+    const asked = [{ name, partitions: [{ index: 0, records: batch(1) }] }];
+    const refused = await call(apis.produce, 9, { acks: 1, timeoutMs: 1_000, topics: asked });
+    expect(refused.topics[0]?.partitions[0]?.errorCode).toBe(errorCodes.INVALID_TOPIC_EXCEPTION);
   });
 });

@@ -1,6 +1,7 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import { RecordError, RecordReader, validateBatch } from '@naru/record';
 import type { broker } from '@naru/rpc';
+import { isInternalTopic } from '../controller/topic-name.ts';
 import { isCompacted } from '../log/log-config.ts';
 import type { Expiring } from '../replication/deadlines.ts';
 import { ackCodeOf, codeOf, invalidBatchCodeOf } from '../replication/error-codes.ts';
@@ -49,6 +50,10 @@ export class ProduceHandler {
   }
 
   #append(asked: broker.PartitionRecords, requiresAll: boolean, pending: PendingProduce): broker.PartitionAppended {
+    // They are the brokers' own state: a record of a client would be an offset of a group.
+    if (isInternalTopic(asked.topic)) {
+      return answerOf(asked, errorCodes.INVALID_TOPIC_EXCEPTION, `clients do not write to ${asked.topic}`);
+    }
     const found = this.#replicas.find(asked.topic, asked.topicId, asked.partition);
     if (found.kind !== 'partition') return this.#refused(asked, codeOf[found.kind]);
     const { partition } = found;
