@@ -8,6 +8,7 @@ import { measureTcp } from './limits/tcp.ts';
 import { type Figure, formatTable } from './report.ts';
 import { benchCoordinator } from './workloads/coordinator.ts';
 import { benchFailover } from './workloads/failover.ts';
+import { benchGroups } from './workloads/groups.ts';
 import { benchLatency } from './workloads/latency.ts';
 import { benchStart } from './workloads/start.ts';
 import { benchThroughput } from './workloads/throughput.ts';
@@ -31,6 +32,7 @@ const benches: Readonly<Record<string, (limits: Limits) => Promise<Figure[]>>> =
   latency: benchLatency,
   coordinator: benchCoordinator,
   failover: benchFailover,
+  groups: benchGroups,
 };
 
 const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });
