@@ -111,6 +111,13 @@ test('a group with members keeps its offsets to itself', async () => {
   expect((await done(admin.listGroupOffsets('g'))).map(({ partition }) => partition)).toEqual([1, 2]);
 });
 
+test('nobody but the brokers writes into __consumer_offsets', async () => {
+  await done(admin.alterGroupOffsets('g', [{ topic, partition: 0, offset: 1n }]));
+  const client = new Client({ bootstrapServers: 'b1:9092,b2:9092,b3:9092', runtime: cluster.client.runtime });
+  const sent = client.producer().send({ topic: '__consumer_offsets', partition: 0, value: Buffer.from('x') });
+  await expect(done(sent)).rejects.toMatchObject({ code: 17 });
+});
+
 test('group ids that are none', async () => {
   for (const id of ['', 'x'.repeat(5_000)]) {
     await expect(done(admin.listGroupOffsets(id))).rejects.toThrow(errorFromCode(24, '').message);
