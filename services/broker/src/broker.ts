@@ -189,7 +189,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   });
   const forwarder = new ControllerForwarder({ rpc, publisher, controller, timers, clock, logger });
   const budget = new RequestBudget(config['queued.max.request.bytes']);
-  const groups = createGroups({ config, runtime, replicas, publisher, forwarder, logger });
+  const groups = createGroups({ config, runtime, replicas, publisher, forwarder, logger, metrics });
   undo.push(async () => groups.coordinator.close());
   const requests: RequestDependencies = {
     groups,

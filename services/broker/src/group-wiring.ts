@@ -1,4 +1,4 @@
-import type { Logger } from '@naru/observability';
+import type { Logger, Metrics } from '@naru/observability';
 import type { Runtime } from '@naru/runtime';
 import type { BrokerConfig } from './broker-config.ts';
 import type { MetadataPublisher } from './cluster/metadata-publisher.ts';
@@ -18,11 +18,12 @@ export interface GroupSurroundings {
   readonly publisher: MetadataPublisher;
   readonly forwarder: ControllerForwarder;
   readonly logger: Logger;
+  readonly metrics: Metrics;
 }
 
 /** The part of the composition root that is about consumer groups. */
 export function createGroups(surroundings: GroupSurroundings): GroupDependencies {
-  const { config, runtime, replicas, publisher, forwarder, logger } = surroundings;
+  const { config, runtime, replicas, publisher, forwarder, logger, metrics } = surroundings;
   const { clock, timers, random } = runtime;
   const coordinator = new GroupCoordinator({
     brokerId: config['broker.id'],
@@ -46,6 +47,16 @@ export function createGroups(surroundings: GroupSurroundings): GroupDependencies
       return offsetsTopicProblem(await createTopics({ publisher, forwarder, clock, random }, request));
     },
     logger,
+  });
+  const groups = () => coordinator.shards.flatMap((shard) => [...shard.groups.values()]);
+  metrics.gauge('naru_groups', 'Groups with members that this broker coordinates', () => {
+    return groups().filter((group) => group.membersCount > 0).length;
+  });
+  metrics.gauge('naru_groups_rebalancing', 'Groups that this broker coordinates and that are not stable', () => {
+    return groups().filter((group) => group.membersCount > 0 && group.state !== 'Stable').length;
+  });
+  metrics.gauge('naru_group_members', 'Members of those groups', () => {
+    return groups().reduce((sum, group) => sum + group.membersCount, 0);
   });
   return { coordinator, lookup, brokerId: config['broker.id'] };
 }

@@ -258,6 +258,16 @@ describe('staying and going', () => {
     expect(written.at(-1)?.value).toMatchObject({ generation: 3, members: [], leader: null, stateTimestampMs: 77 });
   });
 
+  test('who waits for its new generation to be written is told to join, not that its old one is illegal', () => {
+    const [leader, follower] = stable(2) as [string, string];
+    join({ memberId: leader });
+    join({ memberId: follower });
+    expect(group.heartbeat(claim(follower, 2), nowMs)).toBe('REBALANCE_IN_PROGRESS');
+    expect(group.checkCommit(claim(follower, 2), nowMs)).toBe('ILLEGAL_GENERATION');
+    replicate();
+    expect(group.heartbeat(claim(follower, 2), nowMs)).toBe('ILLEGAL_GENERATION');
+  });
+
   test('commits: members of the generation; from outside only while nobody is in (G4)', () => {
     const outside = claim('', -1);
     expect(group.checkCommit(outside, nowMs)).toBeUndefined();

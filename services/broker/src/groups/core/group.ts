@@ -157,14 +157,8 @@ export class Group {
 
   #joinFault(request: JoinRequest): GroupError | undefined {
     if (this.#state === 'Dead') return 'NOT_COORDINATOR';
-    const { settings } = this.#surroundings;
-    return joinFault({
-      request,
-      settings,
-      members: this.#members,
-      pending: this.#pending,
-      protocolType: this.#protocolType,
-    });
+    const group = { members: this.#members, pending: this.#pending, protocolType: this.#protocolType };
+    return joinFault({ request, settings: this.#surroundings.settings, ...group });
   }
 
   #joinAsStranger(request: JoinRequest, token: Token, nowMs: number): void {
@@ -439,10 +433,12 @@ export class Group {
 
   /** Undefined: all is well. */
   heartbeat(claim: Claim, nowMs: number): GroupError | undefined {
-    const fault = this.#claimFault(claim);
-    if (fault !== undefined) return fault;
+    // It has joined the generation that is being written, and speaks of its last one: that is over, but the membership is not.
+    const isJoining = this.#reserving !== undefined && this.#members.find(claim.memberId)?.joinToken !== undefined;
+    const known = isJoining ? this.#members.identityFault(claim.memberId, claim.instanceId) : this.#claimFault(claim);
+    if (known !== undefined) return known;
     this.#heard(this.#members.get(claim.memberId), nowMs);
-    return this.#state === 'PreparingRebalance' ? 'REBALANCE_IN_PROGRESS' : undefined;
+    return isJoining || this.#state === 'PreparingRebalance' ? 'REBALANCE_IN_PROGRESS' : undefined;
   }
 
   /** Whether this is a current member of the current generation. Changes nothing. */
