@@ -4,9 +4,12 @@ import type { SimulatedNode } from '@naru/runtime/simulated';
 import { describe, expect, test } from 'vitest';
 import { SimulatedCluster } from './simulated-cluster.ts';
 
-/** More seeds: GROUP_SEEDS=1000-1200. */
-const [firstSeed, lastSeed] = (process.env.GROUP_SEEDS ?? '1-4').split('-').map(Number) as [number, number];
-const seeds = Array.from({ length: lastSeed - firstSeed + 1 }, (_, i) => firstSeed + i);
+/** Frozen in the middle of a cooperative join (3); frozen or cut off while it closes (83, 102, 116, 124): its partitions were at others already. */
+const onceFailed = [3, 83, 102, 116, 124];
+/** Others: GROUP_SEEDS=1000-1200. */
+const range = process.env.GROUP_SEEDS?.split('-').map(Number) as [number, number] | undefined;
+const seeds =
+  range === undefined ? onceFailed : Array.from({ length: range[1] - range[0] + 1 }, (_, i) => range[0] + i);
 
 const partitionsCount = 4;
 const recordsCount = 400;
@@ -24,7 +27,9 @@ class Machine {
   readonly style: Style;
   readonly #options: { readonly strategy: string; readonly instanceId: string };
   readonly #story: Story;
+  /** Undefined while it ends or is down. */
   consumer: Consumer | undefined;
+  latest: Consumer | undefined;
   stop = new AbortController();
   done: Promise<void> = Promise.resolve();
   error: unknown;
@@ -61,6 +66,7 @@ class Machine {
       partitionAssignmentStrategy: this.#options.strategy,
     });
     this.consumer = consumer;
+    this.latest = consumer;
     this.stop = new AbortController();
     const { signal } = this.stop;
     consumer.subscribe(['work'], {
@@ -125,7 +131,7 @@ class Story {
       const holders = this.#holders.get(partition) ?? new Set();
       this.#holders.set(partition, holders);
       for (const other of holders) {
-        const health = other.consumer?.health();
+        const health = other.latest?.health();
         // One that knows it is out hands out nothing; its listener hears of it at the next poll.
         if (other === machine || other.node.paused || health?.status === 'lost') continue;
         const who = `${machine.node.name} (${machine.style}) got ${partition}, held by ${other.node.name} (${other.style})`;

@@ -162,19 +162,22 @@ export class ConsumerGroup {
     const session = this.#session;
     if (session === undefined) return;
     const deadlineMs = this.#cluster.nowMs() + timeoutMs;
-    session.stop.abort(new IllegalStateError('the subscription has ended'));
-    session.membership.close(new IllegalStateError('the subscription has ended'));
+    const ended = new IllegalStateError('the subscription has ended');
+    session.stop.abort(ended);
+    session.membership.stopJoining(ended);
     session.topics.close();
     this.#gate.forget();
     let failure: unknown;
     const held = this.#host.assignment();
     if (held.length > 0) {
+      if (!session.membership.isLost) await this.#commitBeforeRevoke(held, deadlineMs);
+      session.membership.checkSilence();
       const { isLost } = session.membership;
-      if (!isLost) await this.#commitBeforeRevoke(held, deadlineMs);
       failure = await this.#tell(session, isLost ? 'lost' : 'revoked', held);
       this.#host.replaceAssignment([], isLost ? 'lost' : 'revoked');
     }
     await session.membership.leave('the consumer ends its subscription', deadlineMs - this.#cluster.nowMs());
+    session.membership.close(ended);
     this.#session = undefined;
     this.#isHeld = false;
     this.#failure = undefined;
@@ -266,6 +269,7 @@ export class ConsumerGroup {
   }
 
   #status(): ConsumerHealth['status'] {
+    this.#session?.membership.checkSilence();
     if (this.#closing.signal.aborted) return 'closed';
     if (this.#failure !== undefined) return 'failed';
     if (this.#session === undefined) return 'idle';

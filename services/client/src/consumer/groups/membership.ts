@@ -62,6 +62,7 @@ export class Membership {
   #memberId = '';
   #generation = -1;
   #isLost = false;
+  #isEnding = false;
   #fatal: KafkaError | undefined;
   #timer: Timer | undefined;
   /** Sent and not answered. */
@@ -129,15 +130,19 @@ export class Membership {
     try {
       for (let attempt = 1; ; attempt++) {
         const outcome = await this.#joinOnce(plan(), attempt).catch((error: KafkaError) => {
+          if (this.#isEnding || this.#closing.signal.aborted) throw error;
           if (joining.signal.aborted) return 'again' as const;
-          if (this.#closing.signal.aborted || !error.retriable) throw error;
+          if (!error.retriable) throw error;
           this.#cluster.logger.debug({ err: error, group: this.#config['group.id'] }, 'joining is tried again');
           return 'again' as const;
         });
         if (this.#isLost) return { kind: 'lost' };
         if (outcome === 'at-once') continue;
         if (outcome !== 'again') return outcome;
-        await sleep(this.#cluster.runtime.timers, this.#cluster.retryPauseMs(attempt), this.#closing.signal);
+        const { signal } = this.#callOptions(0);
+        await sleep(this.#cluster.runtime.timers, this.#cluster.retryPauseMs(attempt), signal).catch(() => undefined);
+        if (this.#isEnding || this.#closing.signal.aborted) throw signal.reason;
+        if (this.#isLost) return { kind: 'lost' };
       }
     } finally {
       this.#joining = undefined;
@@ -173,7 +178,13 @@ export class Membership {
     }
   }
 
-  /** Ends a join that is under way; nothing more is sent. */
+  /** Ends a join that is under way. Heartbeats go on: what the member holds is its own until it has given it up. */
+  stopJoining(reason: KafkaError): void {
+    this.#isEnding = true;
+    this.#joining?.abort(reason);
+  }
+
+  /** Nothing more is sent. */
   close(reason: KafkaError): void {
     this.#closing.abort(reason);
     this.#stopHeartbeats();
