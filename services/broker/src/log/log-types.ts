@@ -46,7 +46,7 @@ export type FollowerAppend =
   | { readonly kind: 'appended'; readonly firstOffset: number; readonly lastOffset: number }
   /** The first batch does not continue the log, or the batches do not continue each other: nothing was appended. */
   | { readonly kind: 'unexpected-offset'; readonly expected: number; readonly found: number }
-  /** A batch of an epoch below one that the log already holds (L2): nothing was appended. */
+  /** A batch of an epoch below one that the log already holds (L2), or beyond the leader's own: nothing was appended. */
   | { readonly kind: 'unexpected-epoch'; readonly latest: number; readonly found: number }
   /** Row 21: nothing was appended. */
   | { readonly kind: 'invalid-batch'; readonly reason: InvalidBatchReason; readonly message: string };

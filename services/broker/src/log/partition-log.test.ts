@@ -1,4 +1,4 @@
-import { batchesOf, validateBatch } from '@naru/record';
+import { batchesOf, setPartitionLeaderEpoch, validateBatch } from '@naru/record';
 import { describe, expect, test } from 'vitest';
 import type { StorageError } from './log-errors.ts';
 import { batch, LogWorld, readAll, smallConfig } from './testing/log-world.ts';
@@ -75,6 +75,31 @@ describe('a new leader epoch', () => {
     world.node.disk.fillUpAfter(0);
     await expect(world.complete(log.assignEpoch(0, 0))).rejects.toMatchObject({ name: 'StorageError', code: 'failed' });
     expect(log.state.kind).toBe('failed');
+  });
+});
+
+describe('the leader epoch in a stored batch, which no CRC covers', () => {
+  test('is compared with the epoch vector before it is served: a follower would learn a wrong one for ever (rows 21, 62)', async () => {
+    const world = new LogWorld('flipped epoch');
+    world.tailBytes = 0;
+    const log = await world.open();
+    await world.complete(log.assignEpoch(3, 0));
+    log.appendAsLeader(batch(2), 3, 0);
+    await world.complete(log.flush());
+    // Byte 13 of the batch: the epoch becomes 524291.
+    world.node.disk.flipBit(world.path('00000000000000000000.log'), 8 * 13 + 3);
+    expect(await world.complete(log.read(0, 1_000, 2))).toMatchObject({ kind: 'damaged' });
+    expect(log.damage?.reason).toContain('leader epoch 524291 instead of 3');
+  });
+
+  test('is refused by a follower when it is beyond the epoch of the leader that sent it', async () => {
+    const world = new LogWorld('epoch from the future');
+    const log = await world.open();
+    const records = batch(2);
+    setPartitionLeaderEpoch(records, 0, 9);
+    expect(log.appendAsFollower(records, { epochMax: 8 })).toMatchObject({ kind: 'unexpected-epoch', found: 9 });
+    expect(log.logEndOffset).toBe(0);
+    expect(log.appendAsFollower(records, { epochMax: 9 })).toMatchObject({ kind: 'appended' });
   });
 });
 

@@ -226,11 +226,21 @@ export class PartitionLog {
    * the epoch vector. `fetchOffset`: what the leader was asked for, when this is its answer. Nothing lies in its log between that offset
    * and the first batch, nor between two batches: what is missing there was compacted away. Throws `StorageError`.
    */
-  appendAsFollower(records: Uint8Array, { fetchOffset }: { readonly fetchOffset?: number } = {}): FollowerAppend {
+  appendAsFollower(
+    records: Uint8Array,
+    { fetchOffset, epochMax }: { readonly fetchOffset?: number; readonly epochMax?: number } = {},
+  ): FollowerAppend {
     const firstOffset = this.#logEndOffset;
     const mayHaveHoles = fetchOffset === firstOffset;
     const found = checkSuccessors(records, { logEndOffset: firstOffset, latestEpoch: this.latestEpoch, mayHaveHoles });
     if (found.kind !== 'successors') return found;
+    // No leader has batches of epochs after its own; the CRC does not cover the epoch, and a wrong one would be learned for ever (row 21).
+    const beyond = found.newEpochs.find(
+      (header) => header.partitionLeaderEpoch > (epochMax ?? Number.POSITIVE_INFINITY),
+    );
+    if (beyond !== undefined) {
+      return { kind: 'unexpected-epoch', latest: this.latestEpoch, found: beyond.partitionLeaderEpoch };
+    }
     assert(found.nextOffset > firstOffset, 'an append has records');
     if (found.hasHoles) this.#markCompacted();
     this.#append(records, found.nextOffset);
@@ -262,7 +272,7 @@ export class PartitionLog {
       const segment = this.#segments.holding(offset);
       const cuts = this.#cuts;
       const result = await this.#readDisk(segment, () =>
-        readBatches(segment, offset, maxBytes, Math.min(upTo, logEndOffset)),
+        readBatches(segment, offset, maxBytes, Math.min(upTo, logEndOffset), (at) => this.leaderEpochs.epochOf(at)),
       );
       // A cut or a deletion came while the disk was read: what was found may be neither the old log nor the new one.
       if (result === undefined || cuts !== this.#cuts) continue;

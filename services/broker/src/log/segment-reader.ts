@@ -18,30 +18,39 @@ const readBytesMin = 64 * 1024;
 
 /**
  * Reads whole batches from a segment's file, from the one that holds `offset` on (or the next one, where compaction removed it),
- * and checks every CRC before anything is served (L4). `offset` must be below the segment's end.
+ * and checks every CRC before anything is served (L4). The CRC does not cover a batch's leader epoch: with `epochOf`, which asks the epoch vector,
+ * that is checked, too, for a follower would learn a wrong one for ever. `offset` must be below the segment's end.
  */
 export async function readBatches(
   segment: Segment,
   offset: number,
   maxBytes: number,
   upTo: number,
+  epochOf: EpochOf = unknownEpoch,
 ): Promise<FetchedBatches | DamagedBatch> {
   const { offsets } = await segment.content();
-  const found = await readFrom(segment, offsets.positionFor(offset), offset, maxBytes, upTo);
+  const found = await readFrom(segment, offsets.positionFor(offset), { offset, maxBytes, upTo, epochOf });
   if (found.kind === 'batches' || offsets.isEmpty) return found;
   // An index that leads astray looks like damage. Only the batches themselves can be damaged: build it anew and look again.
   await segment.rebuildIndexes();
   const { offsets: rebuilt } = await segment.content();
-  return readFrom(segment, rebuilt.positionFor(offset), offset, maxBytes, upTo);
+  return readFrom(segment, rebuilt.positionFor(offset), { offset, maxBytes, upTo, epochOf });
 }
 
-async function readFrom(
-  segment: Segment,
-  start: number,
-  offset: number,
-  maxBytes: number,
-  upTo: number,
-): Promise<FetchedBatches | DamagedBatch> {
+/** The leader epoch of an offset, -1 when it is not known. */
+type EpochOf = (offset: number) => number;
+
+const unknownEpoch: EpochOf = () => -1;
+
+interface Wanted {
+  readonly offset: number;
+  readonly maxBytes: number;
+  readonly upTo: number;
+  readonly epochOf: EpochOf;
+}
+
+async function readFrom(segment: Segment, start: number, wanted: Wanted): Promise<FetchedBatches | DamagedBatch> {
+  const { offset, maxBytes } = wanted;
   const file = await segment.file();
   const end = segment.sizeBytes;
   let position = start;
@@ -52,7 +61,7 @@ async function readFrom(
     const isIndexed = position === start && start > 0;
     const skip = skipTo(bytes, offset, { mayHaveHoles: segment.mayHaveHoles, isIndexed });
     if (skip.kind === 'bad') return damaged(segment, offset, position + skip.at, skip.reason);
-    if (skip.kind === 'found') return collect(segment, bytes, { position, at: skip.at, offset, maxBytes, upTo });
+    if (skip.kind === 'found') return collect(segment, bytes, { ...wanted, position, at: skip.at });
     position += skip.at;
     if (position + skip.bytes > end)
       return damaged(segment, offset, position, 'a batch goes past the end of the segment');
@@ -105,7 +114,7 @@ function offsetsAt(bytes: Uint8Array, at: number): { baseOffset: number; lastOff
 function collect(
   segment: Segment,
   bytes: Uint8Array,
-  want: { readonly position: number; at: number; offset: number; maxBytes: number; upTo: number },
+  want: Wanted & { readonly position: number; readonly at: number },
 ): FetchedBatches | DamagedBatch {
   const start = want.at;
   let { at } = want;
@@ -119,9 +128,8 @@ function collect(
     const reason =
       validation.kind === 'invalid'
         ? validation.message
-        : isFirst
-          ? undefined
-          : discontinuity(validation.header.baseOffset, nextOffset, segment.mayHaveHoles);
+        : (foreignEpoch(validation.header, want.epochOf) ??
+          (isFirst ? undefined : discontinuity(validation.header.baseOffset, nextOffset, segment.mayHaveHoles)));
     if (reason !== undefined) {
       // Good batches before the bad one can be served; the next read meets it first.
       if (!isFirst) break;
@@ -135,6 +143,12 @@ function collect(
   }
   const records = at === start ? [] : [bytes.subarray(start, at)];
   return { kind: 'batches', records, sizeBytes: at - start, firstOffset, nextOffset };
+}
+
+function foreignEpoch({ baseOffset, partitionLeaderEpoch }: BatchHeader, epochOf: EpochOf): string | undefined {
+  const epoch = epochOf(baseOffset);
+  if (epoch < 0 || epoch === partitionLeaderEpoch) return undefined;
+  return `the batch has leader epoch ${partitionLeaderEpoch} instead of ${epoch}`;
 }
 
 function damaged(segment: Segment, offset: number, position: number, reason: string): DamagedBatch {

@@ -223,7 +223,10 @@ export class Partition {
     if (!this.#isCurrent(term) || this.log.logEndOffset !== fetchOffset) return 'ignored';
     try {
       for (const records of answer.records) {
-        const appended = this.log.appendAsFollower(records, { fetchOffset: this.log.logEndOffset });
+        const appended = this.log.appendAsFollower(records, {
+          fetchOffset: this.log.logEndOffset,
+          epochMax: term.leaderEpoch,
+        });
         if (appended.kind !== 'appended') {
           this.#options.logger.error({ ...this.#label, ...appended }, 'a batch of the leader was refused');
           return 'refused';
