@@ -187,3 +187,8 @@ export function batchesBetween(
   }
   return start === -1 ? undefined : { bytes: bytes.subarray(start, position), firstOffset, nextOffset };
 }
+
+/** What a read at the end of what may be read gives. */
+export function nothingAt(offset: number): FetchedBatches {
+  return { kind: 'batches', records: [], sizeBytes: 0, firstOffset: offset, nextOffset: offset };
+}

@@ -8,7 +8,7 @@ import type { LeaderEpochs } from './leader-epochs.ts';
 import { type LogConfig, segmentAgeMaxMs } from './log-config.ts';
 import { StorageError } from './log-errors.ts';
 import { LogHealth } from './log-health.ts';
-import { LogTail, type TailBudget } from './log-tail.ts';
+import { LogTail, nothingAt, type TailBudget } from './log-tail.ts';
 import type {
   FetchedBatches,
   FollowerAppend,
@@ -605,8 +605,4 @@ export class PartitionLog {
     if (this.state.kind === 'failed') this.#tail.clear();
     return error;
   }
-}
-
-function nothingAt(offset: number): FetchedBatches {
-  return { kind: 'batches', records: [], sizeBytes: 0, firstOffset: offset, nextOffset: offset };
 }
