@@ -152,3 +152,16 @@ describe('a group shares its partitions and keeps its offsets (G1-G3)', () => {
     await check(run);
   });
 });
+
+test('while the internal topic has too few replicas in sync nothing is answered as done; afterwards all goes on (G3, G8)', async () => {
+  const run = await start(9, 2);
+  const { cluster } = run;
+  const { nodeId } = await coordinator(cluster);
+  const others = cluster.brokerIds.filter((id) => id !== nodeId);
+  for (const id of others) cluster.node(`b${id}`).pause();
+  await cluster.sim.runFor(4_000);
+  for (const id of others) cluster.node(`b${id}`).resume();
+  const third = join(run);
+  await check(run);
+  expect(third.owned.length).toBeGreaterThan(0);
+});
