@@ -2,7 +2,6 @@ import type { Logger } from '@naru/observability';
 import { assert, type Clock, type Disk, type DiskError, isDiskError, type Timers } from '@naru/runtime';
 import { checkSuccessors, stampBatches } from './appended-batches.ts';
 import type { CompactionMark } from './compaction-mark.ts';
-import { hasDamageMark, removeDamageMark, writeDamageMark } from './damage-mark.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { LeaderEpochs } from './leader-epochs.ts';
 import { type LogConfig, segmentAgeMaxMs } from './log-config.ts';
@@ -19,8 +18,8 @@ import type {
   TimestampOffset,
 } from './log-types.ts';
 import type { ProducerState } from './producer-state.ts';
-import { ProducerStateStore } from './producer-state-store.ts';
-import { type RecoveredLog, recoverLog } from './recovery.ts';
+import type { ProducerStateStore } from './producer-state-store.ts';
+import { type RecoveredState, recoverState } from './recovered-state.ts';
 import { isExpired } from './retention.ts';
 import type { Segment } from './segment.ts';
 import { mustRoll, SegmentList } from './segment-list.ts';
@@ -87,7 +86,7 @@ export class PartitionLog {
   /** Counts cuts: a read of the disk that met one looks again. */
   #cuts = 0;
 
-  private constructor(options: PartitionLogOptions, recovered: RecoveredLog, producers: ProducerStateStore) {
+  private constructor(options: PartitionLogOptions, { recovered, producers }: RecoveredState) {
     this.#options = options;
     this.topic = options.topic;
     this.topicId = options.topicId;
@@ -112,20 +111,7 @@ export class PartitionLog {
    */
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
     try {
-      const producers = new ProducerStateStore(options);
-      await producers.load();
-      const found = await recoverLog({
-        ...options,
-        indexIntervalBytes: options.config['index.interval.bytes'],
-        wasDamaged: await hasDamageMark(options.disk, options.directory),
-        nowMs: options.clock.wallMs(),
-        observe: (header) => producers.observe(header, options.clock),
-      });
-      const met = await producers.open(found.segments, found.logEndOffset, options.clock);
-      const recovered = { ...found, damage: found.damage ?? met };
-      if (recovered.damage === undefined) await removeDamageMark(options.disk, options.directory);
-      else await writeDamageMark(options.disk, options.directory, recovered.damage);
-      const log = new PartitionLog(options, recovered, producers);
+      const log = new PartitionLog(options, await recoverState(options));
       await log.#makeRecoveredDurable();
       return log;
     } catch (error) {
