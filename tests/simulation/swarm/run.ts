@@ -4,7 +4,7 @@ import { CoordinatorChecker } from '../checkers/coordinator.ts';
 import { MembershipChecker } from '../checkers/membership.ts';
 import { ReplicaChecker } from '../checkers/replica.ts';
 import { compareReplicas } from '../checkers/replicas-equal.ts';
-import { Truth } from '../checkers/truth.ts';
+import { type Replica, Truth } from '../checkers/truth.ts';
 import { Churn } from './churn.ts';
 import { FaultScript } from './faults.ts';
 import { History } from './history.ts';
@@ -203,7 +203,9 @@ class Run {
   async #compare(): Promise<void> {
     const { sim } = this.world;
     const isEven = (): boolean =>
-      [...this.#partitionsOnBrokers()].every(([log, end]) => log.logEndOffset === end && log.flushedOffset === end);
+      [...this.#partitionsOnBrokers()].every(
+        ({ log, end, committed }) => log.logEndOffset === end && log.flushedOffset === end && committed === end,
+      );
     await sim.runUntil(isEven, recoveryMsMax);
     compareReplicas(this.world, this.#truth, this.#script.atlas);
     this.#membership.checkAll();
@@ -211,14 +213,19 @@ class Run {
     this.#coordinators.checkpoint();
   }
 
-  *#partitionsOnBrokers(): Iterable<readonly [{ logEndOffset: number; flushedOffset: number }, number]> {
+  *#partitionsOnBrokers(): Iterable<{
+    readonly log: Replica['log'];
+    readonly end: number;
+    readonly committed: number;
+  }> {
     for (const { topic, partition } of this.#workload.partitions) {
       const topicId = this.world.control.topicIdOf(topic) ?? '';
+      const committed = this.#truth.of(topicId, partition, topic).highWatermark;
       const logs = this.world.control
         .replicasOf(topic, partition)
         .flatMap((id) => this.world.brokers.get(id)?.replicas.partitionById(topicId, partition)?.log ?? []);
       const end = Math.max(...logs.map((log) => log.logEndOffset));
-      for (const log of logs) yield [log, end];
+      for (const log of logs) yield { log, end, committed };
     }
   }
 
