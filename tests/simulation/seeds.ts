@@ -17,5 +17,11 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     seed: 218,
     showed: 'batches behind one that had expired in flight were told the offsets of their predecessors (C2)',
   },
+  { seed: 2005, showed: 'a full disk, met while a damaged log was put aside, ended the process as a bug (row 56)' },
+  {
+    seed: 3020,
+    showed: 'what a failed sync left in the page cache counted as durable after a restart (row 56, ATC 20)',
+  },
+  { seed: 4005, showed: 'a flipped bit in the leader epoch of a batch, which no CRC covers, reached consumers (C9)' },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];
