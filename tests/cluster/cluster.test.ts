@@ -1,7 +1,10 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Client } from '@naru/client';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createTopic, partitionsOf } from '../../bench/described.ts';
-import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
+import { freePortOffset, type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
 import { run } from './commands.ts';
 
 let cluster: LocalCluster;
@@ -215,3 +218,36 @@ test('an unreachable bootstrap address is named', async () => {
   expect(refused.status).toBe(1);
   expect(refused.stderr).toMatch(/localhost:1/);
 }, 90_000);
+
+test('the starter outlives all of its nodes: they can be brought back', async () => {
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'naru-'));
+  const offset = await freePortOffset(1, 1);
+  const argv = [
+    'cluster',
+    'start',
+    '--brokers',
+    '1',
+    '--coordinators',
+    '1',
+    '--data-dir',
+    dataDirectory,
+    '--port-offset',
+    `${offset}`,
+  ];
+  const starter = run('naru', argv);
+  const ask = (...words: string[]) => run('naru', ['cluster', ...words, '--data-dir', dataDirectory]);
+  try {
+    await expect.poll(async () => (await ask('status')).status, { timeout: 20_000, interval: 200 }).toBe(0);
+    for (const node of ['broker-1', 'coordinator-1']) {
+      process.kill(Number(await readFile(join(dataDirectory, node, 'node.pid'), 'utf8')), 'SIGKILL');
+    }
+    await expect.poll(async () => (await ask('status')).stdout.match(/down \(killed by SIGKILL\)/g)?.length).toBe(2);
+    const restarted = await ask('restart', 'all');
+    expect(restarted).toMatchObject({ status: 0, stderr: '' });
+    expect(restarted.stdout).toMatch(/coordinator-1 is running .*\nbroker-1 is running/);
+  } finally {
+    await ask('stop');
+    expect((await starter).status).toBe(0);
+    await rm(dataDirectory, { recursive: true, force: true });
+  }
+}, 60_000);

@@ -7,9 +7,9 @@ import { SimulatedCluster } from './simulated-cluster.ts';
 
 /** More with NARU_SEEDS=100; one alone with NARU_SEED=17. */
 const seeds =
-  process.env['NARU_SEED'] !== undefined
-    ? [Number(process.env['NARU_SEED'])]
-    : Array.from({ length: Number(process.env['NARU_SEEDS'] ?? 4) }, (_, i) => i + 1);
+  process.env.NARU_SEED !== undefined
+    ? [Number(process.env.NARU_SEED)]
+    : Array.from({ length: Number(process.env.NARU_SEEDS ?? 4) }, (_, i) => i + 1);
 
 const topic = 'table';
 const keysCount = 12;

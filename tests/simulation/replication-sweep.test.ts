@@ -5,9 +5,9 @@ import { readAll, replicaBytes, SequentialProducer } from './workload.ts';
 
 /** More with NARU_SEEDS=100; one alone with NARU_SEED=17. */
 const seeds =
-  process.env['NARU_SEED'] !== undefined
-    ? [Number(process.env['NARU_SEED'])]
-    : Array.from({ length: Number(process.env['NARU_SEEDS'] ?? 6) }, (_, i) => i + 1);
+  process.env.NARU_SEED !== undefined
+    ? [Number(process.env.NARU_SEED)]
+    : Array.from({ length: Number(process.env.NARU_SEEDS ?? 6) }, (_, i) => i + 1);
 
 const topic = 'events';
 const partitions = 3;

@@ -45,7 +45,7 @@ export async function serveControl(
   } finally {
     process.umask(mask);
   }
-  server.unref();
+  // It also keeps the starter alive when every node is dead: somebody may bring them back.
   return {
     close: () => {
       server.close();
