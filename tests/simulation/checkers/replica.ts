@@ -105,6 +105,9 @@ export class ReplicaChecker {
         `${at(broker, replica)}: the leader's high watermark falls from ${seen.highWatermark} to ${highWatermark}`);
       if (highWatermark > seen.highWatermark) this.#stepped(broker, seen, seen.highWatermark, role === 'leader');
     }
+    // Told of an ISR change and of its successor in one event, a leader takes one more step before it follows.
+    const hasResigned = seen.role === 'leader' && !wasSameLeader && role !== 'leader';
+    if (hasResigned && highWatermark > seen.highWatermark) this.#stepped(broker, seen, seen.highWatermark, false);
     require(highWatermark <= seen.truth.highWatermark, 'R4', () =>
       `${at(broker, replica)}: knows the high watermark ${highWatermark}, the true one is ${seen.truth.highWatermark}`);
     seen.role = role;
