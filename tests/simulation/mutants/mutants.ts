@@ -55,18 +55,11 @@ export const mutants: readonly Mutant[] = [
     guard: 'row 6 (KIP-497): R4, R2',
   },
   {
-    name: 'high-watermark-below-min-insync-replicas',
-    file: leaderState,
-    line: 'return this.#inSync.committed.length < this.minInSync;',
-    wrong: 'return false;',
-    guard: 'rows 7, 8 (KIP-966): R10, R2',
-  },
-  {
     name: 'high-watermark-moves-beside-an-elr',
     file: leaderState,
     line: 'if (this.isUnderMinInSync || this.#inSync.eligible.length > 0) return undefined;',
-    wrong: 'if (this.#inSync.eligible.length < 0) return undefined;',
-    guard: 'row 8 (KIP-966): R2, R10',
+    wrong: '',
+    guard: 'rows 7, 8 (KIP-966): R10, R2',
   },
   {
     name: 'count-another-incarnation',
