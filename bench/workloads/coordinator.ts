@@ -5,6 +5,7 @@ import { startLocalCluster } from '../local-cluster.ts';
 import type { Limits } from '../main.ts';
 import { type Figure, quantile } from '../report.ts';
 
+const warmUp = 2_000;
 const sequential = 2_000;
 const pipelined = 30_000;
 const inFlight = 500;
@@ -17,7 +18,7 @@ export async function benchCoordinator(limits: Limits): Promise<Figure[]> {
   await session.write([{ kind: 'create', path: '/bench', data }]);
   const set = () => session.write([{ kind: 'set-data', path: '/bench', data }]);
 
-  for (let i = 0; i < 500; i++) await set();
+  for (let i = 0; i < warmUp; i++) await set();
   const latencies = new Float64Array(sequential);
   for (let i = 0; i < sequential; i++) {
     const began = performance.now();
