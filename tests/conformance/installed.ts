@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Unavailable } from './foreign-client.ts';
@@ -36,8 +36,6 @@ export async function pythonPackages(name: string, packages: readonly string[]):
   return python;
 }
 
-const mavenCentral = process.env.NARU_MAVEN ?? 'https://a.maven.example/maven2';
-
 /** Jars from Maven Central by `group:artifact:version`; returns the class path. */
 export async function mavenJars(name: string, artifacts: readonly string[]): Promise<string> {
   const directory = join(cacheDirectory, 'java', name);
@@ -46,15 +44,11 @@ export async function mavenJars(name: string, artifacts: readonly string[]): Pro
   return join(directory, '*');
 }
 
+/** By Maven's own client, which knows where this machine gets its artifacts from. */
 async function download(directory: string, coordinates: string): Promise<void> {
-  const [group, artifact, version] = coordinates.split(':') as [string, string, string];
-  const file = `${artifact}-${version}.jar`;
-  const target = join(directory, file);
-  if (existsSync(target)) return;
-  const url = `${mavenCentral}/${group.replaceAll('.', '/')}/${artifact}/${version}/${file}`;
-  const part = `${target}.part`;
-  const argv = ['--silent', '--show-error', '--fail', '--location', '--output', part, url];
-  const { status, stderr } = await run('curl', argv, { timeoutMs: installTimeoutMs });
-  if (status !== 0) throw new Unavailable(`${coordinates} cannot be had: ${lastLine(stderr)}`);
-  await rename(part, target);
+  const [, artifact, version] = coordinates.split(':') as [string, string, string];
+  if (existsSync(join(directory, `${artifact}-${version}.jar`))) return;
+  const argv = ['-q', '-B', 'dependency:copy', `-Dartifact=${coordinates}`, `-DoutputDirectory=${directory}`];
+  const { status, stdout, stderr } = await run('mvn', argv, { timeoutMs: installTimeoutMs });
+  if (status !== 0) throw new Unavailable(`${coordinates} cannot be had: ${lastLine(stderr || stdout)}`);
 }
