@@ -50,14 +50,12 @@ export class ProduceHandler {
   }
 
   #append(asked: broker.PartitionRecords, requiresAll: boolean, pending: PendingProduce): broker.PartitionAppended {
-    // They are the brokers' own state: a record of a client would be an offset of a group.
+    // Brokers read their own state from there: a record of anybody else's would become part of it.
     if (isInternalTopic(asked.topic)) {
       return answerOf(asked, errorCodes.INVALID_TOPIC_EXCEPTION, `clients do not write to ${asked.topic}`);
     }
     const found = this.#replicas.find(asked.topic, asked.topicId, asked.partition);
     if (found.kind !== 'partition') return this.#refused(asked, codeOf[found.kind]);
-    // Brokers read their own state from there: a record of anybody else's would become part of it.
-    if (isInternalTopic(asked.topic)) return this.#refused(asked, errorCodes.INVALID_TOPIC_EXCEPTION);
     const { partition } = found;
     // Who does not lead cannot say whether the records would do.
     if (!partition.isLeader) return this.#refused(asked, codeOf['not-leader']);
