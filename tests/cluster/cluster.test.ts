@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -238,6 +239,9 @@ test('the starter outlives all of its nodes: they can be brought back', async ()
   const ask = (...words: string[]) => run('naru', ['cluster', ...words, '--data-dir', dataDirectory]);
   try {
     await expect.poll(async () => (await ask('status')).status, { timeout: 20_000, interval: 200 }).toBe(0);
+    // Ctrl-C reaches a whole process group: it has to find the starter alone, which then stops the nodes in order.
+    const broker = (await readFile(join(dataDirectory, 'broker-1', 'node.pid'), 'utf8')).trim();
+    expect(execFileSync('ps', ['-o', 'pgid=', '-p', broker], { encoding: 'utf8' }).trim()).toBe(broker);
     for (const node of ['broker-1', 'coordinator-1']) {
       process.kill(Number(await readFile(join(dataDirectory, node, 'node.pid'), 'utf8')), 'SIGKILL');
     }
