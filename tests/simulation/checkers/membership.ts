@@ -7,7 +7,8 @@ import type { Truth } from './truth.ts';
 export class MembershipChecker {
   readonly #world: World;
   readonly #truth: Truth;
-  readonly #lives = new Map<string, number>();
+  /** By broker: which life of its machine had which broker epoch. */
+  readonly #lives = new Map<number, Map<number, number>>();
 
   constructor(world: World, truth: Truth) {
     this.#world = world;
@@ -19,10 +20,11 @@ export class MembershipChecker {
 
   /** R7: a process is another incarnation than all before it on its machine. */
   registered(brokerId: number, brokerEpoch: number, life: number): void {
-    const key = `${brokerId}@${brokerEpoch}`;
-    const other = this.#lives.get(key);
-    require(other === undefined || other === life, 'R7', () => `b${brokerId} is ${brokerEpoch} in two lives`);
-    this.#lives.set(key, life);
+    const lives = this.#lives.get(brokerId) ?? new Map<number, number>();
+    const other = lives.get(brokerEpoch);
+    if (other === life) return;
+    require(other === undefined, 'R7', () => `b${brokerId} is ${brokerEpoch} in two lives`);
+    this.#lives.set(brokerId, lives.set(brokerEpoch, life));
   }
 
   #changed(

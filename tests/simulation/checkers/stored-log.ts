@@ -28,7 +28,7 @@ export class LogCursor {
       if (path !== this.#path) this.#position = 0;
       this.#path = path;
       const { cached } = disk.tree.fileAt(path);
-      const bytes = cached.read(this.#position, cached.length);
+      const bytes = cached.view(this.#position, cached.length);
       let at = 0;
       for (const batch of batchesIn(bytes)) {
         if (next >= endOffset) break;
@@ -48,7 +48,7 @@ export class LogCursor {
   #find(disk: SimulatedDisk, directory: string, offset: number): void {
     for (const path of segmentPaths(disk, directory)) {
       const { cached } = disk.tree.fileAt(path);
-      const bytes = cached.read(0, cached.length);
+      const bytes = cached.view(0, cached.length);
       let at = 0;
       this.#path = path;
       for (const batch of batchesIn(bytes)) {

@@ -5,7 +5,8 @@ export interface Send {
   readonly number: number;
   readonly topic: string;
   readonly partition: number;
-  readonly valueBytes: number;
+  /** Its value, whoever wrote it down: no other send has the same. */
+  readonly payload: Buffer;
   readonly invokedMs: number;
   /** `unknown` as long as it is under way, and for good after an indefinite error (row 55). */
   outcome: 'unknown' | 'acked' | 'refused';
@@ -32,14 +33,23 @@ export interface HistoryListener {
   latestOffset(client: string, topic: string, partition: number, offset: number, invokedMs: number): void;
 }
 
-const padding = 'abcdefghijklmnopqrstuvwxyz0123456789';
-
-export function payloadOf(send: Send): Buffer {
-  const head = `${send.producer}/${send.number}/${send.topic}/${send.partition}/`;
-  const value = Buffer.alloc(Math.max(head.length, send.valueBytes), padding[send.number % padding.length]);
+function payloadOf(producer: number, number: number, topic: string, partition: number, bytes: number): Buffer {
+  const head = `${producer}/${number}/${topic}/${partition}/`;
+  const value = Buffer.allocUnsafe(Math.max(head.length, bytes)).fill(97 + (number % 26));
   value.write(head, 0, 'latin1');
   return value;
 }
+
+/** The digits from `at`, and where they end. */
+function readNumber(bytes: Uint8Array, at: number): [number: number, end: number] {
+  let [number, end] = [0, at];
+  for (let digit = digitAt(bytes, end); digit >= 0 && digit <= 9; digit = digitAt(bytes, ++end)) {
+    number = 10 * number + digit;
+  }
+  return [number, end];
+}
+
+const digitAt = (bytes: Uint8Array, at: number): number => (bytes[at] ?? 0) - 48;
 
 /** Every send by producer and number. */
 export class History {
@@ -60,7 +70,7 @@ export class History {
       number: sends.length,
       topic,
       partition,
-      valueBytes,
+      payload: payloadOf(producer, sends.length, topic, partition, valueBytes),
       invokedMs: nowMs,
       outcome: 'unknown',
       toldMs: Number.POSITIVE_INFINITY,
@@ -97,10 +107,9 @@ export class History {
   /** The send that wrote this value; undefined when nobody sent it, byte for byte. */
   senderOf(value: Uint8Array | null): Send | undefined {
     if (value === null) return undefined;
-    const head = Buffer.from(value.buffer, value.byteOffset, Math.min(value.length, 24)).toString('latin1');
-    const [producer, number] = head.split('/', 2);
-    const send = this.sends[Number(producer)]?.[Number(number)];
-    return send !== undefined && payloadOf(send).equals(value) ? send : undefined;
+    const [producer, end] = readNumber(value, 0);
+    const send = this.sends[producer]?.[readNumber(value, end + 1)[0]];
+    return send?.payload.equals(value) ? send : undefined;
   }
 
   *all(): Iterable<Send> {

@@ -51,7 +51,7 @@ export function drawParameters(seed: number): Parameters {
     return { name: `topic-${index}`, partitions: between(1, 3), replicas, minInSync, flushBeforeAck };
   });
   const sessionTimeoutMs = between(1_000, 4_000);
-  const faultsMs = between(10_000, 22_000);
+  const faultsMs = between(12_000, 26_000);
   const clientTimeouts = {
     'request.timeout.ms': between(500, 4_000),
     'delivery.timeout.ms': between(5_000, 30_000),
@@ -71,7 +71,7 @@ export function drawParameters(seed: number): Parameters {
         ...clientTimeouts,
         'linger.ms': random.chance(0.5) ? 0 : between(1, 20),
         'batch.size': random.chance(0.8) ? 16_384 : between(0, 2_000),
-        'compression.type': random.chance(0.7) ? 'none' : pick(['gzip', 'snappy', 'lz4', 'zstd'], random),
+        'compression.type': random.chance(0.88) ? 'none' : pick(['gzip', 'snappy', 'lz4', 'zstd'], random),
       },
     }),
   );

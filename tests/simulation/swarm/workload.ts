@@ -1,7 +1,7 @@
 import { Client, type Consumer, KafkaError, type Producer } from '@naru/client';
 import { sleep } from '@naru/runtime';
 import type { SeededRandom } from '@naru/runtime/simulated';
-import { type History, payloadOf } from './history.ts';
+import type { History } from './history.ts';
 import type { ProducerParameters } from './parameters.ts';
 import type { Story } from './story.ts';
 import { Violation } from './violation.ts';
@@ -127,7 +127,7 @@ export class Workload {
         const send = this.#history.begin(id, to.topic, to.partition, random.nextInt(recordBytesMax + 1), sim.nowMs);
         open++;
         this.#open++;
-        producer.send({ ...to, value: payloadOf(send) }, (error, metadata) => {
+        producer.send({ ...to, value: Buffer.from(send.payload) }, (error, metadata) => {
           open--;
           this.#open--;
           if (error === null) this.#history.acked(send, Number(metadata?.offset), sim.nowMs);

@@ -35,6 +35,7 @@ export class World {
   readonly control = new Control();
   readonly #story: Story;
   readonly #lives: Lives[] = [];
+  readonly #nodes = new Map<string, SimulatedNode>();
   readonly #brokers = new Map<number, Broker>();
   readonly #coordinators = new Map<number, Coordinator>();
   /** Why nodes ended by themselves: for people. */
@@ -59,9 +60,7 @@ export class World {
       ...idsTo(parameters.consumers).map((id) => `k${id}`),
       'admin',
     ];
-    for (const id of this.coordinatorIds) this.sim.addNode(`c${id}`);
-    for (const id of this.brokerIds) this.sim.addNode(`b${id}`);
-    for (const host of this.clientHosts) this.sim.addNode(host);
+    for (const host of [...this.serverHosts, ...this.clientHosts]) this.#nodes.set(host, this.sim.addNode(host));
     this.crashPoints = new CrashPoints((host, how) => this.kill(host, how));
   }
 
@@ -70,7 +69,7 @@ export class World {
   }
 
   node(host: string): SimulatedNode {
-    const node = this.sim.nodes.find(({ name }) => name === host);
+    const node = this.#nodes.get(host);
     if (node === undefined) throw new Error(`there is no node ${host}`);
     return node;
   }

@@ -11,8 +11,14 @@ export class ByteArray {
 
   /** A copy of up to `length` bytes, fewer at the end. */
   read(position: number, length: number): Uint8Array {
+    // Small ones come from Node's pool: a buffer of its own each time costs more than its bytes.
+    return Buffer.from(this.view(position, length));
+  }
+
+  /** The same until the next write. */
+  view(position: number, length: number): Uint8Array {
     const end = Math.min(this.#length, position + length);
-    return this.#bytes.slice(Math.min(position, end), end);
+    return this.#bytes.subarray(Math.min(position, end), end);
   }
 
   write(position: number, bytes: Uint8Array): void {
@@ -143,7 +149,7 @@ export class FileContent {
   #apply(target: ByteArray, change: Change, length?: number): void {
     if (change.kind === 'resize') target.resize(change.length);
     else {
-      const bytes = this.cached.read(change.position, length ?? change.length);
+      const bytes = this.cached.view(change.position, length ?? change.length);
       if (bytes.length > 0) target.write(change.position, bytes);
     }
   }
