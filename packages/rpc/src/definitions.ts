@@ -48,14 +48,14 @@ export function methodsOf<Definition extends ServiceDefinition>(definition: Defi
 }
 
 /** What clients ask of a broker. */
-export const brokerMethods = methodsOf(BrokerDefinition);
+export const brokerMethods = /* @__PURE__ */ methodsOf(BrokerDefinition);
 /** What the members of consumer groups, and tools, ask of a broker. */
-export const groupMethods = methodsOf(GroupsDefinition);
+export const groupMethods = /* @__PURE__ */ methodsOf(GroupsDefinition);
 /** What a follower asks of a leader. */
-export const replicationMethods = methodsOf(ReplicationDefinition);
+export const replicationMethods = /* @__PURE__ */ methodsOf(ReplicationDefinition);
 /** What brokers ask of the controller. */
-export const controllerMethods = methodsOf(ControllerDefinition);
+export const controllerMethods = /* @__PURE__ */ methodsOf(ControllerDefinition);
 /** What anyone asks of a coordinator. */
-export const coordinatorMethods = methodsOf(CoordinatorDefinition);
+export const coordinatorMethods = /* @__PURE__ */ methodsOf(CoordinatorDefinition);
 /** What coordinators say to each other. */
-export const quorumMethods = methodsOf(QuorumDefinition);
+export const quorumMethods = /* @__PURE__ */ methodsOf(QuorumDefinition);

@@ -1,6 +1,5 @@
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Level } from 'level';
 import { DiskError, type DiskLock, lockName } from '../disk.ts';
 import { toDiskError } from './disk-error.ts';
 
@@ -25,6 +24,8 @@ export async function lockDirectory(directory: string): Promise<DiskLock> {
 }
 
 async function openStore(path: string): Promise<DiskLock> {
+  // Not loaded where no directory is locked: see `nodeStores`.
+  const { Level } = await import('level');
   const store = new Level(path, { writeBufferSize: 65_536, cacheSize: 0 });
   await store.open();
   return { release: () => store.close() };

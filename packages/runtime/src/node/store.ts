@@ -1,4 +1,4 @@
-import { Level } from 'level';
+import type { Level } from 'level';
 import { BatchQueue } from '../batch-queue.ts';
 import { type Store, StoreError, type StoreFactory, type StoreOperation } from '../store.ts';
 import { nodeDisk } from './disk.ts';
@@ -12,6 +12,8 @@ type Database = Level<string, Uint8Array>;
 export const nodeStores: StoreFactory = {
   open: async (path) => {
     await nodeDisk.makeDirectory(path);
+    // Native code, and only coordinators need it: a client must run where it is not installed.
+    const { Level } = await import('level');
     const database: Database = new Level<string, Uint8Array>(path, { keyEncoding: 'utf8', valueEncoding: 'view' });
     try {
       await database.open();

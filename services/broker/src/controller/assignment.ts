@@ -1,4 +1,4 @@
-import type { Random } from '@naru/runtime';
+import { groupBy, type Random } from '@naru/runtime';
 
 /** A broker that can be given replicas. */
 export interface AssignableBroker {
@@ -58,9 +58,7 @@ function ringOf(brokers: readonly AssignableBroker[]): readonly AssignableBroker
   if (sorted.some((broker) => broker.rack === undefined)) {
     return sorted.map((broker) => ({ id: broker.id, rack: undefined }));
   }
-  const racks = [...Map.groupBy(sorted, (broker) => broker.rack as string).entries()].sort(([a], [b]) =>
-    a < b ? -1 : 1,
-  );
+  const racks = [...groupBy(sorted, (broker) => broker.rack as string).entries()].sort(([a], [b]) => (a < b ? -1 : 1));
   const ring: AssignableBroker[] = [];
   for (let turn = 0; ring.length < sorted.length; turn++) {
     for (const [, members] of racks) {

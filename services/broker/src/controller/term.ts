@@ -1,7 +1,7 @@
 import type { ConfigDefinition, Settings } from '@naru/config';
 import type { CoordinatorSession, WriteOperation } from '@naru/coordinator-client';
 import type { Logger } from '@naru/observability';
-import { assert, type Random } from '@naru/runtime';
+import { assert, groupBy, type Random } from '@naru/runtime';
 import { isCoordinatorError } from '../cluster/coordinator-errors.ts';
 import type { MetadataDelta } from '../cluster/metadata-delta.ts';
 import type { MetadataImage, TopicImage } from '../cluster/metadata-image.ts';
@@ -317,7 +317,7 @@ export class ControllerTerm {
 
   #report(writes: readonly PartitionWrite[], result: PlanResult): void {
     const reasons = Object.fromEntries(
-      [...Map.groupBy(writes, (write) => write.reason)].map(([reason, list]) => [reason, list.length]),
+      [...groupBy(writes, (write) => write.reason)].map(([reason, list]) => [reason, list.length]),
     );
     const { zxid, conflicts } = result;
     this.#options.logger.info({ ...reasons, conflicts: conflicts.length, zxid }, 'partition states decided');

@@ -1,4 +1,5 @@
 import { type broker, brokerMethods, type UnaryMethod } from '@naru/rpc';
+import { groupBy } from '@naru/runtime';
 import { abortable } from '../abortable.ts';
 import type { Cluster, Target } from '../cluster/cluster.ts';
 import type { MetadataImage } from '../cluster/metadata.ts';
@@ -59,6 +60,7 @@ export class Admin {
   readonly #config: CommonConfig;
   readonly #groups: GroupAdmin;
 
+  /** @internal `Client.admin` makes it. */
   constructor(cluster: Cluster, config: CommonConfig) {
     this.#cluster = cluster;
     this.#groups = new GroupAdmin(cluster);
@@ -273,7 +275,7 @@ export class Admin {
     resourceOf: (item: Item) => ConfigResource,
     ask: (target: Target, items: readonly Item[]) => Promise<readonly Result[]>,
   ): Promise<Result[]> {
-    const groups = Map.groupBy(items, (item) => {
+    const groups = groupBy(items, (item) => {
       const { type, name } = resourceOf(item);
       return type === 'broker' && name !== '' ? Number(name) : -1;
     });

@@ -58,6 +58,7 @@ export class Consumer<K = Buffer, V = Buffer> {
   #iterator: RecordIterator<K, V> | undefined;
   #runner: RecordRunner<K, V> | undefined;
 
+  /** @internal `Client.consumer` makes it. */
   constructor(cluster: Cluster, config: ConsumerConfig, parts: ConsumerParts<K, V>) {
     this.#cluster = cluster;
     this.#config = config;

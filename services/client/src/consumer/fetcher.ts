@@ -1,5 +1,5 @@
 import type { broker } from '@naru/rpc';
-import type { Timer } from '@naru/runtime';
+import { groupBy, type Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import { Doubt } from '../cluster/doubt.ts';
 import { type ConsumerConfig, parseResetPolicy, type ResetPolicy } from '../config.ts';
@@ -329,7 +329,7 @@ export class Fetcher<K, V> {
 
   /** One lookup for all that begin the same way. */
   #resetPositions(states: readonly PartitionState<K, V>[]): void {
-    const groups = Map.groupBy(states, (state) => state.reset ?? this.#resetPolicy);
+    const groups = groupBy(states, (state) => state.reset ?? this.#resetPolicy);
     for (const [policy, group] of groups) {
       const parts = group.map((state) => ({ state, generation: state.generation }));
       for (const state of group) state.isInFlight = true;

@@ -1,5 +1,5 @@
 import { type broker, brokerMethods } from '@naru/rpc';
-import { sleep } from '@naru/runtime';
+import { groupBy, sleep } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import { type KafkaError, LeaderNotAvailableError, TimeoutError } from '../errors.ts';
 import { errorFromCode } from '../errors-from-wire.ts';
@@ -36,7 +36,7 @@ export async function lookupOffsets(
   options: LookupOptions,
 ): Promise<FoundOffset[]> {
   // An answer names its partition but not the time that was asked for: one request must not ask twice about a partition.
-  const groups = Map.groupBy(queries, (query) => query.timestamp);
+  const groups = groupBy(queries, (query) => query.timestamp);
   const found = new Map<number, Map<string, FoundOffset>>();
   const lookUp = async (timestamp: number, group: readonly OffsetQuery[]): Promise<void> => {
     found.set(timestamp, await lookupUntilFound(cluster, group, options));

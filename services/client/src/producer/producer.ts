@@ -66,6 +66,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
   #isClosing = false;
   #closed: Promise<void> | undefined;
 
+  /** @internal `Client.producer` makes it. */
   constructor(cluster: Cluster, config: ProducerConfig, parts: ProducerParts<K, V>) {
     this.#cluster = cluster;
     this.#config = config;

@@ -95,8 +95,8 @@ export function sameProtocols(one: readonly GroupProtocol[], other: readonly Gro
 export function commonProtocols(members: Iterable<Pick<Member, 'protocols'>>): ReadonlySet<string> {
   let common: Set<string> | undefined;
   for (const { protocols } of members) {
-    const names = new Set(protocols.map(({ name }) => name));
-    common = common === undefined ? names : common.intersection(names);
+    const names = protocols.map(({ name }) => name);
+    common = new Set(common === undefined ? names : names.filter((name) => common?.has(name)));
   }
   return common ?? new Set();
 }
@@ -134,7 +134,7 @@ export function isSameToGroup(
   if (protocolType !== consumerProtocolType) return false;
   const [topicsBefore, topicsAfter] = [subscribedTopics(before), subscribedTopics(after)];
   if (topicsBefore === undefined || topicsAfter === undefined) return false;
-  return topicsBefore.symmetricDifference(topicsAfter).size === 0;
+  return topicsBefore.size === topicsAfter.size && [...topicsBefore].every((topic) => topicsAfter.has(topic));
 }
 
 export function memberValue(member: Member, protocol: string | null, assignment: Uint8Array): GroupMemberValue {

@@ -1,4 +1,5 @@
 import { ProtocolError, Reader, Writer } from '@naru/kafka-protocol';
+import { groupBy } from '@naru/runtime';
 import type { TopicPartition } from '../../topic-partition.ts';
 
 /**
@@ -96,7 +97,7 @@ export function decodeStickyUserData(bytes: Uint8Array): StickyUserData {
 }
 
 function writePartitions(writer: Writer, partitions: readonly TopicPartition[]): void {
-  const byTopic = Map.groupBy(partitions, (partition) => partition.topic);
+  const byTopic = groupBy(partitions, (partition) => partition.topic);
   writer.int32(byTopic.size);
   for (const [topic, list] of byTopic) {
     writer.string(topic, false);

@@ -1,0 +1,155 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { startCluster, type TestCluster } from '@naru/testing';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { emptyProject, exampleOf, pack, root, run, runOrThrow } from './packed.ts';
+
+const pinnedNode = join(root, 'node_modules', '.bin', 'node');
+
+let project: string;
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  [project, cluster] = await Promise.all([emptyProject(), startCluster({ brokers: 1 })]);
+  const [client, testing] = await pack(['client', 'testing'], project);
+  // No registry is asked: all that the client depends on is optional.
+  const argv = ['install', '--offline', '--omit=optional', '--no-audit', '--no-fund', client as string];
+  await runOrThrow('npm', argv, project);
+  const directory = join(project, 'node_modules', '@naru', 'testing');
+  await mkdir(directory);
+  await runOrThrow('tar', ['-xzf', testing as string, '--strip-components=1', '-C', directory], project);
+}, 120_000);
+
+afterAll(async () => {
+  await cluster?.stop();
+  await rm(project, { recursive: true, force: true });
+});
+
+/** The pinned Node, and the machine's own if the SDK supports it. */
+async function nodes(): Promise<string[]> {
+  const path = (process.env.PATH ?? '').split(delimiter).filter((directory) => !directory.includes('node_modules'));
+  const candidates = path.map((directory) => join(directory, 'node')).filter((file) => existsSync(file));
+  const versions = await Promise.all(candidates.slice(0, 1).map((node) => runOrThrow(node, ['--version'], project)));
+  return [pinnedNode, ...candidates.filter((_, i) => Number(/^v(\d+)/.exec(versions[i] ?? '')?.[1]) >= 20)];
+}
+
+describe('the tarball of @naru/client in an empty project', () => {
+  test('brings nothing native and no other package', async () => {
+    expect(await readdir(join(project, 'node_modules', '@naru', 'client'))).toEqual([
+      'LICENSE',
+      'README.md',
+      'dist',
+      'package.json',
+    ]);
+    const installed = (await readdir(join(project, 'node_modules'))).filter((name) => !name.startsWith('.'));
+    expect(installed).toEqual(['@naru']);
+  });
+
+  const required = (module: string) => (code: string) =>
+    `const { Client } = require('${module}');\n(async () => {${code.replace(/^import.*$/m, '')}})();\n`;
+  test.each([
+    { name: 'plain.mjs', edit: (code: string) => code },
+    { name: 'required.cjs', edit: required('@naru/client') },
+    { name: 'commonjs.cjs', edit: required('./node_modules/@naru/client/dist/index.cjs') },
+  ])(
+    '$name of the README produces and consumes against a running cluster, on Node 20 and the pinned one',
+    async ({ name, edit }) => {
+      await writeFile(join(project, name), edit(await exampleOf('services/client/README.md', 'plain.mjs')));
+      for (const node of await nodes()) {
+        const { status, stdout, stderr } = await run(node, [name, cluster.bootstrapServers], project);
+        expect({ node, status, stderr }).toEqual({ node, status: 0, stderr: '' });
+        expect(stdout).toMatch(/^wrote greetings-0@\d+\nread greetings-0@\d+: world hello\n$/);
+      }
+    },
+  );
+
+  test.each(['nodenext', 'bundler'])(
+    'type-checks with moduleResolution %s, library files included',
+    async (moduleResolution) => {
+      await writeFile(join(project, 'consumer.ts'), typed);
+      const compilerOptions = {
+        strict: true,
+        noEmit: true,
+        exactOptionalPropertyTypes: true,
+        target: 'es2023',
+        module: moduleResolution === 'nodenext' ? 'nodenext' : 'esnext',
+        moduleResolution,
+        skipLibCheck: false,
+        lib: ['es2023', 'esnext.disposable'],
+        types: ['node'],
+        typeRoots: [join(root, 'node_modules', '@types')],
+      };
+      await writeFile(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+      const { stdout } = await run(
+        pinnedNode,
+        [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', project],
+        project,
+      );
+      expect(stdout).toBe('');
+    },
+  );
+});
+
+/** What must not compile says so. */
+const typed = `
+import { Client, type ConsumerRecord, KafkaError, Producer, type ProducerRecord, type Serializer } from '@naru/client';
+import { startCluster, type TestCluster } from '@naru/testing';
+
+const numbers: Serializer<number> = { serialize: (value) => Buffer.from(String(value)) };
+const record: ProducerRecord<string, number> = { topic: 't', key: 'k', value: 1, headers: { trace: 'x' } };
+
+export async function use(cluster: TestCluster): Promise<bigint> {
+  await using client = new Client({ 'bootstrap.servers': cluster.bootstrapServers, clientId: 'app' });
+  const producer: Producer<string, number> = client.producer<string, number>({ lingerMs: 0, value: numbers });
+  try {
+    await producer.send(record);
+  } catch (error) {
+    if (error instanceof KafkaError && error.outcome === 'definite') console.log(error.code, error.retriable);
+  }
+  const consumer = client.consumer({ 'group.id': 'g', autoOffsetReset: 'earliest' });
+  consumer.subscribe(['t']);
+  const [first]: ConsumerRecord[] = await consumer.poll(1_000);
+  // @ts-expect-error: a value of another type
+  await producer.send({ topic: 't', value: 'text' });
+  // @ts-expect-error: an unknown setting
+  client.producer({ lingerMillis: 5 });
+  // @ts-expect-error: made by the client alone
+  new Producer();
+  return first?.offset ?? -1n;
+}
+
+export const started: Promise<TestCluster> = startCluster({ brokers: 1 });
+`;
+
+test('@naru/testing runs a cluster and @naru/client against it, on Node 20 and the pinned one', async () => {
+  // Its own dependencies come from the registry; here from the repository.
+  for (const name of ['level', 'pino'])
+    await symlink(join(root, 'node_modules', name), join(project, 'node_modules', name));
+  await writeFile(join(project, 'cluster.mjs'), clusterProgram);
+  for (const node of await nodes()) {
+    const { status, stdout, stderr } = await run(node, ['cluster.mjs'], project);
+    expect({ node, status, stdout, stderr }).toEqual({ node, status: 0, stdout: 'before after\n', stderr: '' });
+  }
+});
+
+const clusterProgram = `
+import { Client } from '@naru/client';
+import { startCluster } from '@naru/testing';
+
+const cluster = await startCluster({ brokers: 3 });
+const client = new Client({ bootstrapServers: cluster.bootstrapServers });
+await client.admin().createTopics([{ name: 't', partitions: 1, configs: { 'min.insync.replicas': 2 } }]);
+const producer = client.producer({ lingerMs: 0 });
+await producer.send({ topic: 't', value: 'before' });
+const [{ leader }] = await producer.partitionsFor('t').then((found) => found.map((one) => ({ leader: one.leaderId })));
+await cluster.kill(leader);
+await producer.send({ topic: 't', value: 'after' });
+const consumer = client.consumer({ autoOffsetReset: 'earliest' });
+consumer.assign([{ topic: 't', partition: 0 }]);
+const values = [];
+while (values.length < 2) for (const { value } of await consumer.poll(1_000)) values.push(String(value));
+console.log(values.join(' '));
+await client.close();
+await cluster.stop();
+`;
