@@ -4,6 +4,11 @@ import { fileURLToPath } from 'node:url';
 
 const bin = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'bin');
 
+/** The path of a launcher of `bin/`. */
+export function launcher(name: string): string {
+  return join(bin, name);
+}
+
 export interface Finished {
   readonly status: number | null;
   readonly stdout: string;
@@ -17,7 +22,7 @@ export function run(
   options: { input?: string; cwd?: string } = {},
 ): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = spawn(join(bin, name), argv, { cwd: options.cwd, stdio: 'pipe' });
+    const child = spawn(launcher(name), argv, { cwd: options.cwd, stdio: 'pipe' });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -25,6 +25,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<{
     summary: 'produce numbers, tell what became of each as JSON',
     load: () => import('./commands/verifiable-producer.ts'),
   },
+  'verifiable-consumer': {
+    summary: 'read as a member of a group, tell what happens as JSON',
+    load: () => import('./commands/verifiable-consumer.ts'),
+  },
   broker: {
     summary: 'run one broker',
     load: () => import('./commands/node.ts').then((m) => ({ command: m.brokerCommand })),

@@ -1,6 +1,7 @@
 import type { Client, Consumer, ConsumerRecord } from '@naru/client';
 import { type Command, CommandError } from '../command.ts';
 import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
+import { ConsumedOffsets } from '../consumed-offsets.ts';
 import { type FlagValues, keyValues, parseFlags, UsageError, wholeNumber } from '../flags.ts';
 import { Output } from '../output.ts';
 
@@ -60,7 +61,7 @@ export const command: Command<typeof flags> = {
       try {
         if (group !== undefined && values.partition === undefined) subscribe(consumer, values);
         else await assign(client, consumer, values);
-        const printed = new Printed();
+        const printed = new ConsumedOffsets();
         const limit = max < 0 ? Number.POSITIVE_INFINITY : max;
         const count = await print(consumer, format, { max: limit, timeoutMs, printed });
         if (group !== undefined && settings['enable.auto.commit'] !== 'false') await printed.commit(consumer);
@@ -84,21 +85,6 @@ function checkStart(values: Values): void {
 function subscribe(consumer: Consumer, values: Values): void {
   if (values.include !== undefined) consumer.subscribe(new RegExp(`^(?:${values.include})$`));
   else consumer.subscribe([values.topic as string]);
-}
-
-/** What the group may go on after: a poll may bring more than `--max-messages` lets through (as Kafka's resetUnconsumedOffsets). */
-class Printed {
-  readonly #next = new Map<string, { topic: string; partition: number; offset: bigint; leaderEpoch: number }>();
-
-  add({ topic, partition, offset, leaderEpoch }: ConsumerRecord): void {
-    this.#next.set(`${topic}/${partition}`, { topic, partition, offset: offset + 1n, leaderEpoch });
-  }
-
-  /** Partitions that were given away meanwhile are committed already, by the rebalance. */
-  async commit(consumer: Consumer): Promise<void> {
-    const held = new Set(consumer.assignment().map(({ topic, partition }) => `${topic}/${partition}`));
-    await consumer.commitSync([...this.#next].filter(([key]) => held.has(key)).map(([, offset]) => offset));
-  }
 }
 
 function consumerSettings(values: Values): Record<string, string> {
@@ -141,7 +127,7 @@ async function assign(client: Client, consumer: Consumer, values: Values): Promi
 interface PrintOptions {
   readonly max: number;
   readonly timeoutMs: number;
-  readonly printed: Printed;
+  readonly printed: ConsumedOffsets;
 }
 
 async function print(consumer: Consumer, format: RecordFormat, options: PrintOptions): Promise<number> {

@@ -1,12 +1,14 @@
+import { type Admin, orThrow, TopicExistsError, UnknownTopicOrPartitionError } from '@naru/client';
 import type { Command } from '../command.ts';
-import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
+import { bootstrapFlags, readPropertiesFile, withClient } from '../connection.ts';
+import { printEvent } from '../event-line.ts';
 import { keyValues, parseFlags, wholeNumber } from '../flags.ts';
 import { Throttle } from '../perf/throttle.ts';
 
 const flags = {
   ...bootstrapFlags,
   'broker-list': { kind: 'value', value: 'host:port', doc: 'old name of --bootstrap-server' },
-  topic: { kind: 'value', value: 'name', required: true, doc: 'where the records go' },
+  topic: { kind: 'value', value: 'name', required: true, doc: 'where the records go; created when it is not there' },
   'max-messages': { kind: 'value', value: 'count', default: '-1', doc: 'end after so many records; -1: never' },
   throughput: {
     kind: 'value',
@@ -22,9 +24,12 @@ const flags = {
   'command-property': { kind: 'list', value: 'key=value', doc: 'a setting of the producer' },
 } as const;
 
-/** One JSON object a line; harnesses read them while it runs (Kafka: tools/VerifiableProducer.java). */
-function print(name: string, fields: Readonly<Record<string, unknown>> = {}): void {
-  process.stdout.write(`${JSON.stringify({ timestamp: Date.now(), name, ...fields })}\n`);
+/** Brokers do not create topics by being asked for them; Kafka's do, and harnesses for this tool rely on it. */
+async function createMissing(admin: Admin, topic: string): Promise<void> {
+  const [described] = await admin.describeTopics([topic]);
+  if (described === undefined || !('error' in described)) return;
+  if (!(described.error instanceof UnknownTopicOrPartitionError)) throw described.error;
+  orThrow((await admin.createTopics([{ name: topic }])).filter(({ error }) => !(error instanceof TopicExistsError)));
 }
 
 export const command: Command<typeof flags> = {
@@ -45,8 +50,8 @@ export const command: Command<typeof flags> = {
       ...readPropertiesFile(values['command-config']),
       ...keyValues('command-property', values['command-property']),
     };
-    return withClient({ ...values, 'command-config': undefined }, {}, async (client) => {
-      await describeTopics(client.admin(), [values.topic]);
+    return withClient({ ...values, 'command-config': undefined }, { 'client.id': 'producer-1' }, async (client) => {
+      await createMissing(client.admin(), values.topic);
       const producer = client.producer(settings);
       const throttle = new Throttle(throughput);
       let [sent, acked, ended] = [0, 0, false];
@@ -55,7 +60,7 @@ export const command: Command<typeof flags> = {
       };
       process.once('SIGINT', end).once('SIGTERM', end);
       const began = performance.now();
-      print('startup_complete');
+      printEvent('startup_complete');
       while (!ended && sent !== limit) {
         const value = values['value-prefix'] === undefined ? String(sent) : `${values['value-prefix']}.${sent}`;
         const key = keys === 0 ? null : String(sent % keys);
@@ -65,10 +70,10 @@ export const command: Command<typeof flags> = {
           if (error === null) {
             acked++;
             const { partition, offset } = metadata ?? { partition: -1, offset: -1n };
-            print('producer_send_success', { key, value, topic: values.topic, partition, offset: Number(offset) });
+            printEvent('producer_send_success', { key, value, topic: values.topic, partition, offset: Number(offset) });
           } else {
             const exception = `class ${error.name}`;
-            print('producer_send_error', { key, value, topic: values.topic, exception, message: error.message });
+            printEvent('producer_send_error', { key, value, topic: values.topic, exception, message: error.message });
           }
         });
         if (!isRoomy) await producer.ready();
@@ -76,9 +81,9 @@ export const command: Command<typeof flags> = {
         if (pause !== undefined) await pause;
       }
       await producer.close();
-      print('shutdown_complete');
+      printEvent('shutdown_complete');
       const seconds = (performance.now() - began) / 1000;
-      print('tool_data', { sent, acked, target_throughput: throughput, avg_throughput: acked / seconds });
+      printEvent('tool_data', { sent, acked, target_throughput: throughput, avg_throughput: acked / seconds });
       return acked === sent ? 0 : 1;
     });
   },
