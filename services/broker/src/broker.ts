@@ -218,6 +218,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     source: replicas,
     deadlines: replicas.deadlines,
     turnEnd: replicas.turnEnd,
+    clock,
     logger,
   });
   brokers.serve(rpc.host([fetchServer.binding(), ...unaryServices(controllerTable(controller), budget)], limits));

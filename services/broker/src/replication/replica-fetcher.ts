@@ -35,12 +35,12 @@ export interface LeaderAddress {
 }
 
 const backoffMinMs = 20;
-/** A fetch that waits at the leader, and one that ends its wait for the sake of a partition that joined. */
-const inFlightMax = 2;
 
 interface Assignment {
   readonly partition: Partition;
   readonly term: FollowerTerm;
+  /** The leader's session has it, or has just refused it. */
+  isInSession: boolean;
   /** Not to be fetched before; the leader refused, or is not yet what the metadata says. */
   notBeforeMs: number;
   failures: number;
@@ -48,24 +48,25 @@ interface Assignment {
   isBusy: boolean;
 }
 
-interface InFlight {
-  readonly correlationId: number;
-  /** Where each partition was asked from: an answer counts only when the log still ends there. */
-  readonly offsets: ReadonlyMap<Assignment, number>;
-}
-
 type FetchStream = RpcStream<replication.ReplicaFetchRequest, replication.ReplicaFetchResponse>;
 
 /**
- * Everything that this broker follows of one leader, over one stream. A fetch names all partitions and waits at the leader until one of them has
- * something new; the answer is appended, and the next fetch leaves at once, while the sync of what was just appended runs. When
- * a sync is done, a report without a fetch tells the leader, so that its high watermark waits for a disk and never for a long poll.
+ * Everything that this broker follows of one leader, over one stream, whose session the leader keeps (`ReplicaFetchSession` has the invariant). One fetch
+ * waits at the leader until something is new; the answer is appended, and the next fetch leaves at once with the new positions, while the sync of what
+ * was just appended runs. What changes meanwhile (a sync is done, a partition comes or goes) is told without a fetch, so that the leader's high watermark
+ * waits for a disk and never for a long poll.
+ *
+ * Each request carries all that has changed since the one before: whoever touches an assignment puts it into `#changed` in the same turn.
  */
 export class ReplicaFetcher {
   readonly #options: ReplicaFetcherOptions;
   readonly #assignments = new Map<Partition, Assignment>();
   readonly #byTopicId = new Map<string, Map<number, Assignment>>();
-  readonly #flushed = new Set<Assignment>();
+  /** What the leader must be told of. */
+  readonly #changed = new Set<Assignment>();
+  /** Were in the session and are not followed any more. */
+  #forgotten: replication.ReplicaPartition[] = [];
+  readonly #backingOff = new Set<Assignment>();
   #leader: LeaderAddress | undefined;
   #channel: RpcChannel | undefined;
   #stream: FetchStream | undefined;
@@ -73,9 +74,8 @@ export class ReplicaFetcher {
   #attempt = 0;
   #isConnecting = false;
   #failures = 0;
-  #inFlight: InFlight[] = [];
-  #nextCorrelationId = 1;
-  #firstInOrder = 0;
+  /** A fetch waits for its answer. */
+  #isWaiting = false;
   #retry: { readonly timer: Timer; readonly atMs: number } | undefined;
   #isClosed = false;
 
@@ -88,21 +88,26 @@ export class ReplicaFetcher {
   }
 
   add(partition: Partition, term: FollowerTerm): void {
-    const assignment: Assignment = { partition, term, notBeforeMs: 0, failures: 0, isBusy: false };
+    const assignment = { partition, term, isInSession: false, notBeforeMs: 0, failures: 0, isBusy: false };
     this.#assignments.set(partition, assignment);
     const topic = this.#byTopicId.get(partition.topicId) ?? new Map<number, Assignment>();
     this.#byTopicId.set(partition.topicId, topic.set(partition.index, assignment));
-    this.#options.turnEnd.schedule(this.#fetchSoon);
+    this.#tellOf(assignment);
   }
 
   remove(partition: Partition): void {
     const assignment = this.#assignments.get(partition);
     if (assignment === undefined) return;
     this.#assignments.delete(partition);
-    this.#flushed.delete(assignment);
-    const topic = this.#byTopicId.get(partition.topicId);
-    topic?.delete(partition.index);
-    if (topic?.size === 0) this.#byTopicId.delete(partition.topicId);
+    this.#changed.delete(assignment);
+    this.#backingOff.delete(assignment);
+    const { topicId, index } = partition;
+    const topic = this.#byTopicId.get(topicId);
+    topic?.delete(index);
+    if (topic?.size === 0) this.#byTopicId.delete(topicId);
+    if (!assignment.isInSession) return;
+    this.#forgotten.push({ topicId, partition: index });
+    this.#options.turnEnd.schedule(this.#tell);
   }
 
   /** Undefined: it is not registered. Another incarnation is another address, even when it looks the same. */
@@ -112,15 +117,13 @@ export class ReplicaFetcher {
     if (before?.brokerEpoch === leader?.brokerEpoch) return;
     this.#disconnect();
     this.#failures = 0;
-    this.#options.turnEnd.schedule(this.#fetchSoon);
+    this.#options.turnEnd.schedule(this.#tell);
   }
 
   /** A sync made more of the partition durable: the leader is told once for all partitions of this turn. */
   reportFlushed(partition: Partition): void {
     const assignment = this.#assignments.get(partition);
-    if (assignment === undefined) return;
-    this.#flushed.add(assignment);
-    this.#options.turnEnd.schedule(this.#sendReport);
+    if (assignment !== undefined) this.#tellOf(assignment);
   }
 
   close(): void {
@@ -128,140 +131,86 @@ export class ReplicaFetcher {
     this.#disconnect();
     this.#assignments.clear();
     this.#byTopicId.clear();
-    this.#flushed.clear();
+    this.#changed.clear();
+    this.#backingOff.clear();
   }
 
   // Asking.
 
-  readonly #fetchSoon = (): void => {
+  #tellOf(assignment: Assignment): void {
+    this.#changed.add(assignment);
+    this.#options.turnEnd.schedule(this.#tell);
+  }
+
+  readonly #tell = (): void => {
     if (this.#isClosed || this.isEmpty || this.#leader === undefined) return;
     if (this.#stream === undefined) this.#connect();
-    else if (this.#inFlight.length < inFlightMax) this.#fetch();
+    else this.#send(this.#stream);
   };
 
-  /** What is not ready now comes with a fetch of its own as soon as it is. */
-  #fetch(): void {
+  /** What has changed; and a fetch, unless one is waiting. */
+  #send(stream: FetchStream): void {
     const self = this.#options.self();
-    if (self === undefined || this.#stream === undefined) return;
+    if (self === undefined) return;
+    const { waitMaxMs, responseBytesMax, partitionBytesMax } = this.#options.config;
+    const forgotten = this.#forgotten;
+    const partitions: replication.ReplicaPartitionFetch[] = [];
     const nowMs = this.#options.clock.monotonicMs();
-    const offsets = new Map<Assignment, number>();
-    const partitions: replication.ReplicaPartitionFetch[] = [];
-    let wakeAtMs = Number.POSITIVE_INFINITY;
-    for (const assignment of this.#inOrder()) {
-      if (assignment.isBusy) continue;
-      if (assignment.notBeforeMs > nowMs) {
-        wakeAtMs = Math.min(wakeAtMs, assignment.notBeforeMs);
-        continue;
-      }
-      const position = this.#positionOf(assignment);
-      offsets.set(assignment, position.fetchOffset);
-      partitions.push(position);
-      this.#flushed.delete(assignment);
+    for (const assignment of this.#changed) {
+      const isWanted = !assignment.isBusy && assignment.notBeforeMs <= nowMs;
+      if (isWanted) partitions.push(positionOf(assignment));
+      else if (assignment.isInSession) forgotten.push(nameOf(assignment));
+      assignment.isInSession = isWanted;
     }
-    if (wakeAtMs < Number.POSITIVE_INFINITY) this.#retryAt(wakeAtMs);
-    if (partitions.length === 0) return;
-    const correlationId = this.#nextCorrelationId++;
-    this.#inFlight.push({ correlationId, offsets });
-    this.#stream.send({
-      correlationId,
+    this.#changed.clear();
+    this.#forgotten = [];
+    if (this.#isWaiting && partitions.length === 0 && forgotten.length === 0) return;
+    stream.send({
       replicaId: self.brokerId,
       brokerEpoch: self.brokerEpoch,
-      wantData: true,
-      maxWaitMs: this.#options.config.waitMaxMs,
-      maxBytes: this.#options.config.responseBytesMax,
+      wantData: !this.#isWaiting,
+      maxWaitMs: waitMaxMs,
+      maxBytes: responseBytesMax,
+      partitionMaxBytes: partitionBytesMax,
+      forgotten,
       partitions,
     });
+    this.#isWaiting = true;
   }
-
-  /** Each fetch begins with another partition, so that none starves behind those that fill the answer. */
-  *#inOrder(): Iterable<Assignment> {
-    const all = [...this.#assignments.values()];
-    const first = this.#firstInOrder++ % Math.max(1, all.length);
-    for (let i = 0; i < all.length; i++) yield all[(first + i) % all.length] as Assignment;
-  }
-
-  #positionOf({ partition, term }: Assignment): replication.ReplicaPartitionFetch {
-    const { log } = partition;
-    return {
-      topicId: partition.topicId,
-      partition: partition.index,
-      leaderEpoch: term.leaderEpoch,
-      fetchOffset: log.logEndOffset,
-      flushedOffset: Math.min(log.flushedOffset, log.logEndOffset),
-      logStartOffset: log.logStartOffset,
-      lastFetchedEpoch: log.latestEpoch,
-      maxBytes: this.#options.config.partitionBytesMax,
-    };
-  }
-
-  readonly #sendReport = (): void => {
-    const self = this.#options.self();
-    if (this.#flushed.size === 0 || self === undefined || this.#stream === undefined) return;
-    const partitions: replication.ReplicaPartitionFetch[] = [];
-    for (const assignment of this.#flushed) {
-      if (!assignment.isBusy) partitions.push(this.#positionOf(assignment));
-    }
-    this.#flushed.clear();
-    if (partitions.length === 0) return;
-    this.#stream.send({
-      correlationId: 0,
-      replicaId: self.brokerId,
-      brokerEpoch: self.brokerEpoch,
-      wantData: false,
-      maxWaitMs: 0,
-      maxBytes: 0,
-      partitions,
-    });
-  };
 
   // Answers.
 
-  #answered(response: replication.ReplicaFetchResponse): void {
-    const inFlight = this.#inFlight.shift();
-    if (inFlight?.correlationId !== response.correlationId) {
-      this.#options.logger.warn({ leader: this.#options.leaderId }, 'an answer to no fetch; connecting anew');
-      this.#failed();
-      return;
-    }
-    if (response.errorCode !== errorCodes.NONE) {
-      // The leader has not heard of this incarnation yet, or has heard of a newer one.
-      this.#options.logger.debug({ leader: this.#options.leaderId, code: response.errorCode }, 'replica fetch refused');
-      this.#failed();
-      return;
-    }
+  #answered({ partitions }: replication.ReplicaFetchResponse): void {
+    this.#isWaiting = false;
     this.#failures = 0;
-    for (const answer of response.partitions) {
+    for (const answer of partitions) {
       const assignment = this.#byTopicId.get(answer.topicId)?.get(answer.partition);
-      const fetchOffset = assignment === undefined ? undefined : inFlight.offsets.get(assignment);
-      if (assignment !== undefined && fetchOffset !== undefined) this.#take(assignment, fetchOffset, answer);
+      // Of another epoch: this one was never told, or is told next.
+      if (assignment?.term.leaderEpoch === answer.leaderEpoch) this.#take(assignment, answer);
     }
-    if (this.#inFlight.length === 0) this.#fetchSoon();
+    this.#tell();
   }
 
-  #take(assignment: Assignment, fetchOffset: number, answer: replication.ReplicaPartitionFetched): void {
+  #take(assignment: Assignment, answer: replication.ReplicaPartitionFetched): void {
     const { partition, term } = assignment;
-    if (partition.log.logEndOffset !== fetchOffset || assignment.isBusy) return;
-    switch (answer.errorCode) {
-      case errorCodes.NONE:
-        break;
-      case errorCodes.OFFSET_OUT_OF_RANGE:
-        this.#truncate(assignment, partition.startOverAt(term, answer.logStartOffset));
-        return;
-      default:
-        this.#refused(assignment, answer.errorCode);
-        return;
+    const { errorCode, diverging } = answer;
+    if (errorCode !== errorCodes.NONE || diverging !== undefined) assignment.isInSession = false;
+    if (partition.log.logEndOffset !== answer.fetchOffset || assignment.isBusy) {
+      // Not where it was when it asked: the leader hears where it is.
+      this.#changed.add(assignment);
+    } else if (errorCode === errorCodes.OFFSET_OUT_OF_RANGE) {
+      this.#truncate(assignment, partition.startOverAt(term, answer.logStartOffset));
+    } else if (errorCode !== errorCodes.NONE) {
+      this.#refused(assignment, errorCode);
+    } else if (diverging !== undefined) {
+      this.#truncate(assignment, partition.truncateAtDivergence(term, diverging));
+    } else if (partition.replicate(term, answer.fetchOffset, answer) !== 'appended') {
+      this.#refused(assignment, undefined);
+    } else {
+      assignment.failures = 0;
+      // News of the high watermark alone move nothing here.
+      if (answer.records.length > 0) this.#changed.add(assignment);
     }
-    if (answer.diverging) {
-      const { divergingEpoch, divergingEndOffset } = answer;
-      this.#truncate(
-        assignment,
-        partition.truncateAtDivergence(term, { epoch: divergingEpoch, endOffset: divergingEndOffset }),
-      );
-      return;
-    }
-    const outcome = partition.replicate(term, fetchOffset, answer);
-    if (outcome === 'refused' || outcome === 'storage-failed') this.#refused(assignment, undefined);
-    else assignment.failures = 0;
   }
 
   #truncate(assignment: Assignment, truncation: Promise<void>): void {
@@ -269,7 +218,7 @@ export class ReplicaFetcher {
     truncation.then(
       () => {
         assignment.isBusy = false;
-        if (this.#assignments.get(assignment.partition) === assignment) this.#options.turnEnd.schedule(this.#fetchSoon);
+        if (this.#assignments.get(assignment.partition) === assignment) this.#tellOf(assignment);
       },
       (error: unknown) => {
         assignment.isBusy = false;
@@ -279,10 +228,14 @@ export class ReplicaFetcher {
     );
   }
 
+  /** Leaves the session for a while. */
   #refused(assignment: Assignment, code: number | undefined): void {
     const { partition, term } = assignment;
+    if (this.#assignments.get(partition) !== assignment) return;
     this.#options.logger.debug({ topic: partition.topic, partition: partition.index, ...term, code }, 'not fetched');
     assignment.notBeforeMs = this.#options.clock.monotonicMs() + this.#backoffMs(assignment.failures++);
+    this.#backingOff.add(assignment);
+    this.#tellOf(assignment);
     this.#retryAt(assignment.notBeforeMs);
   }
 
@@ -325,7 +278,9 @@ export class ReplicaFetcher {
     });
     this.#channel = channel;
     this.#stream = stream;
-    this.#fetchSoon();
+    for (const assignment of this.#assignments.values()) this.#changed.add(assignment);
+    this.#endBackoff();
+    this.#tell();
   }
 
   /** Starts over with a new connection, after a pause that grows. */
@@ -337,8 +292,9 @@ export class ReplicaFetcher {
   #disconnect(): void {
     this.#attempt++;
     this.#isConnecting = false;
-    this.#inFlight = [];
-    this.#flushed.clear();
+    this.#isWaiting = false;
+    this.#forgotten = [];
+    for (const assignment of this.#assignments.values()) assignment.isInSession = false;
     const channel = this.#channel;
     this.#channel = undefined;
     this.#stream = undefined;
@@ -357,8 +313,38 @@ export class ReplicaFetcher {
     this.#retry?.timer.cancel();
     const timer = this.#options.timers.after(Math.max(0, atMs - this.#options.clock.monotonicMs()), () => {
       this.#retry = undefined;
-      this.#fetchSoon();
+      this.#endBackoff();
+      this.#tell();
     });
     this.#retry = { timer, atMs };
   }
+
+  #endBackoff(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    let nextAtMs = Number.POSITIVE_INFINITY;
+    for (const assignment of this.#backingOff) {
+      if (assignment.notBeforeMs > nowMs) nextAtMs = Math.min(nextAtMs, assignment.notBeforeMs);
+      else {
+        this.#backingOff.delete(assignment);
+        this.#changed.add(assignment);
+      }
+    }
+    if (nextAtMs < Number.POSITIVE_INFINITY) this.#retryAt(nextAtMs);
+  }
+}
+
+function nameOf({ partition }: Assignment): replication.ReplicaPartition {
+  return { topicId: partition.topicId, partition: partition.index };
+}
+
+function positionOf({ partition, term }: Assignment): replication.ReplicaPartitionFetch {
+  const { log, topicId, index } = partition;
+  return {
+    topicId,
+    partition: index,
+    leaderEpoch: term.leaderEpoch,
+    fetchOffset: log.logEndOffset,
+    flushedOffset: Math.min(log.flushedOffset, log.logEndOffset),
+    lastFetchedEpoch: log.latestEpoch,
+  };
 }

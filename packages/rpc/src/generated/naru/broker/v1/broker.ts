@@ -128,6 +128,12 @@ export interface PartitionFetched {
   records: Uint8Array;
 }
 
+/** The largest leader epoch of a log that is not larger than the one that was asked for, and the offset where it ends (KIP-279). */
+export interface EpochEnd {
+  epoch: number;
+  endOffset: number;
+}
+
 export interface MetadataRequest {
   /** Ignored when all_topics is set. A topic that does not exist is answered with UNKNOWN_TOPIC_OR_PARTITION. */
   topics: string[];
@@ -1242,6 +1248,63 @@ export const PartitionFetched: MessageFns<PartitionFetched> = {
             }
 
             message.records = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEpochEnd(): EpochEnd {
+  return { epoch: 0, endOffset: 0 };
+}
+
+export const EpochEnd: MessageFns<EpochEnd> = {
+  encode(message: EpochEnd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.epoch !== 0) {
+      writer.uint32(8).int32(message.epoch);
+    }
+    if (message.endOffset !== 0) {
+      writer.uint32(16).int64(message.endOffset);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EpochEnd {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEpochEnd();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.epoch = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.endOffset = longToNumber(reader.int64());
             continue;
           }
         }

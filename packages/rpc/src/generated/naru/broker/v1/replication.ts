@@ -15,6 +15,7 @@ import {
   CreateTopicsResponse,
   DeleteTopicsRequest,
   DeleteTopicsResponse,
+  EpochEnd,
 } from "./broker.ts";
 
 export const protobufPackage = "naru.broker.v1";
@@ -24,15 +25,24 @@ export const protobufFileName = "naru/broker/v1/replication.proto";
 /** What brokers say to each other, on the brokers' port (9093). */
 
 export interface ReplicaFetchRequest {
-  correlationId: number;
+  /** The same in all requests of a stream. */
   replicaId: number;
   /** The follower's incarnation: the czxid of its registration (KIP-903, KIP-380). */
   brokerEpoch: number;
   wantData: boolean;
   maxWaitMs: number;
+  /** Bytes of records in an answer, and of one partition in it. */
   maxBytes: number;
-  /** With want_data: what is to be fetched. The leader remembers nothing between requests. */
+  partitionMaxBytes: number;
+  /** Leave the session. Done before `partitions` is read. */
+  forgotten: ReplicaPartition[];
+  /** New in the session, or not where they were. */
   partitions: ReplicaPartitionFetch[];
+}
+
+export interface ReplicaPartition {
+  topicId: string;
+  partition: number;
 }
 
 export interface ReplicaPartitionFetch {
@@ -43,15 +53,11 @@ export interface ReplicaPartitionFetch {
   fetchOffset: number;
   /** Everything below is on the follower's disk (fdatasync); at most fetch_offset. */
   flushedOffset: number;
-  logStartOffset: number;
   /** Epoch of the follower's last batch, -1 with an empty log: the leader answers a divergence with where to cut (KIP-595's rule). */
   lastFetchedEpoch: number;
-  maxBytes: number;
 }
 
 export interface ReplicaFetchResponse {
-  correlationId: number;
-  errorCode: number;
   partitions: ReplicaPartitionFetched[];
 }
 
@@ -59,16 +65,19 @@ export interface ReplicaPartitionFetched {
   topicId: string;
   partition: number;
   errorCode: number;
+  /** To which position of the follower this is the answer. */
   leaderEpoch: number;
+  fetchOffset: number;
+  /** -1 with an error. */
   highWatermark: number;
   logStartOffset: number;
   /**
-   * Set when the follower's last epoch and offset are not in the leader's log: cut to the smaller of its own end of that
-   * epoch and diverging_end_offset, then ask again (KIP-279).
+   * The follower's last epoch and offset are not in the leader's log: cut to the smaller of its own end of that epoch and the end
+   * offset here, then ask again (KIP-279).
    */
-  diverging: boolean;
-  divergingEpoch: number;
-  divergingEndOffset: number;
+  diverging:
+    | EpochEnd
+    | undefined;
   /** Whole batches; one after the other they continue the follower's log. */
   records: Uint8Array[];
 }
@@ -89,31 +98,43 @@ export interface RemainingPartition {
 }
 
 function createBaseReplicaFetchRequest(): ReplicaFetchRequest {
-  return { correlationId: 0, replicaId: 0, brokerEpoch: 0, wantData: false, maxWaitMs: 0, maxBytes: 0, partitions: [] };
+  return {
+    replicaId: 0,
+    brokerEpoch: 0,
+    wantData: false,
+    maxWaitMs: 0,
+    maxBytes: 0,
+    partitionMaxBytes: 0,
+    forgotten: [],
+    partitions: [],
+  };
 }
 
 export const ReplicaFetchRequest: MessageFns<ReplicaFetchRequest> = {
   encode(message: ReplicaFetchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.correlationId !== 0) {
-      writer.uint32(8).int64(message.correlationId);
-    }
     if (message.replicaId !== 0) {
-      writer.uint32(16).int32(message.replicaId);
+      writer.uint32(8).int32(message.replicaId);
     }
     if (message.brokerEpoch !== 0) {
-      writer.uint32(24).int64(message.brokerEpoch);
+      writer.uint32(16).int64(message.brokerEpoch);
     }
     if (message.wantData !== false) {
-      writer.uint32(32).bool(message.wantData);
+      writer.uint32(24).bool(message.wantData);
     }
     if (message.maxWaitMs !== 0) {
-      writer.uint32(40).int32(message.maxWaitMs);
+      writer.uint32(32).int32(message.maxWaitMs);
     }
     if (message.maxBytes !== 0) {
-      writer.uint32(48).int32(message.maxBytes);
+      writer.uint32(40).int32(message.maxBytes);
+    }
+    if (message.partitionMaxBytes !== 0) {
+      writer.uint32(48).int32(message.partitionMaxBytes);
+    }
+    for (const v of message.forgotten) {
+      ReplicaPartition.encode(v!, writer.uint32(58).fork()).join();
     }
     for (const v of message.partitions) {
-      ReplicaPartitionFetch.encode(v!, writer.uint32(58).fork()).join();
+      ReplicaPartitionFetch.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -136,7 +157,7 @@ export const ReplicaFetchRequest: MessageFns<ReplicaFetchRequest> = {
               break;
             }
 
-            message.correlationId = longToNumber(reader.int64());
+            message.replicaId = reader.int32();
             continue;
           }
           case 2: {
@@ -144,7 +165,7 @@ export const ReplicaFetchRequest: MessageFns<ReplicaFetchRequest> = {
               break;
             }
 
-            message.replicaId = reader.int32();
+            message.brokerEpoch = longToNumber(reader.int64());
             continue;
           }
           case 3: {
@@ -152,7 +173,7 @@ export const ReplicaFetchRequest: MessageFns<ReplicaFetchRequest> = {
               break;
             }
 
-            message.brokerEpoch = longToNumber(reader.int64());
+            message.wantData = reader.bool();
             continue;
           }
           case 4: {
@@ -160,7 +181,7 @@ export const ReplicaFetchRequest: MessageFns<ReplicaFetchRequest> = {
               break;
             }
 
-            message.wantData = reader.bool();
+            message.maxWaitMs = reader.int32();
             continue;
           }
           case 5: {
@@ -168,7 +189,7 @@ export const ReplicaFetchRequest: MessageFns<ReplicaFetchRequest> = {
               break;
             }
 
-            message.maxWaitMs = reader.int32();
+            message.maxBytes = reader.int32();
             continue;
           }
           case 6: {
@@ -176,11 +197,19 @@ export const ReplicaFetchRequest: MessageFns<ReplicaFetchRequest> = {
               break;
             }
 
-            message.maxBytes = reader.int32();
+            message.partitionMaxBytes = reader.int32();
             continue;
           }
           case 7: {
             if (tag !== 58) {
+              break;
+            }
+
+            message.forgotten.push(ReplicaPartition.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
               break;
             }
 
@@ -200,17 +229,65 @@ export const ReplicaFetchRequest: MessageFns<ReplicaFetchRequest> = {
   },
 };
 
+function createBaseReplicaPartition(): ReplicaPartition {
+  return { topicId: "", partition: 0 };
+}
+
+export const ReplicaPartition: MessageFns<ReplicaPartition> = {
+  encode(message: ReplicaPartition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== "") {
+      writer.uint32(10).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicaPartition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicaPartition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseReplicaPartitionFetch(): ReplicaPartitionFetch {
-  return {
-    topicId: "",
-    partition: 0,
-    leaderEpoch: 0,
-    fetchOffset: 0,
-    flushedOffset: 0,
-    logStartOffset: 0,
-    lastFetchedEpoch: 0,
-    maxBytes: 0,
-  };
+  return { topicId: "", partition: 0, leaderEpoch: 0, fetchOffset: 0, flushedOffset: 0, lastFetchedEpoch: 0 };
 }
 
 export const ReplicaPartitionFetch: MessageFns<ReplicaPartitionFetch> = {
@@ -230,14 +307,8 @@ export const ReplicaPartitionFetch: MessageFns<ReplicaPartitionFetch> = {
     if (message.flushedOffset !== 0) {
       writer.uint32(40).int64(message.flushedOffset);
     }
-    if (message.logStartOffset !== 0) {
-      writer.uint32(48).int64(message.logStartOffset);
-    }
     if (message.lastFetchedEpoch !== 0) {
-      writer.uint32(56).int32(message.lastFetchedEpoch);
-    }
-    if (message.maxBytes !== 0) {
-      writer.uint32(64).int32(message.maxBytes);
+      writer.uint32(48).int32(message.lastFetchedEpoch);
     }
     return writer;
   },
@@ -300,23 +371,7 @@ export const ReplicaPartitionFetch: MessageFns<ReplicaPartitionFetch> = {
               break;
             }
 
-            message.logStartOffset = longToNumber(reader.int64());
-            continue;
-          }
-          case 7: {
-            if (tag !== 56) {
-              break;
-            }
-
             message.lastFetchedEpoch = reader.int32();
-            continue;
-          }
-          case 8: {
-            if (tag !== 64) {
-              break;
-            }
-
-            message.maxBytes = reader.int32();
             continue;
           }
         }
@@ -333,19 +388,13 @@ export const ReplicaPartitionFetch: MessageFns<ReplicaPartitionFetch> = {
 };
 
 function createBaseReplicaFetchResponse(): ReplicaFetchResponse {
-  return { correlationId: 0, errorCode: 0, partitions: [] };
+  return { partitions: [] };
 }
 
 export const ReplicaFetchResponse: MessageFns<ReplicaFetchResponse> = {
   encode(message: ReplicaFetchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.correlationId !== 0) {
-      writer.uint32(8).int64(message.correlationId);
-    }
-    if (message.errorCode !== 0) {
-      writer.uint32(16).int32(message.errorCode);
-    }
     for (const v of message.partitions) {
-      ReplicaPartitionFetched.encode(v!, writer.uint32(26).fork()).join();
+      ReplicaPartitionFetched.encode(v!, writer.uint32(10).fork()).join();
     }
     return writer;
   },
@@ -364,23 +413,7 @@ export const ReplicaFetchResponse: MessageFns<ReplicaFetchResponse> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.correlationId = longToNumber(reader.int64());
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.errorCode = reader.int32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
+            if (tag !== 10) {
               break;
             }
 
@@ -406,11 +439,10 @@ function createBaseReplicaPartitionFetched(): ReplicaPartitionFetched {
     partition: 0,
     errorCode: 0,
     leaderEpoch: 0,
+    fetchOffset: 0,
     highWatermark: 0,
     logStartOffset: 0,
-    diverging: false,
-    divergingEpoch: 0,
-    divergingEndOffset: 0,
+    diverging: undefined,
     records: [],
   };
 }
@@ -429,23 +461,20 @@ export const ReplicaPartitionFetched: MessageFns<ReplicaPartitionFetched> = {
     if (message.leaderEpoch !== 0) {
       writer.uint32(32).int32(message.leaderEpoch);
     }
+    if (message.fetchOffset !== 0) {
+      writer.uint32(40).int64(message.fetchOffset);
+    }
     if (message.highWatermark !== 0) {
-      writer.uint32(40).int64(message.highWatermark);
+      writer.uint32(48).int64(message.highWatermark);
     }
     if (message.logStartOffset !== 0) {
-      writer.uint32(48).int64(message.logStartOffset);
+      writer.uint32(56).int64(message.logStartOffset);
     }
-    if (message.diverging !== false) {
-      writer.uint32(56).bool(message.diverging);
-    }
-    if (message.divergingEpoch !== 0) {
-      writer.uint32(64).int32(message.divergingEpoch);
-    }
-    if (message.divergingEndOffset !== 0) {
-      writer.uint32(72).int64(message.divergingEndOffset);
+    if (message.diverging !== undefined) {
+      EpochEnd.encode(message.diverging, writer.uint32(66).fork()).join();
     }
     for (const v of message.records) {
-      writer.uint32(82).bytes(v!);
+      writer.uint32(74).bytes(v!);
     }
     return writer;
   },
@@ -500,7 +529,7 @@ export const ReplicaPartitionFetched: MessageFns<ReplicaPartitionFetched> = {
               break;
             }
 
-            message.highWatermark = longToNumber(reader.int64());
+            message.fetchOffset = longToNumber(reader.int64());
             continue;
           }
           case 6: {
@@ -508,7 +537,7 @@ export const ReplicaPartitionFetched: MessageFns<ReplicaPartitionFetched> = {
               break;
             }
 
-            message.logStartOffset = longToNumber(reader.int64());
+            message.highWatermark = longToNumber(reader.int64());
             continue;
           }
           case 7: {
@@ -516,27 +545,19 @@ export const ReplicaPartitionFetched: MessageFns<ReplicaPartitionFetched> = {
               break;
             }
 
-            message.diverging = reader.bool();
+            message.logStartOffset = longToNumber(reader.int64());
             continue;
           }
           case 8: {
-            if (tag !== 64) {
+            if (tag !== 66) {
               break;
             }
 
-            message.divergingEpoch = reader.int32();
+            message.diverging = EpochEnd.decode(reader, reader.uint32());
             continue;
           }
           case 9: {
-            if (tag !== 72) {
-              break;
-            }
-
-            message.divergingEndOffset = longToNumber(reader.int64());
-            continue;
-          }
-          case 10: {
-            if (tag !== 82) {
+            if (tag !== 74) {
               break;
             }
 
@@ -733,9 +754,12 @@ export const ReplicationDefinition = {
   fullName: "naru.broker.v1.Replication",
   methods: {
     /**
-     * A follower's fetch stream, one per pair of follower and leader broker. Requests with want_data are answered once, in
-     * order; the others only report what the follower has made durable and get no answer. A request with want_data that comes while an
-     * earlier one waits for data ends that wait: a follower that has another partition to fetch need not sit it out.
+     * A follower's fetch stream, one per pair of follower and leader broker. The stream is the session: the leader keeps what the follower told
+     * last of each partition, so that a request names only what is new or has moved, and an answer holds only what has news. A session ends
+     * with its stream; the next one begins empty.
+     *
+     * A request with want_data is answered once, and only one may wait; the others tell and get no answer. What an answer refuses, or
+     * finds diverging, has left the session and is named again when the follower wants it again.
      */
     fetch: {
       name: "Fetch",
