@@ -40,7 +40,9 @@ let brokerPort = 0;
 const relay = await listen(createServer((client) => pass(client, connect(brokerPort, 'localhost'))));
 const { port } = relay.address() as AddressInfo;
 {
-  const brokerSettings = { 'advertised.port': String(port) };
+  const brokerSettings = {
+    'advertised.listeners': `PLAINTEXT://localhost:${port},INTERNAL://localhost:0`,
+  };
   await using cluster = await startLocalCluster({ brokers: 1, coordinators: 1, brokerSettings });
   brokerPort = Number(cluster.bootstrapServers.split(':')[1]);
   await using sdk = new Client({ 'bootstrap.servers': cluster.bootstrapServers });

@@ -23,6 +23,8 @@ import { createTopicsAtController } from '../../services/broker/src/requests/cre
 import { deleteTopicsAtController } from '../../services/broker/src/requests/delete-topics.ts';
 
 const minInsyncReplicas = 2;
+const listener = 'PLAINTEXT';
+const port = 9092;
 
 /** A broker without logs: its place in the cluster, its picture of it, the controller, and ISR changes as replication makes them. */
 export class MetadataBroker {
@@ -41,16 +43,12 @@ export class MetadataBroker {
     this.#runtime = runtime;
     const { timers, clock, random } = runtime;
     const rpc = createRpc(runtime);
-    const host = `b${id}`;
     this.publisher = new MetadataPublisher({ timers, logger: silentLogger });
     this.membership = new ClusterMembership({
       openSession: (signal) => openSession(runtime, { servers, signal }),
       identity: {
         brokerId: id,
-        host,
-        port: 9092,
-        internalHost: host,
-        internalPort: 9093,
+        endpoints: [{ listener, protocol: 'PLAINTEXT', address: { host: `b${id}`, port } }],
         rack: undefined,
         directoryId,
         damaged: [],
@@ -80,14 +78,22 @@ export class MetadataBroker {
       logger: silentLogger,
     });
     const { publisher, controller } = this;
-    this.forwarder = new ControllerForwarder({ rpc, publisher, controller, timers, clock, logger: silentLogger });
+    this.forwarder = new ControllerForwarder({
+      rpc,
+      interBrokerListener: listener,
+      publisher,
+      controller,
+      timers,
+      clock,
+      logger: silentLogger,
+    });
     this.admin = { publisher, forwarder: this.forwarder, clock, random };
     this.writer = new PartitionStateWriter(() => this.membership.session);
   }
 
   async start(): Promise<void> {
     const { controller } = this;
-    this.#server = await createRpc(this.#runtime).serve({ host: `b${this.id}`, port: 9093 }, [
+    this.#server = await createRpc(this.#runtime).serve({ host: `b${this.id}`, port }, [
       unary(controllerMethods.createTopics, (request) => createTopicsAtController(controller, request)),
       unary(controllerMethods.deleteTopics, (request) => deleteTopicsAtController(controller, request)),
       unary(controllerMethods.createPartitions, (request) => createPartitionsAtController(controller, request)),

@@ -29,7 +29,7 @@ describe('the controller', () => {
     const controller = await cluster.untilController();
     const other = another(cluster, controller);
     expect(await create(cluster, other, 'a', 'b')).toEqual([0, 0]);
-    const seen = metadata(cluster.broker(other), { topics: [], allTopics: true });
+    const seen = metadata(cluster.broker(other), { topics: [], allTopics: true }, 'PLAINTEXT');
     expect(seen.controllerId).toBe(controller);
     expect(seen.topics.map(({ name, errorCode }) => [name, errorCode]).sort()).toEqual([
       ['a', 0],
@@ -55,7 +55,7 @@ describe('the controller', () => {
     const { image } = cluster.broker(controller);
     checkStates(image);
     expect(leaders(image, 't')).not.toContain(victim);
-    const described = metadata(cluster.broker(controller), { topics: ['t'], allTopics: false });
+    const described = metadata(cluster.broker(controller), { topics: ['t'], allTopics: false }, 'PLAINTEXT');
     expect(described.topics[0]?.partitions.every((partition) => partition.offlineReplicas.includes(victim))).toBe(true);
 
     await cluster.restartBroker(victim);

@@ -104,6 +104,8 @@ test('a duplicate is known after everything lost its power', async () => {
   for (let sequence = 0; sequence < 6; sequence++) await produce(cluster, batch(sequence));
   cluster.losePowerOfAll();
   await cluster.restartAll();
+  // Until the followers are back in the ISR.
+  await cluster.sim.runFor(2_000);
   expect(await produce(cluster, batch(2))).toMatchObject({ errorCode: 0, baseOffset: 2 });
   expect(await produce(cluster, batch(6))).toMatchObject({ errorCode: 0, baseOffset: 6 });
 });

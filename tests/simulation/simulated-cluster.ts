@@ -15,7 +15,6 @@ export interface ClusterOptions {
 }
 
 const clientPort = 9092;
-const internalPort = 9093;
 const coordinatorPort = 2181;
 const peerPort = 2888;
 
@@ -215,9 +214,7 @@ export class SimulatedCluster {
     const config = parseBrokerConfig({
       'broker.id': id,
       'log.dirs': '/data',
-      'listen.host': `b${id}`,
-      port: clientPort,
-      'internal.port': internalPort,
+      listeners: `PLAINTEXT://b${id}:${clientPort}`,
       'coordinator.connect': [...this.#coordinatorNodes.keys()].map((n) => `c${n}:${coordinatorPort}`),
       ...this.#options.brokerConfig,
     });

@@ -51,8 +51,8 @@ export interface RpcServer {
 }
 
 export interface RpcHost {
-  /** `head` are bytes already read from the connection. */
-  accept(connection: Connection, head: readonly Uint8Array[]): void;
+  /** `head` are bytes already read from the connection; `onClose` is called once. */
+  accept(connection: Connection, head: readonly Uint8Array[], onClose?: () => void): void;
   close(): Promise<void>;
 }
 

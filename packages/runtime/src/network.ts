@@ -5,7 +5,9 @@
 export interface Network {
   /** `node`: sockets of this machine. `simulated`: a seeded network inside the process. */
   readonly kind: 'node' | 'simulated';
-  /** Fails with `NetworkError` `address-in-use` or `not-permitted`. Port 0 takes a free one. */
+  /** Under which others may know this machine. */
+  readonly hostName: string;
+  /** Fails with `NetworkError` `address-in-use` or `not-permitted`. Port 0 takes a free one, an empty host every address of the machine. */
   listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
   /** Fails with `NetworkError` `refused`, `unreachable` or `timeout` (after `timeoutMs`, default 10 s). */
   connect(address: Address, options?: { readonly timeoutMs?: number }): Promise<Connection>;

@@ -1,4 +1,6 @@
 import { ConfigError, type ConfigInput, type ConfigValues, defineConfig } from '@naru/config';
+import { securityProtocols } from './cluster/endpoint.ts';
+import { type Listeners, parseListeners } from './listener-config.ts';
 import { type LogConfig, logConfigDefinition } from './log/log-config.ts';
 
 const kibibyte = 1024;
@@ -17,18 +19,31 @@ export const brokerConfigDefinition = defineConfig({
     type: 'string',
     doc: 'Rack (or zone) of this broker; replicas of a partition are spread over racks.',
   },
-  'listen.host': { type: 'string', default: '127.0.0.1', doc: 'Address that the listeners bind.' },
-  port: { type: 'int', default: 9092, min: 0, max: portMax, doc: 'Port for clients; 0 takes a free one.' },
-  'internal.port': {
-    type: 'int',
-    default: 9093,
-    min: 0,
-    max: portMax,
-    doc: 'Port for other brokers; 0 takes a free one.',
+  listeners: {
+    type: 'list',
+    default: ['PLAINTEXT://127.0.0.1:9092'],
+    doc: 'NAME://host:port of every listener. An empty host binds every address of the machine; port 0 takes a free one.',
   },
+  'advertised.listeners': {
+    type: 'list',
+    doc: 'NAME://host:port that clients and other brokers are told; default: listeners.',
+  },
+  'listener.security.protocol.map': {
+    type: 'list',
+    default: securityProtocols.map((protocol) => `${protocol}:${protocol}`),
+    doc: 'NAME:PROTOCOL of every listener. Only PLAINTEXT is served yet.',
+  },
+  'inter.broker.listener.name': {
+    type: 'string',
+    doc: 'Listener by which brokers reach each other; default: the one named as security.inter.broker.protocol.',
+  },
+  'security.inter.broker.protocol': {
+    type: 'string',
+    oneOf: securityProtocols,
+    doc: 'Names the listener for brokers by its protocol; default: PLAINTEXT.',
+  },
+  'metrics.host': { type: 'string', default: '127.0.0.1', doc: 'Address that metrics.port binds.' },
   'metrics.port': { type: 'int', default: -1, min: -1, max: portMax, doc: 'Port for /metrics and /readyz; -1: none.' },
-  'advertised.host': { type: 'string', doc: 'Host that clients and brokers are told; default: listen.host.' },
-  'advertised.port': { type: 'int', min: 1, max: portMax, doc: 'Port that clients are told; default: port.' },
 
   // The coordinators.
   'coordinator.connect': {
@@ -283,15 +298,20 @@ export const brokerConfigDefinition = defineConfig({
     type: 'long',
     default: 600_000,
     min: 1,
-    doc: "A connection of Kafka's protocol without requests is closed after this time, milliseconds.",
+    doc: "A connection of Kafka's protocol without requests is closed after this time, milliseconds; not while one is being served.",
   },
-  'max.connections.per.ip': {
+  'max.connections.per.ip': { type: 'int', default: 10_000, min: 0, doc: 'Connections from one address at once.' },
+  'max.connections.per.ip.overrides': {
+    type: 'list',
+    default: [],
+    doc: 'address:count where max.connections.per.ip is another for one address.',
+  },
+  'max.connections': {
     type: 'int',
     default: 10_000,
     min: 1,
-    doc: "Connections of Kafka's protocol from one address at once.",
+    doc: 'Connections on all listeners at once; a listener that is only for brokers takes more.',
   },
-  'max.connections': { type: 'int', default: 10_000, min: 1, doc: 'Client connections at once.' },
 
   // Shutdown.
   'controlled.shutdown.enable': {
@@ -327,9 +347,12 @@ export const brokerConfigDefinition = defineConfig({
 type Parsed = ConfigValues<typeof brokerConfigDefinition.settings>;
 
 /** Parsed settings, the id resolved, and the topic defaults that follow from them. */
-export type BrokerConfig = Omit<Parsed, 'broker.id' | 'node.id' | 'advertised.host'> & {
+export type BrokerConfig = Omit<Parsed, 'broker.id' | 'node.id'> & {
   readonly 'broker.id': number;
-  readonly 'advertised.host': string;
+  /** What the settings about listeners say together. */
+  readonly listening: Listeners;
+  /** `max.connections.per.ip.overrides`. */
+  readonly connectionsPerAddress: ReadonlyMap<string, number>;
   readonly topicDefaults: LogConfig;
 };
 
@@ -346,14 +369,21 @@ export function parseBrokerConfig(input: ConfigInput): BrokerConfig {
   return {
     ...parsed,
     'broker.id': id,
-    'advertised.host': parsed['advertised.host'] ?? reachable(parsed['listen.host']),
+    listening: parseListeners(parsed),
+    connectionsPerAddress: connectionsPerAddress(parsed['max.connections.per.ip.overrides']),
     topicDefaults: topicDefaultsOf(parsed),
   };
 }
 
-/** A wildcard binds every address and is none. */
-function reachable(host: string): string {
-  return host === '0.0.0.0' || host === '::' ? 'localhost' : host;
+function connectionsPerAddress(items: readonly string[]): ReadonlyMap<string, number> {
+  return new Map(
+    items.map((item) => {
+      const [, bracketed, plain = '', count] = /^(?:\[(.+)\]|(.+)):(\d{1,9})$/.exec(item) ?? [];
+      if (count !== undefined) return [bracketed ?? plain, Number(count)];
+      const key = 'max.connections.per.ip.overrides';
+      throw new ConfigError(key, `'${key}' has '${item}', which is not address:count, as 127.0.0.1:200`);
+    }),
+  );
 }
 
 const minuteMs = 60_000;

@@ -1,8 +1,9 @@
 import { openSession } from '@naru/coordinator-client';
 import { type Logger, Metrics, silentLogger } from '@naru/observability';
-import { createRpc } from '@naru/rpc';
-import { type Address, formatAddress, type Runtime } from '@naru/runtime';
+import { createRpc, type RpcHost } from '@naru/rpc';
+import type { Address, Runtime } from '@naru/runtime';
 import { type BrokerConfig, brokerConfigDefinition } from './broker-config.ts';
+import { type Endpoint, formatEndpointUri } from './cluster/endpoint.ts';
 import { ClusterMembership } from './cluster/membership.ts';
 import { MetadataPublisher } from './cluster/metadata-publisher.ts';
 import type { Member } from './cluster/partition-state.ts';
@@ -13,10 +14,10 @@ import { Controller } from './controller/controller.ts';
 import { ControllerForwarder } from './controller/forwarder.ts';
 import { createGroups } from './group-wiring.ts';
 import type { GroupCoordinator } from './groups/coordinator/group-coordinator.ts';
-import { BrokerListener } from './listeners/broker-listener.ts';
-import { ClientListener } from './listeners/client-listener.ts';
+import type { ConnectionLimits } from './listeners/connection-quota.ts';
 import { clientServices, unaryServices } from './listeners/grpc-front.ts';
 import { KafkaFront } from './listeners/kafka-front.ts';
+import { ListenerSet } from './listeners/listener-set.ts';
 import { MetricsListener } from './listeners/metrics-listener.ts';
 import { RequestBudget } from './listeners/request-budget.ts';
 import type { CleanerCounts } from './log/cleaner.ts';
@@ -37,9 +38,10 @@ import { controllerTable, type RequestDependencies, requestTable } from './reque
 /** A running broker. */
 export interface Broker {
   readonly id: number;
-  /** With the ports that were really taken. */
-  readonly clientAddress: Address;
-  readonly internalAddress: Address;
+  /** What each listener has bound, with the port that was really taken. */
+  readonly addresses: ReadonlyMap<string, Address>;
+  /** What others are told. */
+  readonly endpoints: readonly Endpoint[];
   /** This incarnation; undefined while a lost session is being replaced. */
   readonly self: Member | undefined;
   /** For tests and tools: what this broker knows and holds. */
@@ -106,13 +108,18 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   undo.push(() => logs.abandon());
 
   // Ports: taken now, because the registration names them; served when everything behind them stands.
-  const host = config['listen.host'];
-  const clients = new ClientListener({ network, timers, address: { host, port: config.port } });
-  const clientAddress = await clients.listen();
-  undo.push(() => clients.close());
-  const brokers = new BrokerListener(network, { host, port: config['internal.port'] });
-  const internalAddress = await brokers.listen();
-  undo.push(() => brokers.close());
+  const { bound, interBroker } = config.listening;
+  const listeners = new ListenerSet({
+    network,
+    timers,
+    logger,
+    limits: connectionLimits(config),
+    listeners: bound,
+    interBroker,
+  });
+  undo.push(() => listeners.close());
+  const addresses = await listeners.listen();
+  const endpoints = advertisedEndpoints(config, addresses, network.hostName);
 
   // Cluster.
   const publisher = new MetadataPublisher({ timers, logger });
@@ -120,10 +127,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     openSession: (signal) => openSession(runtime, { ...sessionOptions(config), signal }, logger),
     identity: {
       brokerId,
-      host: config['advertised.host'],
-      port: config['advertised.port'] ?? clientAddress.port,
-      internalHost: config['advertised.host'],
-      internalPort: internalAddress.port,
+      endpoints,
       rack: config['broker.rack'],
       directoryId: logs.directoryId,
       damaged: logs.damaged,
@@ -147,6 +151,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     timers,
     random,
     rpc,
+    interBrokerListener: interBroker,
     store: storeOf(logs),
     isrWriter: new PartitionStateWriter(() => membership.session),
     logger,
@@ -187,7 +192,15 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     logger,
     metrics,
   });
-  const forwarder = new ControllerForwarder({ rpc, publisher, controller, timers, clock, logger });
+  const forwarder = new ControllerForwarder({
+    rpc,
+    interBrokerListener: interBroker,
+    publisher,
+    controller,
+    timers,
+    clock,
+    logger,
+  });
   const budget = new RequestBudget(config['queued.max.request.bytes']);
   const groups = createGroups({ config, runtime, replicas, publisher, forwarder, logger, metrics });
   undo.push(async () => groups.coordinator.close());
@@ -209,11 +222,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   };
   const table = requestTable(requests);
 
-  // Service: first for brokers, then a place in the cluster, then for clients.
-  const limits = {
-    messageBytesMax: config['socket.request.max.bytes'],
-    connectionsMax: config['max.connections'],
-  };
+  // Service: a place in the cluster, then for everybody.
   const fetchServer = new ReplicaFetchServer({
     source: replicas,
     deadlines: replicas.deadlines,
@@ -221,7 +230,6 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     clock,
     logger,
   });
-  brokers.serve(rpc.host([fetchServer.binding(), ...unaryServices(controllerTable(controller), budget)], limits));
   await membership.start();
   controller.start();
   removeDeleted(logs, publisher, logger);
@@ -234,8 +242,6 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     }),
     budget,
     limits: {
-      connectionsMax: config['max.connections'],
-      connectionsPerHostMax: config['max.connections.per.ip'],
       idleMsMax: config['connections.max.idle.ms'],
       frameBytesMax: config['socket.request.max.bytes'],
       heldBytesMax: config['queued.max.request.bytes'],
@@ -244,11 +250,20 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     timers,
     logger,
   });
-  clients.serve(rpc.host(clientServices(table, budget), limits), kafka);
-  registerMetrics(metrics, replicas, budget);
+  const grpcOf = (listener: string, isInterBroker: boolean): RpcHost => {
+    const forBrokers = [fetchServer.binding(), ...unaryServices(controllerTable(controller), budget, listener)];
+    const services = [...clientServices(table, budget, listener), ...(isInterBroker ? forBrokers : [])];
+    // The set of listeners counts connections.
+    return rpc.host(services, {
+      messageBytesMax: config['socket.request.max.bytes'],
+      connectionsMax: Number.POSITIVE_INFINITY,
+    });
+  };
+  listeners.serve(grpcOf, kafka);
+  registerMetrics(metrics, replicas, budget, listeners);
   registerCleanerMetrics(metrics, logs.cleanerCounts);
   const metricsListener = await listenForMetrics(runtime, config, metrics, () => membership.self !== undefined);
-  logger.info({ brokerId, clients: formatAddress(clientAddress), clusterId }, 'broker serves');
+  logger.info({ brokerId, endpoints: endpoints.map(formatEndpointUri), clusterId }, 'broker serves');
 
   let closing: Promise<void> | undefined;
   const close = async (controlled: boolean): Promise<void> => {
@@ -263,18 +278,18 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     await controller.stop();
     await forwarder.close();
     await metricsListener?.close();
-    await clients.close();
+    await listeners.closeForClients();
     await membership.stop();
     publisher.close();
-    await brokers.close();
+    await listeners.close();
     await replicas.close();
     await logs.close(self?.brokerEpoch ?? -1);
     logger.info({ brokerId }, 'broker ends');
   };
   return {
     id: brokerId,
-    clientAddress,
-    internalAddress,
+    addresses,
+    endpoints,
     get self() {
       return membership.self;
     },
@@ -305,6 +320,27 @@ class Failure {
     if (this.#error !== undefined) callback(this.#error);
     else this.#callbacks.push(callback);
   }
+}
+
+/** What others are told: a port that was taken from the free ones, and the machine's name where no host is given (as Kafka does). */
+function advertisedEndpoints(
+  { listening }: BrokerConfig,
+  addresses: ReadonlyMap<string, Address>,
+  hostName: string,
+): readonly Endpoint[] {
+  return listening.advertised.map((endpoint) => {
+    const { host, port } = endpoint.address;
+    const address = { host: host || hostName, port: port || (addresses.get(endpoint.listener)?.port ?? 0) };
+    return { ...endpoint, address };
+  });
+}
+
+function connectionLimits(config: BrokerConfig): ConnectionLimits {
+  return {
+    connectionsMax: config['max.connections'],
+    perAddressMax: config['max.connections.per.ip'],
+    perAddressOverrides: config.connectionsPerAddress,
+  };
 }
 
 function sessionOptions(config: BrokerConfig): { readonly servers: readonly string[]; readonly timeoutMs: number } {
@@ -399,7 +435,12 @@ function controllerSettings(config: BrokerConfig): ConstructorParameters<typeof 
   };
 }
 
-function registerMetrics(metrics: Metrics, replicas: ReplicaManager, budget: RequestBudget): void {
+function registerMetrics(
+  metrics: Metrics,
+  replicas: ReplicaManager,
+  budget: RequestBudget,
+  listeners: ListenerSet,
+): void {
   const count = (
     counts: (hosted: ReplicaManager['hosted'] extends Iterable<infer H> ? H : never) => boolean,
   ): number => {
@@ -422,6 +463,7 @@ function registerMetrics(metrics: Metrics, replicas: ReplicaManager, budget: Req
     for (const { partition } of replicas.hosted) total += partition?.log.producers.size ?? 0;
     return total;
   });
+  metrics.gauge('naru_connections', 'Open connections on all listeners', () => listeners.quota.count);
   metrics.gauge('naru_queued_request_bytes', 'Bytes of requests that are not answered yet', () => budget.bytes);
 }
 
@@ -447,7 +489,7 @@ async function listenForMetrics(
 ): Promise<MetricsListener | undefined> {
   const port = config['metrics.port'];
   if (port < 0) return undefined;
-  const address = { host: config['listen.host'], port };
+  const address = { host: config['metrics.host'], port };
   const listener = new MetricsListener({ network, timers, address, metrics: () => metrics.format(), isReady });
   await listener.listen();
   return listener;

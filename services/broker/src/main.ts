@@ -4,6 +4,7 @@ import { countBuffersInHeapLimit } from '@naru/runtime/node';
 import { runService, type Service } from '@naru/service-process';
 import { createBroker } from './broker.ts';
 import { type BrokerConfig, brokerConfigDefinition, parseBrokerConfig } from './broker-config.ts';
+import type { Endpoint } from './cluster/endpoint.ts';
 
 const service: Service<BrokerConfig> = {
   name: 'broker',
@@ -17,7 +18,7 @@ const service: Service<BrokerConfig> = {
   start: async (runtime, config, logger) => {
     const broker = await createBroker(runtime, config, { logger, metrics: new Metrics() });
     return {
-      clientAddress: broker.clientAddress,
+      clientAddress: (broker.endpoints[0] as Endpoint).address,
       onFailure: (callback) => broker.onFailure(callback),
       close: () => broker.close({ controlled: true }),
     };

@@ -6,6 +6,7 @@ type Socket = NodeConnection['socket'];
 /** The network of one node of a test cluster: real sockets that can all be cut at once. */
 export class ContainedNetwork implements Network {
   readonly kind: Network['kind'];
+  readonly hostName: string;
   readonly #network: Network;
   readonly #sockets = new Set<Socket>();
   readonly #listeners = new Set<Listener>();
@@ -14,6 +15,7 @@ export class ContainedNetwork implements Network {
   constructor(network: Network) {
     this.#network = network;
     this.kind = network.kind;
+    this.hostName = network.hostName;
   }
 
   async listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {

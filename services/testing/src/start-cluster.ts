@@ -41,7 +41,7 @@ interface Member {
   node: ContainedNode;
   broker: Broker | undefined;
   /** Taken at the first start, kept for every later one. */
-  ports: { readonly client: number; readonly internal: number };
+  port: number;
 }
 
 /** Resolves when every broker serves and knows every other. Fails with what the first failing node said. */
@@ -70,12 +70,12 @@ class Cluster implements TestCluster {
       id: i + 1,
       node: new ContainedNode(),
       broker: undefined,
-      ports: { client: 0, internal: 0 },
+      port: 0,
     }));
   }
 
   get bootstrapServers(): string {
-    return this.#members.map(({ ports }) => formatAddress({ host, port: ports.client })).join(',');
+    return this.#members.map(({ port }) => formatAddress({ host, port })).join(',');
   }
 
   get brokerIds(): readonly number[] {
@@ -132,7 +132,7 @@ class Cluster implements TestCluster {
   }
 
   async #startBroker(member: Member): Promise<void> {
-    const { id, node, ports } = member;
+    const { id, node, port } = member;
     const brokers = this.#members.length;
     const config = parseBrokerConfig({
       'default.replication.factor': Math.min(3, brokers),
@@ -141,15 +141,13 @@ class Cluster implements TestCluster {
       ...this.#options.settings,
       'broker.id': id,
       'log.dirs': join(this.#directory, `broker-${id}`),
-      'listen.host': host,
-      port: ports.client,
-      'internal.port': ports.internal,
+      listeners: `PLAINTEXT://${host}:${port}`,
       'coordinator.connect': formatAddress((this.#coordinator as Coordinator).clientAddress),
     });
     await node.runtime.disk.makeDirectory(config['log.dirs']);
     const broker = await createBroker(node.runtime, config, { logger: this.#logger(`broker-${id}`) });
     member.broker = broker;
-    member.ports = { client: broker.clientAddress.port, internal: broker.internalAddress.port };
+    member.port = broker.endpoints[0]?.address.port ?? 0;
   }
 
   /** Topics can be created from here on, whoever is asked. */

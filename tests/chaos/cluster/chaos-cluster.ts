@@ -173,10 +173,10 @@ export class ChaosCluster {
       'broker.id': name.split('-')[1] as string,
       'node.dir': directory,
       'log.dirs': join(directory, 'data'),
-      'listen.host': this.network.listenHost(name),
-      'advertised.host': this.network.advertisedHost(name),
-      port: String(ports.client),
-      'internal.port': String(ports.internal),
+      listeners: listenersAt(this.network.listenHost(name)),
+      'advertised.listeners': listenersAt(this.network.advertisedHost(name)),
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT',
+      'inter.broker.listener.name': 'INTERNAL',
       'coordinator.connect': this.coordinatorAddresses.join(','),
       'default.replication.factor': '3',
       'min.insync.replicas': '2',
@@ -186,4 +186,8 @@ export class ChaosCluster {
       'leader.imbalance.check.interval.seconds': '5',
     };
   }
+}
+
+function listenersAt(host: string): string {
+  return `PLAINTEXT://${host}:${ports.client},INTERNAL://${host}:${ports.internal}`;
 }

@@ -168,9 +168,9 @@ export class World {
     const config = parseBrokerConfig({
       'broker.id': id,
       'log.dirs': '/data',
-      'listen.host': host,
-      port: clientPort,
-      'internal.port': internalPort,
+      listeners: `PLAINTEXT://${host}:${clientPort},INTERNAL://${host}:${internalPort}`,
+      'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT',
+      'inter.broker.listener.name': 'INTERNAL',
       'coordinator.connect': this.coordinatorIds.map((n) => `c${n}:${coordinatorPort}`),
       ...this.parameters.brokerSettings,
     });

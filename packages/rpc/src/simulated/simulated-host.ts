@@ -25,15 +25,19 @@ export class SimulatedHost {
     this.#options = options;
   }
 
-  accept(connection: Connection, head: readonly Uint8Array[]): void {
+  accept(connection: Connection, head: readonly Uint8Array[], onClose?: () => void): void {
     if (this.#closing || this.#connections.size >= this.#limits.connectionsMax) {
       connection.destroy();
+      onClose?.();
       return;
     }
     const { remote } = connection;
     const link = new SimulatedConnection('server', connection, preface, this.#limits, this.#options.timers, {
       onFrame: (frame) => this.#onFrame(link, remote, frame),
-      onClose: () => this.#onClose(link),
+      onClose: () => {
+        this.#onClose(link);
+        onClose?.();
+      },
     });
     this.#connections.add(link);
     link.sendFrame(frameKinds.hello, 0, []);

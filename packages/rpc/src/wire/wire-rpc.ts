@@ -42,7 +42,11 @@ export class WireRpc implements Rpc {
   host(services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): RpcHost {
     const host = this.#host(services, limits);
     return {
-      accept: (connection, head) => host.accept(detachSocket(connection), head),
+      accept: (connection, head, onClose) => {
+        const socket = detachSocket(connection);
+        if (onClose !== undefined) socket.once('close', onClose);
+        host.accept(socket, head);
+      },
       close: () => host.close(),
     };
   }

@@ -63,6 +63,15 @@ function addressContract(make: MakeWorld): void {
     await world.settle(Promise.all([first.close(), second.close()]));
   });
 
+  test('an empty host listens on every address of the machine', async (world) => {
+    const { network } = world.runtime;
+    expect(network.hostName).not.toBe('');
+    const listener = await world.settle(network.listen({ host: '', port: 0 }, (connection) => connection.end()));
+    const { port } = listener.address;
+    (await world.settle(network.connect({ host: world.host, port }))).destroy();
+    await world.settle(listener.close());
+  });
+
   test('nobody listening is refused; after close, too; and the port is free again', async (world) => {
     const { network } = world.runtime;
     const listener = await world.settle(network.listen({ host: world.host, port: 0 }, () => {}));

@@ -3,6 +3,9 @@ import { assert } from '../assert.ts';
 import { type Address, type Connection, type ConnectionHandler, NetworkError } from '../network.ts';
 import { toNetworkError } from './network-error.ts';
 
+/** How a socket that listens for both families names an IPv4 peer. */
+const ipv4Mapped = /^::ffff:(?=[\d.]+$)/;
+
 /** A socket of this machine. */
 export class NodeConnection implements Connection {
   readonly remote: Address;
@@ -14,7 +17,7 @@ export class NodeConnection implements Connection {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    this.remote = { host: socket.remoteAddress ?? 'unknown', port: socket.remotePort ?? 0 };
+    this.remote = { host: socket.remoteAddress?.replace(ipv4Mapped, '') ?? 'unknown', port: socket.remotePort ?? 0 };
     socket.on('error', this.#onError);
     socket.on('close', this.#onClose);
   }

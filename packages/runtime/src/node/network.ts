@@ -1,4 +1,5 @@
 import { type AddressInfo, connect as connectSocket, createServer, type Server } from 'node:net';
+import { hostname } from 'node:os';
 import {
   type Address,
   type Connection,
@@ -23,7 +24,7 @@ const socketOptions = {
   highWaterMark: connectionHighWaterMarkBytes,
 } as const;
 
-export const nodeNetwork: Network = { kind: 'node', listen, connect };
+export const nodeNetwork: Network = { kind: 'node', hostName: hostname(), listen, connect };
 
 function listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
   return new Promise((resolve, reject) => {
@@ -31,7 +32,7 @@ function listen(address: Address, onConnection: (connection: Connection) => void
       onConnection(new NodeConnection(socket)),
     );
     server.once('error', (error) => reject(toNetworkError(error, 'cannot listen on', address)));
-    server.listen({ host: address.host, port: address.port, backlog: backlogMax }, () => {
+    server.listen({ host: address.host || undefined, port: address.port, backlog: backlogMax }, () => {
       // A later error means that one connection could not be accepted (no descriptor left): its peer sees that, we go on.
       server.removeAllListeners('error').on('error', () => {});
       const { port } = server.address() as AddressInfo;

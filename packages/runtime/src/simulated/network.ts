@@ -108,6 +108,7 @@ export class SimulatedNetwork {
   networkOf(process: SimulatedProcess): Network {
     return {
       kind: 'simulated',
+      hostName: process.host,
       listen: (address, onConnection) => this.#listen(process, address, onConnection),
       connect: (address, options) => this.#connect(process, address, options?.timeoutMs ?? connectTimeoutMsDefault),
     };

@@ -26,7 +26,7 @@ describe('registration', () => {
     const cluster = await ClusterModel.create([]);
     const epoch = await cluster.start(1);
     const { image } = cluster;
-    expect(image.brokers.get(1)).toMatchObject({ epoch, host: 'host-1', directoryId: 'directory-1' });
+    expect(image.brokers.get(1)).toMatchObject({ epoch, directoryId: 'directory-1' });
     expect(image.directories.get(1)).toEqual({ directoryId: 'directory-1', since: epoch });
   });
 

@@ -1,6 +1,7 @@
 import type { CoordinatorSession, WriteOperation, Znode, Zxid } from '@naru/coordinator-client';
 import { type Random, randomUuid } from '@naru/runtime';
 import { isCoordinatorError } from './coordinator-errors.ts';
+import { formatEndpointUri } from './endpoint.ts';
 import type { Member } from './partition-state.ts';
 import {
   type BrokerRegistration,
@@ -120,7 +121,7 @@ async function replaceFormer(
   if (former.directoryId !== identity.directoryId) {
     throw new RegistrationError(
       'broker-id-taken',
-      `broker id ${identity.brokerId} is in use by a broker at ${former.host}:${former.port} with another data directory; ` +
+      `broker id ${identity.brokerId} is in use by a broker at ${former.endpoints.map(formatEndpointUri).join(',')} with another data directory; ` +
         'give this broker another broker.id, or stop that one first',
     );
   }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { securityProtocols } from './endpoint.ts';
 import { noLeader, type PartitionState } from './partition-state.ts';
 import { decodePartitionState, encodePartitionState } from './partition-state-codec.ts';
 import {
@@ -48,11 +49,17 @@ const state: fc.Arbitrary<PartitionState> = fc
     return { leader, leaderEpoch, isr, elr: members.slice(split), controllerEpoch };
   });
 
+const endpoint = fc.record({
+  listener: fc.constantFrom('PLAINTEXT', 'INTERNAL', 'A_B', 'X-1'),
+  protocol: fc.constantFrom(...securityProtocols),
+  address: fc.record({
+    host: fc.constantFrom('b1.example', '10.0.0.1', '::1', 'fe80::1%eth0', 'x_y', ''),
+    port: fc.integer({ min: 0, max: 65_535 }),
+  }),
+});
+
 const broker = fc.record({
-  host: text,
-  port: fc.integer({ min: 0, max: 65_535 }),
-  internalHost: text,
-  internalPort: fc.integer({ min: 0, max: 65_535 }),
+  endpoints: fc.uniqueArray(endpoint, { maxLength: 4, selector: ({ listener }) => listener }),
   rack: fc.option(text, { nil: undefined }),
   directoryId: text,
   damaged: fc.array(text, { maxLength: 5 }),

@@ -1,12 +1,10 @@
+import { type Endpoint, formatEndpointUri, parseEndpointUri, securityProtocols } from './endpoint.ts';
 import { encodeJson, ZnodeDecodeError, ZnodeFields } from './znode-fields.ts';
 
 /** `/brokers/ids/N`: what a broker says about itself while it lives. */
 export interface BrokerRegistration {
-  readonly host: string;
-  readonly port: number;
-  /** Where other brokers reach it. */
-  readonly internalHost: string;
-  readonly internalPort: number;
+  /** Where it is reached, by listener. */
+  readonly endpoints: readonly Endpoint[];
   readonly rack: string | undefined;
   /** Names the data directory, not the machine: an emptied disk gets a new one. */
   readonly directoryId: string;
@@ -17,7 +15,6 @@ export interface BrokerRegistration {
 }
 
 const brokerVersion = 5;
-const portMax = 65_535;
 
 /** How a replica is named in `damaged`. */
 export function replicaKey(topicId: string, partition: number): string {
@@ -27,10 +24,10 @@ export function replicaKey(topicId: string, partition: number): string {
 export function encodeBroker(broker: BrokerRegistration): Uint8Array {
   return encodeJson({
     version: brokerVersion,
-    host: broker.host,
-    port: broker.port,
-    internal_host: broker.internalHost,
-    internal_port: broker.internalPort,
+    endpoints: broker.endpoints.map(formatEndpointUri),
+    listener_security_protocol_map: Object.fromEntries(
+      broker.endpoints.map(({ listener, protocol }) => [listener, protocol]),
+    ),
     rack: broker.rack ?? null,
     directory_id: broker.directoryId,
     damaged: broker.damaged,
@@ -42,15 +39,22 @@ export function decodeBroker(path: string, data: Uint8Array): BrokerRegistration
   const fields = ZnodeFields.parse(path, data);
   fields.version(brokerVersion);
   return {
-    host: fields.text('host'),
-    port: fields.integer('port', 0, portMax),
-    internalHost: fields.text('internal_host'),
-    internalPort: fields.integer('internal_port', 0, portMax),
+    endpoints: endpointsIn(fields),
     rack: fields.optionalText('rack'),
     directoryId: fields.text('directory_id'),
     damaged: fields.texts('damaged'),
     stopping: fields.flag('stopping'),
   };
+}
+
+function endpointsIn(fields: ZnodeFields): readonly Endpoint[] {
+  const protocols = fields.object('listener_security_protocol_map');
+  return fields.texts('endpoints').map((uri) => {
+    const endpoint = parseEndpointUri(uri) ?? fields.fail('an endpoint is not NAME://host:port');
+    const named = protocols.text(endpoint.listener);
+    const protocol = securityProtocols.find((known) => known === named) ?? fields.fail('an unknown security protocol');
+    return { ...endpoint, protocol };
+  });
 }
 
 export function encodeDirectory(directoryId: string): Uint8Array {

@@ -1,6 +1,7 @@
 import type { Logger } from '@naru/observability';
 import { type Rpc, type RpcChannel, RpcError, type UnaryMethod } from '@naru/rpc';
 import { type Clock, sleep, type Timers } from '@naru/runtime';
+import { addressOf } from '../cluster/endpoint.ts';
 import type { BrokerImage } from '../cluster/metadata-image.ts';
 import type { MetadataPublisher } from '../cluster/metadata-publisher.ts';
 import type { Controller } from './controller.ts';
@@ -10,6 +11,8 @@ const retryMaxMs = 200;
 
 export interface ForwarderOptions {
   readonly rpc: Rpc;
+  /** The listener of other brokers that is for brokers. */
+  readonly interBrokerListener: string;
   readonly publisher: MetadataPublisher;
   /** Of this broker: answers without the network while it is the controller. */
   readonly controller: Controller;
@@ -130,7 +133,12 @@ export class ControllerForwarder {
       (channel) => channel.close(),
       () => {},
     );
-    const channel = this.#options.rpc.connect({ host: broker.internalHost, port: broker.internalPort });
+    const { interBrokerListener } = this.#options;
+    const address = addressOf(broker, interBrokerListener);
+    if (address === undefined) {
+      return Promise.reject(new RpcError('unavailable', `broker ${broker.id} has no listener ${interBrokerListener}`));
+    }
+    const channel = this.#options.rpc.connect(address);
     const connection = { broker, channel };
     this.#connection = connection;
     const forget = (): void => {

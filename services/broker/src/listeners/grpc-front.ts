@@ -4,8 +4,12 @@ import type { UnaryEntry } from '../requests/unary-entry.ts';
 import type { RequestBudget, Source } from './request-budget.ts';
 import { RequestStream, type StreamService } from './request-stream.ts';
 
-/** The table as gRPC services of the client port. */
-export function clientServices(table: RequestTable, budget: RequestBudget): readonly ServiceBinding[] {
+/** The table as gRPC services of one listener. */
+export function clientServices(
+  table: RequestTable,
+  budget: RequestBudget,
+  listener: string,
+): readonly ServiceBinding[] {
   return [
     stream(brokerMethods.produce, (opened) => {
       opened.handle(new RequestStream(opened, produceService(table), budget));
@@ -13,14 +17,18 @@ export function clientServices(table: RequestTable, budget: RequestBudget): read
     stream(brokerMethods.fetch, (opened) => {
       opened.handle(new RequestStream(opened, fetchService(table), budget));
     }),
-    ...unaryServices(table.unary, budget),
+    ...unaryServices(table.unary, budget, listener),
   ];
 }
 
 /**
  * Requests with one answer. They cannot be paused, so those that come while the broker is full are refused: a client tries again.
  */
-export function unaryServices(entries: readonly UnaryEntry[], budget: RequestBudget): readonly ServiceBinding[] {
+export function unaryServices(
+  entries: readonly UnaryEntry[],
+  budget: RequestBudget,
+  listener: string,
+): readonly ServiceBinding[] {
   return entries.map(({ method, handle, cost }) =>
     unary(method, async (request, { remote }) => {
       let isRefused = false;
@@ -33,7 +41,7 @@ export function unaryServices(entries: readonly UnaryEntry[], budget: RequestBud
       budget.take(cost, call);
       try {
         if (isRefused) throw new RpcError('resource-exhausted', 'the broker has too many requests under way');
-        return await handle(request, remote);
+        return await handle(request, { host: remote.host, listener });
       } finally {
         budget.forget(call);
         budget.give(cost);

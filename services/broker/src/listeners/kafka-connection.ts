@@ -27,8 +27,12 @@ export interface KafkaConnectionOptions {
   /** `socket.request.max.bytes`. */
   readonly frameBytesMax: number;
   readonly nowMs: () => number;
+  /** Name of the listener by which it came. */
+  readonly listener: string;
+  /** So many bytes more (or less) are held of a request that is not whole yet. */
+  readonly onHeld: (bytes: number) => void;
   /** Called once. `reason` is undefined when the peer ended in an orderly way. */
-  readonly onClose: (connection: KafkaConnection, reason: string | undefined) => void;
+  readonly onClose: (reason: string | undefined) => void;
 }
 
 /** A request that was read and is not answered yet, or whose answer waits for earlier ones. */
@@ -61,6 +65,7 @@ export class KafkaConnection implements ConnectionHandler, Source {
   /** A whole request that has to wait until all before it are answered. */
   #next: Uint8Array | undefined;
   #outstandingBytes = 0;
+  #heldBytes = 0;
   #isReading = false;
   #isClosed = false;
   #isEnding = false;
@@ -84,9 +89,13 @@ export class KafkaConnection implements ConnectionHandler, Source {
     return this.#connection.remote.host;
   }
 
+  get listener(): string {
+    return this.#options.listener;
+  }
+
   /** Bytes of a request that is not whole yet. */
   get heldBytes(): number {
-    return this.#frames.heldBytes;
+    return this.#heldBytes;
   }
 
   /** Since nothing whole was heard or said, unless the broker itself is at work. */
@@ -147,7 +156,8 @@ export class KafkaConnection implements ConnectionHandler, Source {
     }
     this.#slots.length = 0;
     budget.forget(this);
-    onClose(this, this.#reason);
+    this.#tellHeld(0);
+    onClose(this.#reason);
   }
 
   #hold(hold: Hold): void {
@@ -179,6 +189,14 @@ export class KafkaConnection implements ConnectionHandler, Source {
       this.#isReading = false;
     }
     this.#flush();
+    if (!this.#isClosed) this.#tellHeld(this.#frames.heldBytes);
+  }
+
+  #tellHeld(bytes: number): void {
+    const more = bytes - this.#heldBytes;
+    if (more === 0) return;
+    this.#heldBytes = bytes;
+    this.#options.onHeld(more);
   }
 
   #describe(error: ProtocolError): string {
@@ -222,7 +240,7 @@ export class KafkaConnection implements ConnectionHandler, Source {
     const giveUp = api.serve({
       request: request as never,
       version: apiVersion,
-      caller: { host: this.host, clientId },
+      caller: { host: this.host, listener: this.listener, clientId },
       answer: (answer: KafkaAnswer<never>) => {
         isAnswered = true;
         slot.giveUp = undefined;

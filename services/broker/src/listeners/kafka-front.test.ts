@@ -34,8 +34,6 @@ class World {
     this.budget = new RequestBudget(budgetBytes);
     const { clock, timers } = this.#server;
     const standard = {
-      connectionsMax: 100,
-      connectionsPerHostMax: 50,
       idleMsMax: 60_000,
       frameBytesMax: 100_000,
       heldBytesMax: 1_000_000,
@@ -66,7 +64,11 @@ class World {
   }
 
   async listen(): Promise<void> {
-    await this.sim.complete(this.#server.network.listen(address, (connection) => this.front.accept(connection, [])));
+    await this.sim.complete(
+      this.#server.network.listen(address, (connection) =>
+        this.front.accept(connection, [], { listener: 'PLAINTEXT', onClose: () => {} }),
+      ),
+    );
   }
 
   connect(): Promise<KafkaPeer> {
@@ -290,20 +292,6 @@ describe('limits', () => {
       await world.sim.runFor(100);
     }
     expect(peer.isClosed).toBe(true);
-  });
-
-  test('max.connections and max.connections.per.ip', async () => {
-    await start({ connectionsMax: 3, connectionsPerHostMax: 2 });
-    const second = await world.connect();
-    const third = await world.connect();
-    await world.settle();
-    expect([second.isClosed, third.isClosed]).toEqual([false, true]);
-    expect(world.closings[0]).toMatch(/max\.connections\.per\.ip \(2\)/);
-    second.connection.destroy();
-    await world.settle();
-    const fourth = await world.connect();
-    await world.settle();
-    expect(fourth.isClosed).toBe(false);
   });
 
   test('unfinished requests of many connections: the largest go', async () => {

@@ -5,10 +5,6 @@ import { KafkaConnection, type KafkaConnectionOptions } from './kafka-connection
 import type { RequestBudget } from './request-budget.ts';
 
 export interface KafkaLimits {
-  /** `max.connections`. */
-  readonly connectionsMax: number;
-  /** `max.connections.per.ip`. */
-  readonly connectionsPerHostMax: number;
   /** `connections.max.idle.ms`. */
   readonly idleMsMax: number;
   /** `socket.request.max.bytes`. */
@@ -26,6 +22,14 @@ export interface KafkaFrontOptions {
   readonly logger: Logger;
 }
 
+/** Where a connection came in. */
+interface Accepted {
+  /** Name of the listener. */
+  readonly listener: string;
+  /** Called once, when the connection is closed. */
+  readonly onClose: () => void;
+}
+
 const sweepMsMax = 10_000;
 /** A stopping broker answers what was asked, but not for longer. */
 const endMsMax = 1_000;
@@ -33,10 +37,11 @@ const endMsMax = 1_000;
 /** All clients that speak Kafka's protocol: who may come, who has to go. */
 export class KafkaFront {
   readonly #options: KafkaFrontOptions;
-  readonly #connectionOptions: KafkaConnectionOptions;
+  readonly #connectionOptions: Omit<KafkaConnectionOptions, 'listener' | 'onClose'>;
   readonly #connections = new Set<KafkaConnection>();
-  readonly #perHost = new Map<string, number>();
   #sweepTimer: Timer | undefined;
+  /** Bytes of requests that are not whole yet, over all connections. */
+  #heldBytes = 0;
   #closing: { readonly done: () => void } | undefined;
 
   constructor(options: KafkaFrontOptions) {
@@ -46,7 +51,7 @@ export class KafkaFront {
       budget: options.budget,
       frameBytesMax: options.limits.frameBytesMax,
       nowMs: () => options.clock.monotonicMs(),
-      onClose: (connection, reason) => this.#closed(connection, reason),
+      onHeld: (bytes) => this.#held(bytes),
     };
     this.#sweepLater();
   }
@@ -56,15 +61,18 @@ export class KafkaFront {
   }
 
   /** Takes a connection over; `head` is what was read of it already. */
-  accept(connection: Connection, head: readonly Uint8Array[]): void {
-    const { host } = connection.remote;
-    const count = this.#perHost.get(host) ?? 0;
-    const refusal = this.#refusalOf(count);
-    const accepted = new KafkaConnection(connection, this.#connectionOptions);
+  accept(connection: Connection, head: readonly Uint8Array[], { listener, onClose }: Accepted): void {
+    const accepted: KafkaConnection = new KafkaConnection(connection, {
+      ...this.#connectionOptions,
+      listener,
+      onClose: (reason) => {
+        onClose();
+        this.#closed(accepted, reason);
+      },
+    });
     this.#connections.add(accepted);
-    this.#perHost.set(host, count + 1);
-    if (refusal === undefined) accepted.start(head);
-    else accepted.close(refusal);
+    if (this.#closing === undefined) accepted.start(head);
+    else accepted.close('the broker stops');
   }
 
   /** Answers what was asked so far, then closes every connection. */
@@ -84,23 +92,13 @@ export class KafkaFront {
     for (const connection of [...this.#connections]) connection.close('the broker stops');
   }
 
-  #refusalOf(connectionsOfHost: number): string | undefined {
-    const { connectionsMax, connectionsPerHostMax } = this.#options.limits;
-    if (this.#closing !== undefined) return 'the broker stops';
-    if (this.#connections.size >= connectionsMax) return `max.connections (${connectionsMax}) are open`;
-    if (connectionsOfHost >= connectionsPerHostMax) {
-      return `max.connections.per.ip (${connectionsPerHostMax}) are open from this address`;
-    }
-    return undefined;
-  }
-
   #closed(connection: KafkaConnection, reason: string | undefined): void {
     this.#connections.delete(connection);
-    const left = (this.#perHost.get(connection.host) ?? 1) - 1;
-    if (left > 0) this.#perHost.set(connection.host, left);
-    else this.#perHost.delete(connection.host);
     if (reason !== undefined && this.#closing === undefined) {
-      this.#options.logger.warn({ peer: connection.peer, reason }, 'closed a connection of Kafka protocol');
+      this.#options.logger.warn(
+        { peer: connection.peer, listener: connection.listener, reason },
+        'closed a connection',
+      );
     }
     if (this.#connections.size === 0) this.#closing?.done();
   }
@@ -113,19 +111,20 @@ export class KafkaFront {
     });
   }
 
-  /** Ends the idle ones; and, while unfinished requests take too much memory, the ones that hold most of it. */
   #sweep(): void {
-    const { idleMsMax, heldBytesMax } = this.#options.limits;
     const nowMs = this.#options.clock.monotonicMs();
-    let heldBytes = 0;
     for (const connection of [...this.#connections]) {
-      if (connection.idleMs(nowMs) >= idleMsMax) connection.close('idle');
-      else heldBytes += connection.heldBytes;
+      if (connection.idleMs(nowMs) >= this.#options.limits.idleMsMax) connection.close('idle');
     }
-    if (heldBytes <= heldBytesMax) return;
+  }
+
+  /** While unfinished requests take too much memory, the connections that hold most of it have to go. */
+  #held(bytes: number): void {
+    this.#heldBytes += bytes;
+    const { heldBytesMax } = this.#options.limits;
+    if (bytes < 0 || this.#heldBytes <= heldBytesMax) return;
     for (const connection of [...this.#connections].sort((a, b) => b.heldBytes - a.heldBytes)) {
-      if (heldBytes <= heldBytesMax / 2) return;
-      heldBytes -= connection.heldBytes;
+      if (this.#heldBytes <= heldBytesMax / 2) return;
       connection.close('unfinished requests take too much memory');
     }
   }

@@ -1,6 +1,7 @@
 import type { Logger } from '@naru/observability';
 import type { Rpc } from '@naru/rpc';
 import type { Clock, Random, Timer, Timers } from '@naru/runtime';
+import { addressOf } from '../cluster/endpoint.ts';
 import type { MetadataDelta } from '../cluster/metadata-delta.ts';
 import type { BrokerImage, ConfigOverrides, MetadataImage, TopicImage } from '../cluster/metadata-image.ts';
 import { includesMember, type Member, noLeader } from '../cluster/partition-state.ts';
@@ -24,6 +25,8 @@ export interface ReplicaManagerOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly rpc: Rpc;
+  /** The listener of other brokers that is for brokers. */
+  readonly interBrokerListener: string;
   readonly store: LogStore;
   readonly isrWriter: IsrWriter;
   readonly logger: Logger;
@@ -288,8 +291,8 @@ export class ReplicaManager implements ReplicaSource {
 
   #addressOf(brokerId: number): LeaderAddress | undefined {
     const broker = this.#brokers.get(brokerId);
-    if (broker === undefined) return undefined;
-    return { address: { host: broker.internalHost, port: broker.internalPort }, brokerEpoch: broker.epoch };
+    const address = broker && addressOf(broker, this.#options.interBrokerListener);
+    return address && { address, brokerEpoch: broker.epoch };
   }
 
   // Time.

@@ -29,14 +29,14 @@ async function setUp() {
     elr: [],
     controllerEpoch: 1,
   });
-  const topic = (name: string) => metadata({ publisher }, { topics: [name], allTopics: false }).topics[0];
+  const topic = (name: string) => metadata({ publisher }, { topics: [name], allTopics: false }, 'PLAINTEXT').topics[0];
   return { cluster, publisher, topic };
 }
 
 describe('metadata', () => {
   it('tells brokers, topics, leaders and in-sync replicas', async () => {
     const { cluster, publisher, topic } = await setUp();
-    const answer = metadata({ publisher }, { topics: [], allTopics: true });
+    const answer = metadata({ publisher }, { topics: [], allTopics: true }, 'PLAINTEXT');
     expect(answer.brokers).toEqual(
       [1, 2].map((id) => ({ id, host: `host-${id}`, port: 9092, rack: '', brokerEpoch: cluster.epoch(id) })),
     );
@@ -50,6 +50,19 @@ describe('metadata', () => {
       isr: [1, 2],
       offlineReplicas: [],
     });
+  });
+
+  it('KIP-103: tells the addresses of the listener; who has none is not there, and what it leads is LISTENER_NOT_FOUND', async () => {
+    const { cluster, publisher } = await setUp();
+    const ask = (listener: string) => metadata({ publisher }, { topics: ['t'], allTopics: false }, listener);
+    expect(ask('INTERNAL').brokers.map(({ host, port }) => `${host}:${port}`)).toEqual(['host-1:9093', 'host-2:9093']);
+    await cluster.start(3, {
+      endpoints: [{ listener: 'OTHER', protocol: 'PLAINTEXT', address: { host: 'host-3', port: 9094 } }],
+    });
+    expect(ask('PLAINTEXT').brokers.map(({ id }) => id)).toEqual([1, 2]);
+    const seen = ask('OTHER');
+    expect(seen.brokers.map(({ id, port }) => [id, port])).toEqual([[3, 9094]]);
+    expect(seen.topics[0]?.partitions[0]).toMatchObject({ errorCode: errorCodes.LISTENER_NOT_FOUND, leaderId: -1 });
   });
 
   it('answers LEADER_NOT_AVAILABLE for a partition without a state, and for a leader that died', async () => {
@@ -81,7 +94,7 @@ describe('metadata', () => {
     const { publisher, topic } = await setUp();
     expect(topic('nope')?.errorCode).toBe(errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
     expect(topic('no/pe')?.errorCode).toBe(errorCodes.INVALID_TOPIC_EXCEPTION);
-    expect(metadata({ publisher }, { topics: ['t', 't'], allTopics: false }).topics).toHaveLength(1);
+    expect(metadata({ publisher }, { topics: ['t', 't'], allTopics: false }, 'PLAINTEXT').topics).toHaveLength(1);
   });
 });
 

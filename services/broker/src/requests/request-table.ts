@@ -56,7 +56,7 @@ export function requestTable(deps: RequestDependencies): RequestTable {
     },
     fetchCost: (request) => requestOverheadBytes + request.partitions.length * partitionOverheadBytes,
     unary: [
-      entry(brokerMethods.metadata, (request) => metadata(admin, request), largeCost),
+      entry(brokerMethods.metadata, (request, { listener }) => metadata(admin, request, listener), largeCost),
       entry(brokerMethods.listOffsets, deps.listOffsets.handle, smallCost),
       entry(brokerMethods.initProducerId, (request) => initProducerId(deps.producerIds, request), smallCost),
       entry(brokerMethods.createTopics, (request) => createTopics(admin, request), largeCost),

@@ -3,6 +3,8 @@ import type { UnaryMethod } from '@naru/rpc';
 /** Who asks. */
 export interface Caller {
   readonly host: string;
+  /** On which the request came: its addresses are those that the caller can use. */
+  readonly listener: string;
 }
 
 /** A request with one answer. */

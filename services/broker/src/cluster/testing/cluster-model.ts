@@ -16,10 +16,10 @@ export function topicIdOf(name: string): string {
 export function identityOf(brokerId: number, extra: Partial<BrokerIdentity> = {}): BrokerIdentity {
   return {
     brokerId,
-    host: `host-${brokerId}`,
-    port: 9092,
-    internalHost: `host-${brokerId}`,
-    internalPort: 9093,
+    endpoints: [
+      { listener: 'PLAINTEXT', protocol: 'PLAINTEXT', address: { host: `host-${brokerId}`, port: 9092 } },
+      { listener: 'INTERNAL', protocol: 'PLAINTEXT', address: { host: `host-${brokerId}`, port: 9093 } },
+    ],
     rack: undefined,
     directoryId: `directory-${brokerId}`,
     damaged: [],

@@ -1,4 +1,5 @@
 import type { Logger } from '@naru/observability';
+import { addressOf } from '../../cluster/endpoint.ts';
 import { isAlive, type MetadataImage } from '../../cluster/metadata-image.ts';
 import type { MetadataPublisher } from '../../cluster/metadata-publisher.ts';
 import { isTooLong } from './coordinator-settings.ts';
@@ -28,11 +29,15 @@ export class CoordinatorLookup {
     this.#options = options;
   }
 
-  async find(groupId: string): Promise<CoordinatorNode | Refused<'INVALID_GROUP_ID' | 'COORDINATOR_NOT_AVAILABLE'>> {
+  /** The address is that of `listener`; who leads but has none is not available to who came by it. */
+  async find(
+    groupId: string,
+    listener: string,
+  ): Promise<CoordinatorNode | Refused<'INVALID_GROUP_ID' | 'COORDINATOR_NOT_AVAILABLE'>> {
     if (groupId === '' || isTooLong(groupId)) return { ok: false, error: 'INVALID_GROUP_ID' };
     const { publisher } = this.#options;
     if (!publisher.image.topics.has(offsetsTopic)) await this.#create();
-    return coordinatorOf(publisher.image, groupId) ?? { ok: false, error: 'COORDINATOR_NOT_AVAILABLE' };
+    return coordinatorOf(publisher.image, groupId, listener) ?? { ok: false, error: 'COORDINATOR_NOT_AVAILABLE' };
   }
 
   /** One attempt at a time, whoever asks. */
@@ -50,11 +55,12 @@ export class CoordinatorLookup {
   }
 }
 
-function coordinatorOf(image: MetadataImage, groupId: string): CoordinatorNode | undefined {
+function coordinatorOf(image: MetadataImage, groupId: string, listener: string): CoordinatorNode | undefined {
   const partitions = image.topics.get(offsetsTopic)?.partitions;
   if (partitions === undefined || partitions.length === 0) return undefined;
   const state = partitions[groupPartition(groupId, partitions.length)]?.state;
   const leader = state?.isr.find(({ brokerId }) => brokerId === state.leader);
   const broker = leader === undefined || !isAlive(image, leader) ? undefined : image.brokers.get(leader.brokerId);
-  return broker === undefined ? undefined : { ok: true, nodeId: broker.id, host: broker.host, port: broker.port };
+  const address = broker && addressOf(broker, listener);
+  return broker && address && { ok: true, nodeId: broker.id, ...address };
 }

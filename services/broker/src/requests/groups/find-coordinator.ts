@@ -9,12 +9,13 @@ const keysMax = 1_000;
 export async function findCoordinator(
   deps: GroupDependencies,
   { keyType, keys }: groups.FindCoordinatorRequest,
+  listener: string,
 ): Promise<groups.FindCoordinatorResponse> {
   const find = async (key: string): Promise<groups.Coordinator> => {
     if (keyType !== groupKeyType || keys.length > keysMax) {
       return { key, ...wireError('INVALID_REQUEST'), nodeId: -1, host: '', port: -1 };
     }
-    const found = await deps.lookup.find(key);
+    const found = await deps.lookup.find(key, listener);
     if (!found.ok) return { key, ...wireError(found.error), nodeId: -1, host: '', port: -1 };
     return { key, ...noError, nodeId: found.nodeId, host: found.host, port: found.port };
   };

@@ -20,7 +20,7 @@ const largeCost = 65_536;
 /** The group APIs, as part of the request table. */
 export function groupTable(deps: GroupDependencies): readonly UnaryEntry[] {
   return [
-    entry(groupMethods.findCoordinator, (request) => findCoordinator(deps, request), smallCost),
+    entry(groupMethods.findCoordinator, (request, { listener }) => findCoordinator(deps, request, listener), smallCost),
     entry(groupMethods.joinGroup, (request, caller) => joinGroup(deps, request, `/${caller.host}`), smallCost),
     entry(groupMethods.syncGroup, (request) => syncGroup(deps, request), smallCost),
     entry(groupMethods.heartbeat, (request) => heartbeat(deps, request), smallCost),

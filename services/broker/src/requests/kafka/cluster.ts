@@ -13,12 +13,12 @@ const unsupportedEndpointType = 115;
 /** DescribeCluster 0–2. There are only brokers to describe: controllers are brokers. */
 export function describeClusterApi(deps: KafkaDependencies): KafkaApi {
   const options = { versions: [0, 2], authorization: 'Describe on Cluster', onError: unexpected(deps.logger) } as const;
-  return answeredApi(apis.describeCluster, options, (request) => {
+  return answeredApi(apis.describeCluster, options, (request, _, { listener }) => {
     if (request.endpointType !== brokersEndpoint) {
       const message = 'Brokers answer here; there is no endpoint of controllers.';
       return { errorCode: unsupportedEndpointType, errorMessage: message, clusterId: '', brokers: [] };
     }
-    const found = metadata(deps.admin, { topics: [], allTopics: false });
+    const found = metadata(deps.admin, { topics: [], allTopics: false }, listener);
     return {
       errorCode: errorCodes.NONE,
       clusterId: found.clusterId,

@@ -23,10 +23,16 @@ export function describeTopicPartitionsApi(deps: KafkaDependencies): KafkaApi {
     authorization: 'Describe on Topic',
     onError: unexpected(deps.logger),
   } as const;
-  return answeredApi(apis.describeTopicPartitions, options, (request) => page(deps, request));
+  return answeredApi(apis.describeTopicPartitions, options, (request, _, { listener }) =>
+    page(deps, request, listener),
+  );
 }
 
-function page(deps: KafkaDependencies, { topics, responsePartitionLimit, cursor }: Request): Response {
+function page(
+  deps: KafkaDependencies,
+  { topics, responsePartitionLimit, cursor }: Request,
+  listener: string,
+): Response {
   const { publisher } = deps.admin;
   const asked = topics.length === 0 ? [...publisher.image.topics.keys()] : topics.map(({ name }) => name);
   const names = [...new Set(asked)].filter((name) => cursor === null || name >= cursor.topicName).sort();
@@ -35,7 +41,7 @@ function page(deps: KafkaDependencies, { topics, responsePartitionLimit, cursor 
   for (const name of names) {
     const first = cursor?.topicName === name ? Math.max(0, cursor.partitionIndex) : 0;
     if (left === 0) return { topics: found, nextCursor: { topicName: name, partitionIndex: first } };
-    const [topic] = metadata({ publisher }, { topics: [name], allTopics: false }).topics;
+    const [topic] = metadata({ publisher }, { topics: [name], allTopics: false }, listener).topics;
     // A topic that a page began with and that is gone meanwhile has nothing more to tell.
     if (topic === undefined || (topic.errorCode !== errorCodes.NONE && cursor?.topicName === name)) continue;
     const partitions = topic.partitions.slice(first, first + left);

@@ -3,7 +3,7 @@ import type { broker } from '@naru/rpc';
 import { type FetchPlan, FetchSessions, type Told } from './fetch-sessions.ts';
 import { type KafkaApi, type KafkaCall, kafkaApi } from './kafka-api.ts';
 import type { KafkaDependencies } from './kafka-dependencies.ts';
-import { endpointsOf, type LeaderHint } from './wire-values.ts';
+import { type LeaderHint, nodeEndpointsOf } from './wire-values.ts';
 
 type Response = ResponseOf<typeof apis.fetch>;
 type Call = KafkaCall<RequestOf<typeof apis.fetch>, Response>;
@@ -102,7 +102,7 @@ class KafkaFetch {
     return {
       sessionId: session?.id ?? noSession,
       topics: [...topics.values()],
-      nodeEndpoints: endpointsOf(this.#deps.admin.publisher.image, hints),
+      nodeEndpoints: nodeEndpointsOf(this.#deps.admin.publisher.image, hints, this.#call.caller.listener),
     };
   }
 }

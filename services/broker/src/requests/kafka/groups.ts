@@ -34,10 +34,10 @@ export function groupApis(deps: KafkaDependencies): readonly KafkaApi[] {
 
 function findCoordinatorApi(deps: KafkaDependencies): KafkaApi {
   const options = { versions: [0, 6], authorization: 'Describe on Group', onError: unexpected(deps.logger) } as const;
-  return answeredApi(apis.findCoordinator, options, async (request, version) => {
+  return answeredApi(apis.findCoordinator, options, async (request, version, { listener }) => {
     const { keyType } = request;
     const keys = version >= findsManyVersion ? [...request.coordinatorKeys] : [request.key];
-    const { coordinators } = await findCoordinator(deps.groups, { keyType, keys });
+    const { coordinators } = await findCoordinator(deps.groups, { keyType, keys }, listener);
     const found = coordinators.map(({ key, nodeId, host, port, errorCode, errorMessage }) => {
       return { key, nodeId, host, port, errorCode, errorMessage: orNull(errorMessage) };
     });

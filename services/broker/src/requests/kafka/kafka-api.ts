@@ -11,6 +11,8 @@ export type KafkaAnswer<Response> =
 /** Who asks. */
 export interface KafkaCaller {
   readonly host: string;
+  /** On which the request came: its addresses are those that the caller can use. */
+  readonly listener: string;
   readonly clientId: string;
 }
 

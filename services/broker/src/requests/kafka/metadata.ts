@@ -25,10 +25,12 @@ export function metadataApi(deps: KafkaDependencies): KafkaApi {
     authorization: 'Describe on Topic; Create on Topic or Cluster when it creates',
     onError: unexpected(deps.logger),
   } as const;
-  return answeredApi(apis.metadata, options, (request, version) => answer(deps, request, version));
+  return answeredApi(apis.metadata, options, (request, version, { listener }) =>
+    answer(deps, request, version, listener),
+  );
 }
 
-async function answer(deps: KafkaDependencies, request: Request, version: number): Promise<Response> {
+async function answer(deps: KafkaDependencies, request: Request, version: number, listener: string): Promise<Response> {
   const { publisher } = deps.admin;
   const { topics } = request;
   const isAll = topics === null || (version === 0 && topics.length === 0);
@@ -37,7 +39,7 @@ async function answer(deps: KafkaDependencies, request: Request, version: number
   if (deps.autoCreateTopics && request.allowAutoTopicCreation) await createMissing(deps, names);
   const known = byId.flatMap(({ topicId }) => publisher.image.topicNames.get(topicId) ?? []);
   const unknown = byId.filter(({ topicId }) => !publisher.image.topicNames.has(topicId));
-  const found = metadata({ publisher }, { topics: [...names, ...known], allTopics: isAll });
+  const found = metadata({ publisher }, { topics: [...names, ...known], allTopics: isAll }, listener);
   return {
     brokers: found.brokers.map(({ id, host, port, rack }) => ({ nodeId: id, host, port, rack: rack || null })),
     clusterId: found.clusterId,

@@ -3,7 +3,7 @@ import { attributeBits, batchHeaderBytes, batchLayout, batchSizeAt, compressions
 import type { broker } from '@naru/rpc';
 import { type KafkaApi, type KafkaCall, kafkaApi } from './kafka-api.ts';
 import type { KafkaDependencies } from './kafka-dependencies.ts';
-import { endpointsOf, type LeaderHint, orNull, wireTopicId } from './wire-values.ts';
+import { type LeaderHint, nodeEndpointsOf, orNull, wireTopicId } from './wire-values.ts';
 
 type Call = KafkaCall<RequestOf<typeof apis.produce>, ResponseOf<typeof apis.produce>>;
 type Answer = ResponseOf<typeof apis.produce>['topics'][number]['partitions'][number];
@@ -89,7 +89,7 @@ class KafkaProduce {
   }
 
   #response(answers: readonly Answer[]): ResponseOf<typeof apis.produce> {
-    const { request } = this.#call;
+    const { request, caller } = this.#call;
     const topics = request.topics.map(({ name, topicId }) => ({
       name,
       topicId: wireTopicId(topicId),
@@ -97,7 +97,7 @@ class KafkaProduce {
     }));
     for (const [i, { topic }] of this.#slots.entries()) topics[topic]?.partitions.push(answers[i] as Answer);
     const hints = answers.map(({ currentLeader }) => (currentLeader ?? null) as LeaderHint | null);
-    return { topics, nodeEndpoints: endpointsOf(this.#deps.admin.publisher.image, hints) };
+    return { topics, nodeEndpoints: nodeEndpointsOf(this.#deps.admin.publisher.image, hints, caller.listener) };
   }
 }
 

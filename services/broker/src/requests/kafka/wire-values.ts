@@ -1,4 +1,5 @@
 import { zeroUuid } from '@naru/kafka-protocol';
+import { addressOf } from '../../cluster/endpoint.ts';
 import type { MetadataImage } from '../../cluster/metadata-image.ts';
 
 /** Our texts are never null; Kafka's messages of success are. */
@@ -23,14 +24,17 @@ export interface NodeEndpoint {
   readonly rack: string | null;
 }
 
-/** Where the leaders are that an answer points to (KIP-951). */
-export function endpointsOf(image: MetadataImage, hints: Iterable<LeaderHint | null>): NodeEndpoint[] {
+/** Where the leaders are that an answer points to (KIP-951), for who came by `listener`. */
+export function nodeEndpointsOf(
+  image: MetadataImage,
+  hints: Iterable<LeaderHint | null>,
+  listener: string,
+): NodeEndpoint[] {
   const endpoints = new Map<number, NodeEndpoint>();
   for (const hint of hints) {
     const broker = hint === null ? undefined : image.brokers.get(hint.leaderId);
-    if (broker === undefined) continue;
-    const { id, host, port, rack } = broker;
-    endpoints.set(id, { nodeId: id, host, port, rack: rack ?? null });
+    const address = broker && addressOf(broker, listener);
+    if (address) endpoints.set(broker.id, { nodeId: broker.id, ...address, rack: broker.rack ?? null });
   }
   return [...endpoints.values()];
 }

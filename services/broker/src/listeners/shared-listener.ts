@@ -1,13 +1,13 @@
+import type { Logger } from '@naru/observability';
 import type { RpcHost } from '@naru/rpc';
-import type { Address, Connection, Listener, Network, Timers } from '@naru/runtime';
+import { type Address, type Connection, formatAddress, type Listener, type Network, type Timers } from '@naru/runtime';
+import type { ConnectionQuota } from './connection-quota.ts';
 import type { KafkaFront } from './kafka-front.ts';
 
 /** What HTTP/2 begins with (RFC 9113 §3.4), as far as it is looked at. */
 const http2Preface = [0x50, 0x52, 0x49, 0x20];
 /** A connection that does not say in time what it speaks is closed. */
 const sniffTimeoutMs = 10_000;
-/** Connections that have not said anything yet, or came before there was anything to serve. */
-const silentConnectionsMax = 1_000;
 
 /** Who takes a connection when it is known what it speaks. */
 interface Fronts {
@@ -15,27 +15,36 @@ interface Fronts {
   readonly kafka: KafkaFront;
 }
 
-export interface ClientListenerOptions {
+export interface SharedListenerOptions {
   readonly network: Network;
   readonly timers: Timers;
+  readonly logger: Logger;
+  readonly quota: ConnectionQuota;
+  readonly name: string;
   readonly address: Address;
+  /** Clients have listeners of their own. */
+  readonly isForBrokers: boolean;
 }
 
 /**
- * The clients' port: gRPC and Kafka's own protocol, told apart by the first four bytes. Kafka's frames begin with their length, and no frame is 1.3 GB long, so
- * that `PRI ` can only be HTTP/2.
+ * One listener: gRPC and Kafka's own protocol on one port, told apart by the first four bytes. Kafka's frames begin with their length, and no frame is
+ * 1.3 GB long, so that `PRI ` can only be HTTP/2.
  *
  * It listens before the broker can serve, because the port stands in the registration; connections that come early wait.
  */
-export class ClientListener {
-  readonly #options: ClientListenerOptions;
+export class SharedListener {
+  readonly #options: SharedListenerOptions;
   readonly #silent = new Set<Connection>();
   #early: Connection[] = [];
   #listener: Listener | undefined;
   #fronts: Fronts | undefined;
 
-  constructor(options: ClientListenerOptions) {
+  constructor(options: SharedListenerOptions) {
     this.#options = options;
+  }
+
+  get name(): string {
+    return this.#options.name;
   }
 
   /** Fails with `NetworkError`. Resolves with the address that was really taken. */
@@ -51,21 +60,35 @@ export class ClientListener {
     for (const connection of this.#early.splice(0)) this.#sniff(connection, this.#fronts);
   }
 
+  /** Not the connections of Kafka's protocol: their front ends them. */
   async close(): Promise<void> {
     await this.#listener?.close();
     for (const connection of [...this.#silent, ...this.#early.splice(0)]) connection.destroy();
-    await Promise.all([this.#fronts?.grpc.close(), this.#fronts?.kafka.close()]);
+    await this.#fronts?.grpc.close();
   }
 
   #accept(connection: Connection): void {
-    if (this.#silent.size + this.#early.length >= silentConnectionsMax) connection.destroy();
-    else if (this.#fronts === undefined) this.#early.push(connection);
+    const { quota, isForBrokers } = this.#options;
+    const refusal = quota.open(connection.remote.host, isForBrokers);
+    if (refusal !== undefined) {
+      this.#warn(connection, refusal);
+      connection.destroy();
+    } else if (this.#fronts === undefined) this.#early.push(connection);
     else this.#sniff(connection, this.#fronts);
   }
 
   #sniff(connection: Connection, fronts: Fronts): void {
+    const { timers, quota, name } = this.#options;
     const head: Uint8Array[] = [];
-    const deadline = this.#options.timers.after(sniffTimeoutMs, () => connection.destroy());
+    let isCounted = true;
+    const closed = (): void => {
+      if (isCounted) quota.closed(connection.remote.host);
+      isCounted = false;
+    };
+    const deadline = timers.after(sniffTimeoutMs, () => {
+      this.#warn(connection, `said nothing for ${sniffTimeoutMs} ms`);
+      connection.destroy();
+    });
     const heard = (): void => {
       deadline.cancel();
       this.#silent.delete(connection);
@@ -77,10 +100,19 @@ export class ClientListener {
         const protocol = protocolOf(head);
         if (protocol === undefined) return;
         heard();
-        fronts[protocol].accept(connection, head);
+        if (protocol === 'grpc') fronts.grpc.accept(connection, head, closed);
+        else fronts.kafka.accept(connection, head, { listener: name, onClose: closed });
       },
-      onClose: heard,
+      onClose: () => {
+        heard();
+        closed();
+      },
     });
+  }
+
+  #warn(connection: Connection, reason: string): void {
+    const { logger, name } = this.#options;
+    logger.warn({ peer: formatAddress(connection.remote), listener: name, reason }, 'closed a connection');
   }
 }
 
