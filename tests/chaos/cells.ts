@@ -1,5 +1,6 @@
 import { diskFaults } from './faults/disks.ts';
 import type { Fault } from './faults/fault.ts';
+import { groupFaults } from './faults/groups.ts';
 import { networkFaults } from './faults/networks.ts';
 import { processFaults } from './faults/processes.ts';
 import { type Workload, type WorkloadName, workloads } from './workload/workloads.ts';
@@ -14,7 +15,7 @@ export interface Cell {
 
 export const faults: readonly Fault[] = [...processFaults, ...networkFaults, ...diskFaults];
 
-/** Which faults a workload meets, beside `steady`, which meets all. */
+/** Which faults a workload meets, beside `steady`, which meets all of these. */
 const meets: Readonly<Record<Exclude<WorkloadName, 'steady'>, readonly string[]>> = {
   many: [
     'kill-leader',
@@ -30,6 +31,17 @@ const meets: Readonly<Record<Exclude<WorkloadName, 'steady'>, readonly string[]>
   cached: ['kill-leader', 'kill-everything', 'bounce-leader', 'pause-leader', 'cut-leader', 'rolling-restart'],
   plain: ['kill-leader', 'pause-everything', 'cut-flapping', 'kill-any'],
   single: ['kill-leader', 'kill-everything', 'cut-leader', 'power-loss-all-brokers'],
+  groups: [
+    ...groupFaults.map(({ name }) => name),
+    'kill-everything',
+    'bounce-all-brokers',
+    'rolling-restart',
+    'cut-clients',
+    'power-loss-everything',
+  ],
+  'groups-cooperative': ['group-storm', 'members-come-and-go', 'kill-members', 'rolling-restart'],
+  kafkajs: ['none', 'kill-leader', 'kill-everything', 'cut-leader', 'pause-leader', 'rolling-restart', 'kill-any'],
+  java: ['none', 'kill-leader', 'kill-everything', 'cut-leader', 'pause-leader', 'rolling-restart', 'kill-any'],
 };
 
 function cell(workload: Workload, fault: Fault): Cell {
@@ -37,7 +49,7 @@ function cell(workload: Workload, fault: Fault): Cell {
 }
 
 function faultNamed(name: string): Fault {
-  const fault = faults.find((one) => one.name === name);
+  const fault = [...faults, ...groupFaults].find((one) => one.name === name);
   if (fault === undefined) throw new Error(`no fault '${name}'`);
   return fault;
 }
@@ -70,5 +82,7 @@ export const smokeCells: readonly string[] = [
   'steady/kill-leaders-in-turn',
   'steady/full-disk-leader',
   'steady/delay-all',
+  'groups/group-storm',
+  'kafkajs/kill-leader',
   'steady/kill-any',
 ];

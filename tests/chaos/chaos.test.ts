@@ -44,6 +44,7 @@ describe('real processes under fire', () => {
         seed: 1,
         faultMs: 4_000,
         shim: host.shim,
+        library: '',
       });
       try {
         const result = await run.run();

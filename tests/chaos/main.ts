@@ -7,7 +7,9 @@ import { type Cell, cells, smokeCells } from './cells.ts';
 import { reportHtml } from './report/report.ts';
 import { CellRun } from './run/cell-run.ts';
 import { describeHost, type Host, missing, networkFor, probeHost } from './run/host.ts';
+import { type Library, prepareLibrary } from './run/libraries.ts';
 import { type CellResult, type SkippedCell, summaryLine } from './run/result.ts';
+import type { ClientLibrary } from './workload/workloads.ts';
 
 const usage = `usage: npm run chaos -- [options]
 
@@ -61,6 +63,7 @@ class ChaosRun {
   readonly #directory: string;
   readonly #host: Host;
   readonly #results: CellResult[] = [];
+  readonly #libraries = new Map<ClientLibrary, Promise<Library>>();
   readonly #skipped = new Map<string, SkippedCell>();
   #current: CellRun | undefined;
   #release: () => void = () => {};
@@ -79,21 +82,30 @@ class ChaosRun {
 
   async run(chosen: readonly Cell[], untilMs: number): Promise<void> {
     let seed = values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed);
-    const runnable = chosen.filter((cell) => {
+    const runnable: { readonly cell: Cell; readonly library: string }[] = [];
+    for (const cell of chosen) {
+      const library = await this.#library(cell.workload.library);
       const reason = missing(cell, this.#host);
       if (reason !== undefined) this.#skip(cell, reason);
-      return reason === undefined;
-    });
+      else if ('missing' in library) this.#skip(cell, library.missing);
+      else runnable.push({ cell, library: library.path });
+    }
     const rounds = values.once ? 1 : Number.POSITIVE_INFINITY;
     for (let round = 0; round < rounds && runnable.length > 0; round++) {
-      for (const cell of runnable) {
+      for (const { cell, library } of runnable) {
         if (!values.once && performance.now() > untilMs) return;
-        await this.#runCell(cell, seed++);
+        await this.#runCell(cell, library, seed++);
       }
     }
   }
 
-  async #runCell(cell: Cell, seed: number): Promise<void> {
+  #library(name: ClientLibrary): Promise<Library> {
+    const library = this.#libraries.get(name) ?? prepareLibrary(name);
+    this.#libraries.set(name, library);
+    return library;
+  }
+
+  async #runCell(cell: Cell, library: string, seed: number): Promise<void> {
     const { network, release } = await networkFor(cell, this.#host);
     this.#release = release;
     const directory = join(
@@ -102,7 +114,7 @@ class ChaosRun {
     );
     rmSync(directory, { recursive: true, force: true });
     const faultMs = Number(values['fault-seconds']) * 1_000;
-    this.#current = new CellRun({ cell, network, directory, seed, faultMs, shim: this.#host.shim });
+    this.#current = new CellRun({ cell, network, directory, seed, faultMs, shim: this.#host.shim, library });
     const result = await this.#current.run();
     this.#current = undefined;
     release();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { History, ListedEnd, Read, Send, SendOutcome } from '../workload/history.ts';
+import type { History, ListedOffset, Read, Send, SendOutcome } from '../workload/history.ts';
 import { checkHistory } from './check-history.ts';
 import { figuresOf } from './figures.ts';
 
@@ -24,12 +24,13 @@ function read(offset: number, producer: number, sequence: number, more: Partial<
   return { reader: 0, partition: 0, offset, producer, sequence, atMs: 1_000 + offset, ...more };
 }
 
-function end(offset: number, invokedMs: number): ListedEnd {
+function end(offset: number, invokedMs: number): ListedOffset {
   return { partition: 0, offset, invokedMs, endedMs: invokedMs + 1 };
 }
 
 function history(more: Partial<History>): History {
-  return { acks: 'all', isIdempotent: false, partitions: 1, sends: [], polls: [], ends: [], final: [], ...more };
+  const nothing = { sends: [], polls: [], ends: [], committed: [], final: [] };
+  return { acks: 'all', isIdempotent: false, partitions: 1, readersGoBack: false, ...nothing, ...more };
 }
 
 /** Three records, acknowledged, polled and there at the end. */

@@ -2,6 +2,7 @@ import type { ChaosCluster } from '../cluster/chaos-cluster.ts';
 import type { Dice } from '../cluster/power-loss.ts';
 import type { SyncControl } from '../cluster/sync-shim.ts';
 import type { Endpoint } from '../network/network.ts';
+import type { GroupMembers } from '../workload/groups/members.ts';
 
 /** What a host may lack. `delay`: late messages; `shim`: preloaded syncs; `mount`: small file systems. */
 export type Capability = 'delay' | 'shim' | 'mount';
@@ -24,6 +25,10 @@ export interface FaultContext extends Targets {
   /** As they are now, not as they were when the fault began. */
   targets(): Promise<Targets>;
   sync(name: Endpoint): SyncControl;
+  /** Of the workload's group; fails where the workload has none. */
+  readonly members: GroupMembers;
+  /** The broker that coordinates the group; undefined while nobody does. */
+  groupCoordinator(): Endpoint | undefined;
   /** Fills the file system of a node's data (a cell that needs `mount`). */
   fillDisk(name: Endpoint): void;
   freeDisk(name: Endpoint): void;
@@ -49,4 +54,14 @@ export interface Fault {
   /** A process may refuse to start again because of what was done to its files; then that is the right thing. */
   readonly mayStayDown?: boolean;
   run(context: FaultContext): Promise<void>;
+}
+
+/** As long as the fault lasts. */
+export async function repeatedly(context: FaultContext, step: () => Promise<void>): Promise<void> {
+  const until = performance.now() + context.faultMs;
+  while (performance.now() < until) await step();
+}
+
+export function oneOf<T>(list: readonly T[], context: FaultContext): T {
+  return list[Math.floor(context.dice() * list.length)] as T;
 }

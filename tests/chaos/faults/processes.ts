@@ -1,6 +1,6 @@
 import { brokerNames, coordinatorNames, nodeNames } from '../cluster/chaos-cluster.ts';
 import type { Endpoint } from '../network/network.ts';
-import type { Fault, FaultContext, Targets } from './fault.ts';
+import { type Fault, type FaultContext, oneOf, repeatedly, type Targets } from './fault.ts';
 
 type Choice = (targets: Targets) => readonly Endpoint[];
 
@@ -52,15 +52,6 @@ function bounce(name: string, doc: string, isSurvivable: boolean, choose: Choice
         await context.sleep(1_000);
       }),
   };
-}
-
-async function repeatedly(context: FaultContext, step: () => Promise<void>): Promise<void> {
-  const until = performance.now() + context.faultMs;
-  while (performance.now() < until) await step();
-}
-
-function oneOf<T>(list: readonly T[], context: FaultContext): T {
-  return list[Math.floor(context.dice() * list.length)] as T;
 }
 
 const leader: Choice = (targets) => [targets.leader];

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Cell } from '../cells.ts';
+import { checkGroups, checkNoRebalance, groupFiguresOf } from '../checker/check-groups.ts';
 import { checkHistory } from '../checker/check-history.ts';
 import { checkLogs } from '../checker/check-logs.ts';
 import { figuresOf } from '../checker/figures.ts';
@@ -21,6 +22,7 @@ import type { Dice } from '../cluster/power-loss.ts';
 import { SyncControl } from '../cluster/sync-shim.ts';
 import type { FaultContext, Targets } from '../faults/fault.ts';
 import { type ChaosNetwork, client, type Endpoint } from '../network/network.ts';
+import { GroupMembers } from '../workload/groups/members.ts';
 import { type History, parseHistory } from '../workload/history.ts';
 import type { TrafficOptions } from '../workload/traffic.ts';
 import { ackBucketMs, type CellResult, type Note } from './result.ts';
@@ -34,9 +36,14 @@ export interface CellRunOptions {
   readonly faultMs: number;
   /** Compiled shim; undefined where there is none. */
   readonly shim: string | undefined;
+  /** Where the library of the workload's clients is. */
+  readonly library: string;
 }
 
 const topic = 'chaos';
+const groupId = 'chaos-group';
+/** With one partition, whoever leads it coordinates the group. */
+const groupBrokerSettings = { 'offsets.topic.num.partitions': '1', 'group.initial.rebalance.delay.ms': '500' };
 const warmUpMs = 3_000;
 const recoveryMs = 3_000;
 /** For writes to go on after a fault that leaves enough nodes (beyond the session timeout). */
@@ -65,6 +72,7 @@ export class CellRun {
   #unseen = 0;
   #cluster: ChaosCluster | undefined;
   #traffic: Agent | undefined;
+  #members: GroupMembers | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: CellRunOptions) {
@@ -80,6 +88,7 @@ export class CellRun {
       const cluster = await this.#start();
       window.startMs = monotonicMs();
       const traffic = await this.#startTraffic(cluster);
+      await this.#startMembers(cluster);
       await delay(warmUpMs);
       window.fromMs = monotonicMs();
       const stalls = new StallMeter();
@@ -108,6 +117,7 @@ export class CellRun {
       seed,
       network: network.kind,
       figures: figuresOf(history, window),
+      group: this.#members && groupFiguresOf(this.#members.histories),
       violations: this.#violations,
       faultFromMs: since(window.fromMs),
       faultToMs: since(window.toMs),
@@ -127,6 +137,7 @@ export class CellRun {
   /** Also in the middle of a run. */
   close(): Promise<void> {
     this.#closed ??= (async () => {
+      await this.#members?.close();
       await this.#traffic?.close();
       await this.#cluster?.close();
       this.#options.network.heal();
@@ -147,7 +158,7 @@ export class CellRun {
     const cluster = new ChaosCluster({
       directory,
       network,
-      brokerSettings: {},
+      brokerSettings: cell.workload.members > 0 ? groupBrokerSettings : {},
       environmentOf: (name) => this.#syncs.get(name)?.environment ?? {},
     });
     this.#cluster = cluster;
@@ -173,13 +184,26 @@ export class CellRun {
       topic,
       workload: cell.workload,
       historyFile: this.#historyFile,
+      library: this.#options.library,
+      groupId: cell.workload.members > 0 ? groupId : undefined,
     };
     await this.#traffic.ask({ command: 'start', options });
     return this.#traffic;
   }
 
+  async #startMembers({ bootstrapServers: servers }: ChaosCluster): Promise<void> {
+    const { cell, network, directory } = this.#options;
+    const { members: count, strategy, partitions } = cell.workload;
+    if (count === 0) return;
+    const members = new GroupMembers({ network, directory, member: { servers, topic, groupId, strategy } });
+    this.#members = members;
+    await Promise.all(Array.from({ length: count }, () => members.join()));
+    await members.awaitAssignment(partitions);
+  }
+
   async #fault(cluster: ChaosCluster): Promise<void> {
     const { cell, faultMs } = this.#options;
+    const members = this.#members;
     const context: FaultContext = {
       ...(await this.#targets(cluster)),
       cluster,
@@ -193,6 +217,14 @@ export class CellRun {
       },
       fillDisk: (name) => fill(join(cluster.directory, name, 'data')),
       freeDisk: (name) => rmSync(join(cluster.directory, name, 'data', fillerName), { force: true }),
+      get members() {
+        if (members === undefined) throw new Error('this workload has no group');
+        return members;
+      },
+      groupCoordinator: () => {
+        const leader = cluster.view.partition('__consumer_offsets', 0)?.leader ?? -1;
+        return leader > 0 ? `broker-${leader}` : undefined;
+      },
       note: (text) => this.#note(text),
       sleep: delay,
     };
@@ -221,6 +253,7 @@ export class CellRun {
   /** Everything back to how it was; whoever is down starts. */
   async #heal(cluster: ChaosCluster): Promise<void> {
     for (const node of cluster.nodes) node.signal('SIGCONT');
+    this.#members?.resumeAll();
     this.#options.network.heal();
     for (const sync of this.#syncs.values()) sync.set({ fails: false, delayMs: 0 });
     for (const name of brokerNames) rmSync(join(cluster.directory, name, 'data', fillerName), { force: true });
@@ -257,6 +290,11 @@ export class CellRun {
     this.#unseen = await traffic.ask({ command: 'catch-up', timeoutMs: unseenTimeoutMs });
     if (this.#unseen > 0)
       this.#violate('C11', `${this.#unseen} acknowledged offsets were not polled within ${unseenTimeoutMs} ms`);
+    if (this.#members !== undefined) {
+      const behind = await traffic.ask({ command: 'group-catch-up', timeoutMs: unseenTimeoutMs });
+      if (behind > 0) this.#violate('G1', `the group had ${behind} records to go ${unseenTimeoutMs} ms after healing`);
+      await this.#members.close();
+    }
     await traffic.ask({ command: 'final-read', timeoutMs: finalReadTimeoutMs });
     this.#isReadToTheEnd = true;
     await traffic.close();
@@ -288,10 +326,11 @@ export class CellRun {
     // Without the final read nothing can be said of what is missing there.
     const judged = checkHistory(history).filter(({ rule }) => this.#isReadToTheEnd || !['C1', 'C8'].includes(rule));
     this.#violations.push(...judged);
+    this.#judgeGroup(history, window);
     const figures = figuresOf(history, window);
     if (figures.acked < ackedMin) this.#violate('vacuous', `only ${figures.acked} records were acknowledged`);
     // Sessions end and writes wait, too, where the machine does not run the processes.
-    const gapMaxMs = sessionTimeoutMs + resumeSlackMs + Math.round(2 * this.#stalledMs);
+    const gapMaxMs = sessionTimeoutMs + resumeSlackMs + workload.clientSlackMs + Math.round(2 * this.#stalledMs);
     if (fault.isSurvivable && figures.longestGapMs > gapMaxMs) {
       this.#violate(
         'liveness',
@@ -301,6 +340,15 @@ export class CellRun {
     if (fault.isOrderly && workload.acks === 'all' && figures.failed + figures.unknown > 0) {
       this.#violate('liveness', `${figures.failed + figures.unknown} writes failed although nothing broke`);
     }
+  }
+
+  #judgeGroup(history: History, window: { readonly fromMs: number; readonly toMs: number }): void {
+    const histories = this.#members?.histories;
+    if (histories === undefined) return;
+    const judged = checkGroups(history, histories).filter(({ rule }) => this.#isReadToTheEnd || rule !== 'G6');
+    this.#violations.push(...judged);
+    if (this.#options.cell.fault.isOrderly) this.#violations.push(...checkNoRebalance(histories, window));
+    if (history.committed.length === 0) this.#violate('vacuous', 'nobody was told what the group has committed');
   }
 
   get #historyFile(): string {

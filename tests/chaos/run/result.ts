@@ -1,3 +1,4 @@
+import type { GroupFigures } from '../checker/check-groups.ts';
 import type { Figures } from '../checker/figures.ts';
 import type { Violation } from '../checker/violation.ts';
 import type { ClusterChange } from '../cluster/observer.ts';
@@ -15,6 +16,8 @@ export interface CellResult {
   readonly seed: number;
   readonly network: NetworkKind;
   readonly figures: Figures;
+  /** Where the workload has a group. */
+  readonly group: GroupFigures | undefined;
   readonly violations: readonly Violation[];
   readonly faultFromMs: number;
   readonly faultToMs: number;
@@ -39,7 +42,7 @@ export interface SkippedCell {
 export const ackBucketMs = 100;
 
 /** One line for a terminal. */
-export function summaryLine({ cell, figures, violations, fullIsrMs, network, unseen }: CellResult): string {
+export function summaryLine({ cell, figures, group, violations, fullIsrMs, network, unseen }: CellResult): string {
   const rules = [...new Set(violations.map((violation) => violation.rule))];
   const verdict = rules.length === 0 ? 'ok  ' : 'FAIL';
   const { acked, unknown, failed, lost, duplicated, reordered, torn } = figures;
@@ -47,5 +50,7 @@ export function summaryLine({ cell, figures, violations, fullIsrMs, network, uns
   const times = `availability ${Math.round(figures.availability * 100)} % gap ${Math.round(figures.longestGapMs)} ms full ISR after ${
     fullIsrMs === undefined ? '—' : `${Math.round(fullIsrMs)} ms`
   }`;
-  return `${verdict} ${cell.padEnd(44)} ${counts} unseen ${unseen} ${times} (${network})${rules.length > 0 ? ` ${rules.join(' ')}` : ''}`;
+  const groupCounts =
+    group === undefined ? '' : ` group: ${group.assignments} assignments, ${group.reprocessed} processed again`;
+  return `${verdict} ${cell.padEnd(44)} ${counts} unseen ${unseen} ${times}${groupCounts} (${network})${rules.length > 0 ? ` ${rules.join(' ')}` : ''}`;
 }

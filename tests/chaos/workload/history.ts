@@ -4,11 +4,15 @@ export interface History {
   /** The producers are: a retry must not write twice (C4). */
   readonly isIdempotent: boolean;
   readonly partitions: number;
+  /** A reader may see again what it has seen; it passes over nothing all the same. */
+  readonly readersGoBack: boolean;
   readonly sends: readonly Send[];
   /** In the order in which each reader got them. */
   readonly polls: readonly Read[];
   /** Answers to the question where a partition ends. */
-  readonly ends: readonly ListedEnd[];
+  readonly ends: readonly ListedOffset[];
+  /** Answers to the question what the group has committed, where there is a group. */
+  readonly committed: readonly ListedOffset[];
   /** Everything that is there after healing, from the first offset to the end, in order for each partition. */
   readonly final: readonly Read[];
 }
@@ -41,7 +45,8 @@ export interface Read {
   readonly atMs: number;
 }
 
-export interface ListedEnd {
+/** An offset that somebody was told: where a partition ends, or what a group has committed there. */
+export interface ListedOffset {
   readonly partition: number;
   readonly offset: number;
   readonly invokedMs: number;
@@ -55,28 +60,32 @@ export function recordKey(record: { readonly producer: number; readonly sequence
 
 /** One line of the history's file. */
 export type HistoryLine =
-  | { readonly kind: 'start'; readonly acks: 'all' | '1'; readonly isIdempotent: boolean; readonly partitions: number }
+  | ({ readonly kind: 'start' } & Pick<History, 'acks' | 'isIdempotent' | 'partitions' | 'readersGoBack'>)
   | ({ readonly kind: 'send' } & Send)
   | ({ readonly kind: 'poll' } & Read)
-  | ({ readonly kind: 'end' } & ListedEnd)
+  | ({ readonly kind: 'end' } & ListedOffset)
+  | ({ readonly kind: 'committed' } & ListedOffset)
   | ({ readonly kind: 'final' } & Read);
 
 export function parseHistory(text: string): History {
   const sends: Send[] = [];
   const polls: Read[] = [];
-  const ends: ListedEnd[] = [];
+  const ends: ListedOffset[] = [];
+  const committed: ListedOffset[] = [];
   const final: Read[] = [];
   let acks: 'all' | '1' = 'all';
   let partitions = 0;
   let isIdempotent = false;
+  let readersGoBack = false;
   for (const text_ of text.split('\n')) {
     if (text_ === '') continue;
     const line = JSON.parse(text_) as HistoryLine;
-    if (line.kind === 'start') ({ acks, isIdempotent, partitions } = line);
+    if (line.kind === 'start') ({ acks, isIdempotent, partitions, readersGoBack } = line);
     else if (line.kind === 'send') sends.push(line);
     else if (line.kind === 'poll') polls.push(line);
     else if (line.kind === 'end') ends.push(line);
+    else if (line.kind === 'committed') committed.push(line);
     else final.push(line);
   }
-  return { acks, isIdempotent, partitions, sends, polls, ends, final };
+  return { acks, isIdempotent, partitions, readersGoBack, sends, polls, ends, committed, final };
 }

@@ -3,8 +3,12 @@
  * by line.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { Client, type Consumer, type KafkaError, type Producer } from '@naru/client';
+import { Client } from '@naru/client';
 import { delay, monotonicMs } from '../cluster/monotonic.ts';
+import { JavaClient } from './clients/java-client.ts';
+import { KafkaJsClient } from './clients/kafkajs-client.ts';
+import { NaruClient } from './clients/naru-client.ts';
+import type { TestedClient, TestedClientOptions, TestedProducer } from './clients/tested-client.ts';
 import type { HistoryLine } from './history.ts';
 import { decodeValue, encodeValue } from './value.ts';
 import type { Workload } from './workloads.ts';
@@ -14,6 +18,10 @@ export interface TrafficOptions {
   readonly topic: string;
   readonly workload: Workload;
   readonly historyFile: string;
+  /** Where the library of the workload's clients is. */
+  readonly library: string;
+  /** Whose committed offsets are asked for again and again; undefined: there is no group. */
+  readonly groupId: string | undefined;
 }
 
 export type TrafficRequest =
@@ -24,6 +32,8 @@ export type TrafficRequest =
   | { readonly id: number; readonly command: 'catch-up'; readonly timeoutMs: number }
   /** Reads everything from the beginning. */
   | { readonly id: number; readonly command: 'final-read'; readonly timeoutMs: number }
+  /** Waits until the group has committed everything that is there; answered with the number of records that it has not. */
+  | { readonly id: number; readonly command: 'group-catch-up'; readonly timeoutMs: number }
   | { readonly id: number; readonly command: 'acked' };
 
 export type TrafficAnswer =
@@ -33,11 +43,24 @@ export type TrafficAnswer =
 const tickMs = 10;
 /** Sends of one producer that may wait for their outcome: beyond it a slow cluster is not flooded. */
 const openSendsMax = 3_000;
-const deliveryTimeoutMs = 15_000;
 const listEveryMs = 250;
 
+function openClient({ workload, servers, topic, library }: TrafficOptions): TestedClient {
+  const options: TestedClientOptions = { ...workload, servers, topic };
+  switch (workload.library) {
+    case 'naru':
+      return new NaruClient(options);
+    case 'kafkajs':
+      return new KafkaJsClient(options, library);
+    case 'java':
+      return new JavaClient(options, library);
+  }
+}
+
+/** What sends and reads is the client that the workload names. What is asked beside it, and the last read of everything, is our own SDK's. */
 class Traffic {
   readonly #options: TrafficOptions;
+  readonly #tested: TestedClient;
   readonly #client: Client;
   readonly #file: number;
   readonly #lines: string[] = [];
@@ -45,12 +68,13 @@ class Traffic {
   readonly #polledEnd: Map<number, number>[] = [];
   #acked = 0;
   #stopping = false;
-  #closing = false;
+  readonly #closing = new AbortController();
   #producers: Promise<void>[] = [];
   #readers: Promise<void>[] = [];
 
   constructor(options: TrafficOptions) {
     this.#options = options;
+    this.#tested = openClient(options);
     this.#client = new Client({
       'bootstrap.servers': options.servers,
       'request.timeout.ms': 5_000,
@@ -60,6 +84,10 @@ class Traffic {
     this.#file = openSync(options.historyFile, 'w');
   }
 
+  get #isClosing(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
   get acked(): number {
     return this.#acked;
   }
@@ -67,10 +95,11 @@ class Traffic {
   start(): void {
     const { workload } = this.#options;
     const { acks, idempotence: isIdempotent, partitions } = workload;
-    this.#write({ kind: 'start', acks, isIdempotent, partitions });
+    // KafkaJS reads in groups, whose members begin again with what was committed.
+    this.#write({ kind: 'start', acks, isIdempotent, partitions, readersGoBack: workload.library === 'kafkajs' });
     for (let n = 0; n < workload.producers; n++) this.#producers.push(this.#produce(n));
     for (let n = 0; n < workload.consumers; n++) this.#readers.push(this.#consume(n));
-    this.#readers.push(this.#listEnds());
+    this.#readers.push(this.#listOffsets());
     void this.#flushLines();
   }
 
@@ -85,11 +114,29 @@ class Traffic {
     for (;;) {
       const unseen = this.#unseen();
       if (unseen === 0 || monotonicMs() > deadline) {
-        this.#closing = true;
+        this.#closing.abort();
         await Promise.race([Promise.all(this.#readers), delay(5_000)]);
         return unseen;
       }
       await delay(50);
+    }
+  }
+
+  /** The group commits up to the last acknowledged record of each partition. */
+  async groupCatchUp(timeoutMs: number): Promise<number> {
+    const { topic, groupId = '' } = this.#options;
+    const admin = this.#client.admin({ 'default.api.timeout.ms': 5_000 });
+    const partitions = [...this.#ackedEnd.keys()].map((partition) => ({ topic, partition }));
+    const deadline = monotonicMs() + timeoutMs;
+    for (;;) {
+      const committed = await admin.listGroupOffsets(groupId, { partitions }).catch(() => undefined);
+      const left = (committed ?? []).map(
+        ({ partition, offset }) => (this.#ackedEnd.get(partition) ?? 0) - Number(offset ?? 0n),
+      );
+      const unseen = left.reduce((sum, count) => sum + Math.max(0, count), 0);
+      if (committed !== undefined && unseen === 0) return 0;
+      if (monotonicMs() > deadline) return Math.max(1, unseen);
+      await delay(100);
     }
   }
 
@@ -118,22 +165,15 @@ class Traffic {
   }
 
   async close(): Promise<void> {
-    this.#closing = true;
-    await Promise.race([this.#client.close({ timeoutMs: 0 }), delay(3_000)]);
+    this.#closing.abort();
+    await Promise.race([Promise.all([this.#client.close({ timeoutMs: 0 }), this.#tested.close()]), delay(3_000)]);
     this.#flushNow();
     closeSync(this.#file);
   }
 
   async #produce(producerNumber: number): Promise<void> {
     const { workload } = this.#options;
-    const producer = this.#client.producer({
-      acks: workload.acks,
-      'enable.idempotence': workload.idempotence,
-      'linger.ms': 2,
-      'compression.type': workload.compression,
-      'delivery.timeout.ms': deliveryTimeoutMs,
-      'max.block.ms': 10_000,
-    });
+    const producer = await this.#tested.producer();
     const began = monotonicMs();
     const open = { count: 0 };
     let sequence = 0;
@@ -145,70 +185,56 @@ class Traffic {
       await delay(tickMs);
     }
     while (open.count > 0) await delay(20);
-    await producer.close({ timeoutMs: 0 });
+    await producer.close();
   }
 
-  #send(producer: Producer, producerNumber: number, sequence: number, open: { count: number }): void {
-    const { topic, workload } = this.#options;
+  #send(producer: TestedProducer, producerNumber: number, sequence: number, open: { count: number }): void {
+    const { workload } = this.#options;
     const partition = (sequence + producerNumber) % workload.partitions;
     const value = encodeValue({ producer: producerNumber, sequence }, workload.valueBytes);
     const invokedMs = monotonicMs();
     open.count++;
-    producer.send({ topic, partition, value }, (error, metadata) => {
+    producer.send(partition, value, (outcome, offset, error) => {
       open.count--;
-      const offset = metadata === undefined ? -1 : Number(metadata.offset);
-      if (error === null) {
+      if (outcome === 'acked') {
         this.#acked++;
         if (offset >= (this.#ackedEnd.get(partition) ?? 0)) this.#ackedEnd.set(partition, offset + 1);
       }
-      this.#write({
-        kind: 'send',
-        producer: producerNumber,
-        sequence,
-        partition,
-        invokedMs,
-        endedMs: monotonicMs(),
-        outcome: outcomeOf(error),
-        offset,
-        error: error === null ? undefined : `${error.name}: ${error.message}`,
-      });
+      const send = { producer: producerNumber, sequence, partition, invokedMs, endedMs: monotonicMs() };
+      this.#write({ kind: 'send', ...send, outcome, offset, error });
     });
   }
 
   async #consume(reader: number): Promise<void> {
-    const { topic, workload } = this.#options;
     const ends = new Map<number, number>();
     this.#polledEnd.push(ends);
-    const consumer: Consumer = this.#client.consumer({ 'auto.offset.reset': 'earliest', 'fetch.max.wait.ms': 200 });
-    consumer.assign(Array.from({ length: workload.partitions }, (_, partition) => ({ topic, partition })));
-    while (!this.#closing) {
-      try {
-        for (const record of await consumer.poll(300)) {
-          const offset = Number(record.offset);
-          ends.set(record.partition, offset + 1);
-          this.#record('poll', reader, record.partition, offset, record.value);
-        }
-      } catch (error) {
-        process.stderr.write(`consumer ${reader}: ${(error as Error).name}: ${(error as Error).message}\n`);
-        await delay(200);
-      }
-    }
-    await consumer.close();
+    await this.#tested.read(
+      reader,
+      (partition, offset, value) => {
+        ends.set(partition, Math.max(offset + 1, ends.get(partition) ?? 0));
+        this.#record('poll', reader, partition, offset, value);
+      },
+      this.#closing.signal,
+    );
   }
 
-  async #listEnds(): Promise<void> {
-    const { topic, workload } = this.#options;
+  /** Where the partitions end, one after the other, and what the group has committed there. */
+  async #listOffsets(): Promise<void> {
+    const { topic, workload, groupId } = this.#options;
     const admin = this.#client.admin({ 'default.api.timeout.ms': 3_000 });
-    for (let n = 0; !this.#closing; n++) {
+    for (let n = 0; !this.#isClosing; n++) {
       const partition = n % workload.partitions;
-      const invokedMs = monotonicMs();
-      try {
-        const [listed] = await admin.listOffsets([{ topic, partition, spec: 'latest' }]);
-        const offset = Number(listed?.offset ?? -1n);
-        if (offset >= 0) this.#write({ kind: 'end', partition, offset, invokedMs, endedMs: monotonicMs() });
-      } catch {
+      const told = async (kind: 'end' | 'committed', ask: () => Promise<bigint | null | undefined>): Promise<void> => {
+        const invokedMs = monotonicMs();
         // No answer during a fault tells nothing.
+        const offset = Number((await ask().catch(() => undefined)) ?? -1n);
+        if (offset >= 0) this.#write({ kind, partition, offset, invokedMs, endedMs: monotonicMs() });
+      };
+      if (groupId !== undefined) {
+        const partitions = [{ topic, partition }];
+        await told('committed', async () => (await admin.listGroupOffsets(groupId, { partitions }))[0]?.offset);
       }
+      await told('end', async () => (await admin.listOffsets([{ topic, partition, spec: 'latest' }]))[0]?.offset);
       await delay(listEveryMs / 2);
     }
   }
@@ -231,7 +257,7 @@ class Traffic {
   }
 
   async #flushLines(): Promise<void> {
-    while (!this.#closing) {
+    while (!this.#isClosing) {
       this.#flushNow();
       await delay(200);
     }
@@ -240,11 +266,6 @@ class Traffic {
   #flushNow(): void {
     if (this.#lines.length > 0) writeSync(this.#file, `${this.#lines.splice(0).join('\n')}\n`);
   }
-}
-
-function outcomeOf(error: KafkaError | null): 'acked' | 'failed' | 'unknown' {
-  if (error === null) return 'acked';
-  return error.outcome === 'definite' ? 'failed' : 'unknown';
 }
 
 let traffic: Traffic | undefined;
@@ -262,6 +283,8 @@ async function answer(request: TrafficRequest): Promise<number> {
       return 0;
     case 'catch-up':
       return traffic.catchUp(request.timeoutMs);
+    case 'group-catch-up':
+      return traffic.groupCatchUp(request.timeoutMs);
     case 'final-read':
       return traffic.finalRead(request.timeoutMs);
     case 'acked':
