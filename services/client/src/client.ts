@@ -12,15 +12,20 @@ import {
   parseProducerConfig,
 } from './config.ts';
 import { Consumer } from './consumer/consumer.ts';
-import type { Deserializer } from './consumer/consumer-record.ts';
 import { deadLetterWriter } from './consumer/dead-letter.ts';
+import {
+  type DeserializationErrorHandler,
+  type DeserializationPolicy,
+  PolicedDeserializers,
+} from './consumer/deserialization.ts';
 import type { Assignor } from './consumer/groups/assignors/assignor.ts';
 import type { DeadLetterFunction } from './consumer/record-runner.ts';
 import { IllegalStateError } from './errors.ts';
 import { type ClientLogger, silentLogger } from './logger.ts';
 import type { PartitionFunction } from './producer/partitioner.ts';
 import { type CloseOptions, Producer } from './producer/producer.ts';
-import type { Serializer } from './producer/producer-record.ts';
+import type { Deserializer, Serde, Serializer } from './serialization/serde.ts';
+import { serdeNamed } from './serialization/serde-names.ts';
 
 export interface ClientOptions extends CommonConfigInput {
   readonly logger?: ClientLogger | undefined;
@@ -29,6 +34,7 @@ export interface ClientOptions extends CommonConfigInput {
 }
 
 export interface ProducerOptions<K, V> extends ProducerConfigInput {
+  /** Left out, with `key.serializer`, too: text becomes UTF-8, bytes stay as they are. */
   readonly key?: Serializer<K> | undefined;
   readonly value?: Serializer<V> | undefined;
   /** Instead of `partitioner.class`. */
@@ -36,8 +42,11 @@ export interface ProducerOptions<K, V> extends ProducerConfigInput {
 }
 
 export interface ConsumerOptions<K, V> extends ConsumerConfigInput {
+  /** Left out, with `key.deserializer`, too: bytes. */
   readonly key?: Deserializer<K> | undefined;
   readonly value?: Deserializer<V> | undefined;
+  /** What becomes of records that cannot be deserialized; default `fail`. */
+  readonly onDeserializationError?: DeserializationPolicy | DeserializationErrorHandler | undefined;
   /** Assignors of one's own, to be named in `partition.assignment.strategy`. */
   readonly assignors?: readonly Assignor[] | undefined;
 }
@@ -67,19 +76,31 @@ export class Client {
     const { key, value, partitioner, ...settings } = options;
     const config = parseProducerConfig(this.#settings, settings);
     const cluster = new Cluster(this.#runtime, config, this.#logger);
-    const producer = new Producer<K, V>(cluster, config, { keySerializer: key, valueSerializer: value, partitioner });
+    const keySerializer = key ?? serdeOf<K>('key.serializer', config['key.serializer']);
+    const valueSerializer = value ?? serdeOf<V>('value.serializer', config['value.serializer']);
+    const producer = new Producer<K, V>(cluster, config, { keySerializer, valueSerializer, partitioner });
     return this.#opened(producer, cluster);
   }
 
+  /** With `raw` among its answers to what cannot be deserialized, keys and values may be bytes. */
+  consumer<K = Buffer, V = Buffer>(
+    options: ConsumerOptions<K, V> & { readonly onDeserializationError: 'raw' | DeserializationErrorHandler },
+  ): Consumer<K | Buffer, V | Buffer>;
+  consumer<K = Buffer, V = Buffer>(options?: ConsumerOptions<K, V>): Consumer<K, V>;
   consumer<K = Buffer, V = Buffer>(options: ConsumerOptions<K, V> = {}): Consumer<K, V> {
-    const { key, value, assignors, ...settings } = options;
+    const { key, value, assignors, onDeserializationError = 'fail', ...settings } = options;
     const config = parseConsumerConfig(this.#settings, settings);
     const cluster = new Cluster(this.#runtime, config, this.#logger);
     const deadLetterTo = (topic: string): DeadLetterFunction<K, V> => {
       this.#deadLetters ??= this.producer();
       return deadLetterWriter(this.#deadLetters, topic);
     };
-    const consumer = new Consumer<K, V>(cluster, config, { deserializers: { key, value }, assignors, deadLetterTo });
+    const parts = {
+      key: key ?? serdeOf<K>('key.deserializer', config['key.deserializer']),
+      value: value ?? serdeOf<V>('value.deserializer', config['value.deserializer']),
+    };
+    const deserializers = new PolicedDeserializers(parts, onDeserializationError, this.#logger);
+    const consumer = new Consumer<K, V>(cluster, config, { deserializers, assignors, deadLetterTo });
     return this.#opened(consumer, cluster);
   }
 
@@ -106,4 +127,8 @@ export class Client {
     cluster.onClosed = () => this.#open.delete(part);
     return part;
   }
+}
+
+function serdeOf<T>(setting: string, name: string): Serde<T> | undefined {
+  return name === '' ? undefined : (serdeNamed(setting, name) as Serde<T>);
 }

@@ -20,6 +20,9 @@ const commonSettings = {
   'metadata.max.age.ms': { type: 'int', default: 300_000, min: 1, doc: 'Metadata older than this is fetched anew' },
 } as const satisfies Settings;
 
+const serdeDoc =
+  'string, short, integer, long, float, double, boolean, bytes, uuid, json, void, or the class in Java; an object in `key` or `value` counts more';
+
 const producerSettings = {
   ...commonSettings,
   acks: {
@@ -81,6 +84,8 @@ const producerSettings = {
     doc: 'Retries of a batch; delivery.timeout.ms ends them too',
   },
   'delivery.timeout.ms': { type: 'int', default: 120_000, min: 1, doc: 'From send to success or failure of a record' },
+  'key.serializer': { type: 'string', default: '', doc: serdeDoc },
+  'value.serializer': { type: 'string', default: '', doc: serdeDoc },
   'partitioner.ignore.keys': { type: 'boolean', default: false, doc: 'Place every record as if it had no key' },
   'partitioner.adaptive.partitioning.enable': {
     type: 'boolean',
@@ -112,6 +117,8 @@ const consumerSettings = {
     default: 'latest',
     doc: 'Where to begin without a position: latest, earliest, none (an error) or by_duration:PT1H',
   },
+  'key.deserializer': { type: 'string', default: '', doc: serdeDoc },
+  'value.deserializer': { type: 'string', default: '', doc: serdeDoc },
   'check.crcs': { type: 'boolean', default: true, doc: 'Check the CRC of every batch that is read' },
   'isolation.level': {
     type: 'string',

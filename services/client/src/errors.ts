@@ -1,4 +1,5 @@
 import { errorCodes, type KafkaErrorName, kafkaError } from '@naru/kafka-protocol';
+import type { ConsumerRecord } from './consumer/consumer-record.ts';
 import type { RecordMetadata } from './producer/producer-record.ts';
 
 /**
@@ -114,10 +115,19 @@ export class SerializationError extends KafkaError {
 /** A record that cannot be decoded; `seek` to `offset` + 1 to go past it. */
 export class RecordDeserializationError extends SerializationError {
   readonly offset: bigint;
+  /** What the deserializer failed at; undefined: the record could not even be read. */
+  readonly origin: 'key' | 'value' | undefined;
+  /** The record with its bytes, when it could be read. */
+  readonly record: ConsumerRecord | undefined;
 
-  constructor(message: string, options: ErrorOptions & { readonly offset: bigint }) {
+  constructor(
+    message: string,
+    options: ErrorOptions & Pick<RecordDeserializationError, 'offset'> & Partial<RecordDeserializationError>,
+  ) {
     super(message, options);
     this.offset = options.offset;
+    this.origin = options.origin;
+    this.record = options.record;
   }
 }
 /** `auto.offset.reset` is `none` and the partition has no position. */

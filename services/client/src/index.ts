@@ -20,7 +20,12 @@ export type {
   PartitionOffset,
   PollOptions,
 } from './consumer/consumer-options.ts';
-export type { ConsumedHeader, ConsumerBatch, ConsumerRecord, Deserializer } from './consumer/consumer-record.ts';
+export type { ConsumedHeader, ConsumerBatch, ConsumerRecord } from './consumer/consumer-record.ts';
+export type {
+  DeserializationCounters,
+  DeserializationErrorHandler,
+  DeserializationPolicy,
+} from './consumer/deserialization.ts';
 export type {
   Assignor,
   GroupMember,
@@ -45,11 +50,15 @@ export type { ClientLogger } from './logger.ts';
 export { murmur2, partitionForKey } from './producer/murmur2.ts';
 export { type PartitionFunction, type PartitionRequest, roundRobin } from './producer/partitioner.ts';
 export { type CloseOptions, Producer } from './producer/producer.ts';
+export type { HeadersInput, ProducerRecord, RecordMetadata, SendCallback } from './producer/producer-record.ts';
 export type {
-  HeadersInput,
-  ProducerRecord,
-  RecordMetadata,
-  SendCallback,
+  DeserializeContext,
+  Deserializer,
+  Serde,
+  SerializeContext,
   Serializer,
-} from './producer/producer-record.ts';
+} from './serialization/serde.ts';
+export { serdeNamed } from './serialization/serde-names.ts';
+export * as serdes from './serialization/serdes.ts';
+export type { StandardSchema } from './serialization/standard-schema.ts';
 export type { TopicPartition } from './topic-partition.ts';

@@ -1,6 +1,7 @@
 import type { KafkaError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import type { Deserializers } from './consumer-record.ts';
+import type { DeserializationCounters } from './deserialization.ts';
 import type { Assignor } from './groups/assignors/assignor.ts';
 import type { OffsetToCommit } from './groups/offset-commits.ts';
 import type { DeadLetterFunction } from './record-runner.ts';
@@ -33,7 +34,7 @@ export type CommitCallback = (error: KafkaError | undefined, offsets: readonly O
 
 /** What a consumer is made of besides its settings. */
 export interface ConsumerParts<K, V> {
-  readonly deserializers: Deserializers<K, V>;
+  readonly deserializers: Deserializers<K, V> & { readonly counters: Readonly<DeserializationCounters> };
   /** Assignors of one's own, for `partition.assignment.strategy`. */
   readonly assignors?: readonly Assignor[] | undefined;
   /** Writes a record to a topic for those that cannot be handled. */

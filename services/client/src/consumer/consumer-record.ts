@@ -1,4 +1,4 @@
-import type { KafkaError } from '../errors.ts';
+import type { RecordDeserializationError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 
 export type ConsumedHeader = readonly [name: string, value: Buffer | null];
@@ -18,6 +18,8 @@ export interface ConsumerRecord<K = Buffer, V = Buffer> extends TopicPartition {
   readonly headers: readonly ConsumedHeader[];
   /** Epoch of the leader that wrote the record. */
   readonly leaderEpoch: number;
+  /** Why key and value are bytes here (`onDeserializationError: 'raw'`). */
+  readonly error?: RecordDeserializationError;
 }
 
 /** Records of one partition, in order. */
@@ -29,15 +31,7 @@ export interface ConsumerBatch<K = Buffer, V = Buffer> extends TopicPartition {
   commit(): Promise<void>;
 }
 
-/** Turns bytes into a key or value; not called for null. What it throws becomes a `RecordDeserializationError`. */
-export interface Deserializer<T> {
-  deserialize(bytes: Buffer, context: { readonly topic: string; readonly headers: readonly ConsumedHeader[] }): T;
-}
-
+/** Makes what the application gets of a record as it was read; undefined: nothing, it is passed over. Throws `RecordDeserializationError`. */
 export interface Deserializers<K, V> {
-  readonly key: Deserializer<K> | undefined;
-  readonly value: Deserializer<V> | undefined;
+  apply(raw: ConsumerRecord): ConsumerRecord<K, V> | undefined;
 }
-
-/** Called when a poll cannot go past a record or answer; the error is thrown after the records before it were returned. */
-export type OnFailure = (error: KafkaError) => void;

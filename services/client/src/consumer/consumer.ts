@@ -17,6 +17,7 @@ import type {
   PollOptions,
 } from './consumer-options.ts';
 import type { ConsumerBatch, ConsumerRecord } from './consumer-record.ts';
+import type { DeserializationCounters } from './deserialization.ts';
 import { Fetcher } from './fetcher.ts';
 import { ConsumerGroup, type ConsumerHealth, type GroupHost, type RebalanceListener } from './groups/consumer-group.ts';
 import type { MemberIdentity } from './groups/membership.ts';
@@ -299,6 +300,10 @@ export class Consumer<K = Buffer, V = Buffer> {
   wakeup(): void {
     this.#isWakeupPending = true;
     this.#wakePoll?.();
+  }
+
+  get counters(): Readonly<DeserializationCounters> {
+    return this.#parts.deserializers.counters;
   }
 
   /** How the membership stands, for probes. */

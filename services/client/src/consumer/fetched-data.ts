@@ -7,7 +7,7 @@ import {
   RecordReader,
   readBatchHeader,
 } from '@naru/record';
-import { CorruptRecordError, type KafkaError, LogTruncationError, RecordDeserializationError } from '../errors.ts';
+import { CorruptRecordError, KafkaError, LogTruncationError, RecordDeserializationError } from '../errors.ts';
 import type { ConsumedHeader, ConsumerRecord, Deserializers } from './consumer-record.ts';
 import type { PartitionState } from './partition-state.ts';
 
@@ -72,7 +72,8 @@ export class FetchedData<K, V> {
         this.#isHeld = true;
         // A batch may begin before the offset that was asked for.
         if (reader.offset >= state.position) {
-          into.push(this.#recordAt(reader));
+          const record = this.#recordAt(reader);
+          if (record !== undefined) into.push(record);
           state.advanceTo(reader.offset + 1, reader.header.partitionLeaderEpoch);
         }
         this.#isHeld = false;
@@ -124,32 +125,24 @@ export class FetchedData<K, V> {
     throw new LogTruncationError(message, { topic, partition, offset: BigInt(position) });
   }
 
-  #recordAt(reader: RecordReader): ConsumerRecord<K, V> {
+  #recordAt(reader: RecordReader): ConsumerRecord<K, V> | undefined {
     const { topic, partition } = this.#state;
-    const headers = reader.headers as readonly ConsumedHeader[];
-    const { key, value } = this.#deserializers;
-    return {
+    return this.#deserializers.apply({
       topic,
       partition,
       offset: BigInt(reader.offset),
       timestamp: reader.timestampMs,
       timestampType: reader.header.timestampType,
-      key:
-        key === undefined || reader.key === null
-          ? (reader.key as K | null)
-          : key.deserialize(reader.key as Buffer, { topic, headers }),
-      value:
-        value === undefined || reader.value === null
-          ? (reader.value as V | null)
-          : value.deserialize(reader.value as Buffer, { topic, headers }),
-      headers,
+      key: reader.key as Buffer | null,
+      value: reader.value as Buffer | null,
+      headers: reader.headers as readonly ConsumedHeader[],
       leaderEpoch: reader.header.partitionLeaderEpoch,
-    };
+    });
   }
 
   #failure(error: unknown): KafkaError {
     const { topic, partition, position } = this.#state;
-    if (error instanceof CorruptRecordError || error instanceof LogTruncationError) return error;
+    if (error instanceof KafkaError) return error;
     const offset = this.#isHeld ? (this.#reader?.offset ?? position) : position;
     const reason = error instanceof Error ? error.message : String(error);
     const context = { topic, partition, cause: error };

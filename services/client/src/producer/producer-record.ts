@@ -1,4 +1,3 @@
-import type { HeaderEntry } from '@naru/record';
 import type { KafkaError } from '../errors.ts';
 
 /** Names may repeat and keep their order: a list of pairs, or an object where each name comes once. */
@@ -29,29 +28,3 @@ export interface RecordMetadata {
 
 /** Called once, with the error or with the metadata. Must not throw. */
 export type SendCallback = (error: KafkaError | null, metadata: RecordMetadata | undefined) => void;
-
-/** Turns a key or value into bytes. `topic` and `headers` let a format write a header or choose by topic. */
-export interface Serializer<T> {
-  serialize(
-    value: T,
-    context: { readonly topic: string; readonly headers: HeadersInput | undefined },
-  ): Uint8Array | null;
-}
-
-/** Without a serializer: bytes as they are, text as UTF-8. */
-export function encodeField(value: unknown): Uint8Array | null {
-  if (value === null || value === undefined) return null;
-  if (typeof value === 'string') return Buffer.from(value);
-  if (value instanceof Uint8Array) return value;
-  throw new TypeError(`a ${typeof value} needs a serializer; without one a key or value is text or bytes`);
-}
-
-const noHeaders: readonly HeaderEntry[] = [];
-
-export function encodeHeaders(headers: HeadersInput | undefined): readonly HeaderEntry[] {
-  if (headers === undefined) return noHeaders;
-  const entries = Array.isArray(headers)
-    ? (headers as Exclude<HeadersInput, Record<string, unknown>>)
-    : Object.entries(headers);
-  return entries.map(([name, value]) => [name, encodeField(value)]);
-}

@@ -13,17 +13,11 @@ import {
   UnknownTopicOrPartitionError,
 } from '../errors.ts';
 import { errorFromRpc } from '../errors-from-wire.ts';
+import type { Serializer } from '../serialization/serde.ts';
 import { Accumulator } from './accumulator.ts';
 import type { PartitionFunction } from './partitioner.ts';
-import {
-  encodeField,
-  encodeHeaders,
-  type HeadersInput,
-  type ProducerRecord,
-  type RecordMetadata,
-  type SendCallback,
-  type Serializer,
-} from './producer-record.ts';
+import type { ProducerRecord, RecordMetadata, SendCallback } from './producer-record.ts';
+import { RecordEncoder } from './record-encoder.ts';
 import { sendMany } from './send-many.ts';
 import { Sender, type SenderCounters } from './sender.ts';
 import { TopicRouter } from './topic-router.ts';
@@ -53,7 +47,7 @@ export interface CloseOptions {
 export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
   readonly #cluster: Cluster;
   readonly #config: ProducerConfig;
-  readonly #parts: ProducerParts<K, V>;
+  readonly #encoder: RecordEncoder<K, V>;
   readonly #accumulator: Accumulator;
   readonly #sender: Sender;
   readonly #router: TopicRouter;
@@ -70,7 +64,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
   constructor(cluster: Cluster, config: ProducerConfig, parts: ProducerParts<K, V>) {
     this.#cluster = cluster;
     this.#config = config;
-    this.#parts = parts;
+    this.#encoder = new RecordEncoder(parts.keySerializer, parts.valueSerializer);
     this.#recordBytesLimit = Math.min(config['max.request.size'], config['buffer.memory']) - batchHeaderBytes;
     const { runtime } = cluster;
     this.#accumulator = new Accumulator(
@@ -252,9 +246,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
 
   #sendOrThrow(record: ProducerRecord<K, V>, callback: SendCallback): WaitingSend | undefined {
     const { topic } = record;
-    const key = this.#encode(record.key, this.#parts.keySerializer, topic, record.headers);
-    const value = this.#encode(record.value, this.#parts.valueSerializer, topic, record.headers);
-    const headers = encodeHeaders(record.headers);
+    const { key, value, headers } = this.#encoder.encode(record);
     const recordBytes = recordBytesMax(key, value, headers);
     this.#check(record, recordBytes);
     const timestampMs = record.timestamp ?? this.#cluster.runtime.clock.wallMs();
@@ -272,16 +264,6 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     const send = { topic, partition, key, value, timestampMs, headers, callback, deadlineMs, isWaiting: true };
     this.#wait(send);
     return send;
-  }
-
-  #encode<T>(
-    value: T | null | undefined,
-    serializer: Serializer<T> | undefined,
-    topic: string,
-    headers: HeadersInput | undefined,
-  ): Uint8Array | null {
-    if (value === null || value === undefined) return null;
-    return serializer === undefined ? encodeField(value) : serializer.serialize(value, { topic, headers });
   }
 
   #check(record: ProducerRecord<K, V>, recordBytes: number): void {
