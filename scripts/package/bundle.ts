@@ -37,6 +37,8 @@ export async function writeBundles(
       const { output } = await bundle.write({
         dir: join(directory, 'dist'),
         format,
+        // Errors are known by their class's name, which a bundle changes where two modules have the same.
+        keepNames: true,
         entryFileNames: `[name].${extension}`,
         chunkFileNames: `shared/[name].${extension}`,
       });

@@ -12,7 +12,7 @@ import { readManifest, root, sourcesOf } from './manifest.ts';
 export function writeDeclarations(service: string, entries: readonly string[], outDirectory: string): string[] {
   const emitted = mkdtempSync(join(root, 'node_modules', '.declarations-'));
   try {
-    emit(emitted);
+    emit(service, emitted);
     const reach = new Reach(emitted);
     const sources = entries.map((entry) => join(relative(root, service), entry));
     for (const source of sources) reach.everythingOf(source);
@@ -27,11 +27,20 @@ export function writeDeclarations(service: string, entries: readonly string[], o
   }
 }
 
-/** All sources: what is reached only by a package's name counts as somebody else's, of which the compiler writes nothing. */
-function emit(outDir: string): void {
+/** The built-ins of the oldest Node that runs what is published (20): sources that use younger ones are refused. */
+const lib = ['es2023', 'es2024.string', 'esnext.disposable'];
+
+/**
+ * The sources of the service and of everything that it is made of: what is reached only by a package's name counts as somebody else's, of which the
+ * compiler writes nothing.
+ */
+function emit(service: string, outDir: string): void {
   const project = join(outDir, 'tsconfig.json');
-  const compilerOptions = { noEmit: false, declaration: true, emitDeclarationOnly: true, rootDir: root, outDir };
-  const include = [join(root, 'packages/*/src'), join(root, 'services/*/src')];
+  const compilerOptions = { noEmit: false, declaration: true, emitDeclarationOnly: true, lib, rootDir: root, outDir };
+  const parts = Object.keys(readManifest(service).devDependencies ?? {}).map(
+    (name) => `services/${name.split('/')[1]}`,
+  );
+  const include = ['packages/*', relative(root, service), ...parts].map((part) => join(root, part, 'src'));
   const exclude = [join(root, '**/*.test.ts')];
   writeFileSync(project, JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, include, exclude }));
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');

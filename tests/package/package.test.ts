@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { Client } from '@naru/client';
 import { startCluster, type TestCluster } from '@naru/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { emptyProject, exampleOf, pack, root, run, runOrThrow } from './packed.ts';
@@ -64,6 +65,36 @@ describe('the tarball of @naru/client in an empty project', () => {
     },
   );
 
+  test('writes and reads every codec without native modules; zstd where Node has it, else it says what to do', async () => {
+    await writeFile(join(project, 'codecs.mjs'), codecsProgram);
+    for (const node of await nodes()) {
+      const hasZstd = (await runOrThrow(node, ['-p', 'typeof zlib.zstdCompressSync'], project)).trim() === 'function';
+      const { status, stdout, stderr } = await run(node, ['codecs.mjs', cluster.bootstrapServers], project);
+      expect({ node, status, stderr }).toEqual({ node, status: 0, stderr: '' });
+      const [zstd, ...rest] = stdout.trim().split('\n').reverse();
+      expect(rest).toEqual(['lz4 true', 'snappy true', 'gzip true', 'none true']);
+      expect(zstd).toMatch(hasZstd ? /^zstd true$/ : /^zstd .*run Node 22.15 or later/);
+    }
+    await using client = new Client({ bootstrapServers: cluster.bootstrapServers });
+    const consumer = client.consumer({ autoOffsetReset: 'earliest' });
+    consumer.assign([{ topic: 'codecs', partition: 0 }]);
+    // What the fallbacks wrote, read by the native modules.
+    expect((await consumer.poll(5_000)).slice(0, 4).map(({ key, value }) => `${key} ${value?.length}`)).toEqual([
+      'none 100000',
+      'gzip 100000',
+      'snappy 100000',
+      'lz4 100000',
+    ]);
+  });
+
+  test('every error is called as its class, also in the bundle', async () => {
+    const program = `import * as sdk from '@naru/client';
+      const classes = Object.entries(sdk).filter(([, one]) => typeof one === 'function' && one.prototype instanceof Error);
+      console.log(classes.length, classes.filter(([name, one]) => name !== new one('', {}).name).map(([name]) => name));`;
+    const output = await runOrThrow(pinnedNode, ['--input-type=module', '-e', program], project);
+    expect(output).toMatch(/^\d\d \[\]\n$/);
+  });
+
   test.each(['nodenext', 'bundler'])(
     'type-checks with moduleResolution %s, library files included',
     async (moduleResolution) => {
@@ -90,6 +121,28 @@ describe('the tarball of @naru/client in an empty project', () => {
     },
   );
 });
+
+const codecsProgram = `
+import { Client } from '@naru/client';
+
+const client = new Client({ bootstrapServers: process.argv[2] });
+await client.admin().createTopics([{ name: 'codecs', partitions: 1 }]);
+const value = Buffer.from('some text that repeats. '.repeat(5_000).slice(0, 100_000));
+const consumer = client.consumer();
+for (const compressionType of ['none', 'gzip', 'snappy', 'lz4', 'zstd']) {
+  try {
+    const producer = client.producer({ compressionType });
+    const { offset } = await producer.send({ topic: 'codecs', key: compressionType, value });
+    consumer.assign([{ topic: 'codecs', partition: 0 }]);
+    consumer.seek({ topic: 'codecs', partition: 0 }, offset);
+    const [record] = await consumer.poll(5_000);
+    console.log(compressionType, record.value.equals(value));
+  } catch (error) {
+    console.log(compressionType, error.message);
+  }
+}
+await client.close();
+`;
 
 /** What must not compile says so. */
 const typed = `

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import zlib from 'node:zlib';
 import { RecordError } from './errors.ts';
-import { lz4FrameContentBytes } from './lz4-frame.ts';
+import { lz4FrameContentBytes, lz4InJavaScript } from './lz4-frame.ts';
+import { snappyInJavaScript } from './snappy-block.ts';
 import { compressXerial, type SnappyBlocks, uncompressSnappy } from './snappy-framing.ts';
 
 /** Kafka's names, in the order of their numbers in a batch's attributes. */
@@ -28,6 +29,13 @@ export function isCompression(name: string): name is Compression {
   return (compressions as readonly string[]).includes(name);
 }
 
+/** Why this process can neither write nor read the codec, and what to do about it; undefined when it can. */
+export function whyUnavailable(compression: Compression): string | undefined {
+  if (compression !== 'zstd' || typeof zlib.zstdCompressSync === 'function') return undefined;
+  const way = 'run Node 22.15 or later, or let producers use lz4, snappy or gzip';
+  return `compression zstd is not in this Node (${process.version}): ${way}`;
+}
+
 /** `level` is the codec's own scale (gzip 1–9, zstd −131072–22); snappy and lz4 have none. */
 export function compress(compression: Compression, bytes: Uint8Array, level?: number): Uint8Array {
   switch (compression) {
@@ -38,7 +46,7 @@ export function compress(compression: Compression, bytes: Uint8Array, level?: nu
     case 'snappy':
       return compressXerial(snappyBlocks(), bytes);
     case 'lz4':
-      return lz4().compressFrameSync(asBuffer(bytes));
+      return lz4().compress(bytes);
     case 'zstd':
       return zstd().zstdCompressSync(
         bytes,
@@ -72,11 +80,15 @@ function decompressWith(compression: Exclude<Compression, 'none'>, bytes: Uint8A
     case 'snappy':
       return uncompressSnappy(snappyBlocks(), bytes, maxBytes);
     case 'lz4':
-      lz4FrameContentBytes(bytes, maxBytes);
-      return lz4().decompressFrameSync(asBuffer(bytes));
+      return lz4().decompress(bytes, maxBytes);
     case 'zstd':
       return zstd().zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, maxBytes) });
   }
+}
+
+interface Lz4Frames {
+  compress(bytes: Uint8Array): Uint8Array;
+  decompress(bytes: Uint8Array, maxBytes: number): Uint8Array;
 }
 
 interface SnappyModule {
@@ -89,35 +101,51 @@ interface Lz4Module {
   decompressFrameSync(input: Buffer): Buffer;
 }
 
-/** Native modules are loaded at first use: a broker never needs them, and a machine without them serves the other codecs. */
-function loadOnce<T>(compression: Compression, name: string): () => T {
-  let loaded: T | undefined;
+/**
+ * Loads at first use: a broker never needs a codec. Where the native module is not installed or does not fit the machine, what we have in TypeScript
+ * takes its place, several times slower.
+ */
+function nativeOr<Codec, Module>(name: string, wrap: (native: Module) => Codec, fallback: Codec): () => Codec {
+  let loaded: Codec | undefined;
   return () => {
-    if (loaded !== undefined) return loaded;
-    try {
-      loaded = requireNative(name) as T;
-      return loaded;
-    } catch (error) {
-      const message = `compression ${compression} needs the native module ${name}, which cannot be loaded here`;
-      throw new RecordError('codec-unavailable', message, { cause: error });
-    }
+    loaded ??= nativeCodec(name, wrap) ?? fallback;
+    return loaded;
   };
 }
 
-const lz4 = loadOnce<Lz4Module>('lz4', 'lz4-napi');
-const snappyModule = loadOnce<SnappyModule>('snappy', 'snappy');
+/** Undefined where the module cannot be loaded. */
+function nativeCodec<Codec, Module>(name: string, wrap: (native: Module) => Codec): Codec | undefined {
+  try {
+    return wrap(requireNative(name) as Module);
+  } catch {
+    return undefined;
+  }
+}
 
-function snappyBlocks(): SnappyBlocks {
-  const native = snappyModule();
+const snappyBlocks = nativeOr<SnappyBlocks, SnappyModule>('snappy', wrapSnappy, snappyInJavaScript);
+const lz4 = nativeOr<Lz4Frames, Lz4Module>('lz4-napi', wrapLz4, lz4InJavaScript);
+
+function wrapSnappy(native: SnappyModule): SnappyBlocks {
   return {
     compress: (bytes) => native.compressSync(bytes),
     uncompress: (bytes) => native.uncompressSync(bytes) as Buffer,
   };
 }
 
+function wrapLz4(native: Lz4Module): Lz4Frames {
+  return {
+    compress: (bytes) => native.compressFrameSync(asBuffer(bytes)),
+    decompress: (bytes, maxBytes) => {
+      lz4FrameContentBytes(bytes, maxBytes);
+      return native.decompressFrameSync(asBuffer(bytes));
+    },
+  };
+}
+
 function zstd(): typeof zlib {
-  if (typeof zlib.zstdCompressSync === 'function') return zlib;
-  throw new RecordError('codec-unavailable', 'compression zstd needs Node 22.15 or later');
+  const reason = whyUnavailable('zstd');
+  if (reason !== undefined) throw new RecordError('codec-unavailable', reason);
+  return zlib;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -3,7 +3,7 @@ export type RecordErrorCode =
   | 'corrupt'
   /** Decompressing would give more bytes than the caller allows. */
   | 'too-large'
-  /** The codec's native module (or this Node version) cannot serve it. */
+  /** This version of Node does not have the codec. */
   | 'codec-unavailable'
   /** A value that the format cannot carry. */
   | 'not-encodable';

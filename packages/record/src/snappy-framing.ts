@@ -12,6 +12,9 @@ const xerialHeader = Uint8Array.of(...xerialMagic, 0, 0, 0, 1, 0, 0, 0, 1);
 /** Uncompressed bytes of a block, as the Java client cuts them. */
 const xerialBlockBytes = 32 * 1024;
 
+/** Three bytes are a copy of 64 at most: whoever states a larger content has made it up, and nothing is allocated for it. */
+const expansionMax = 22;
+
 /** Writes the xerial framing: what Kafka's Java client writes, and the only form that its consumers read. */
 export function compressXerial(snappy: SnappyBlocks, bytes: Uint8Array): Uint8Array {
   const parts: Uint8Array[] = [xerialHeader];
@@ -59,6 +62,8 @@ function uncompressBlock(snappy: SnappyBlocks, bytes: Uint8Array, maxBytes: numb
     length += (byte & 0x7f) * 2 ** (7 * i);
     if (byte < 0x80) break;
   }
+  if (length > bytes.length * expansionMax)
+    throw new RecordError('corrupt', `snappy block cannot hold ${length} bytes`);
   if (length > maxBytes) throw new RecordError('too-large', `snappy content is larger than allowed (${length} bytes)`);
   return snappy.uncompress(bytes);
 }

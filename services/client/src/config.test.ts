@@ -1,3 +1,4 @@
+import zlib from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { parseConsumerConfig, parseProducerConfig, parseResetPolicy } from './config.ts';
 import { ConfigError } from './errors.ts';
@@ -35,6 +36,17 @@ describe('configuration', () => {
     expect(() => isOn({ 'enable.idempotence': true, retries: 0 })).toThrow(/retries must not be 0/);
     expect(() => isOn({ maxInFlightRequestsPerConnection: 6 })).toThrow(ConfigError);
     expect(isOn({ enableIdempotence: undefined, acks: '1' })).toBe(false);
+  });
+
+  test('a codec that this Node does not have is refused at once, with what to do', () => {
+    const { zstdCompressSync } = zlib;
+    try {
+      Object.assign(zlib, { zstdCompressSync: undefined });
+      expect(() => parseProducerConfig({}, { compressionType: 'zstd' })).toThrow(/run Node 22\.15 or later/);
+      expect(parseProducerConfig({}, { compressionType: 'lz4' })['compression.type']).toBe('lz4');
+    } finally {
+      Object.assign(zlib, { zstdCompressSync });
+    }
   });
 
   test('what the producer is given counts more than what the client was given, in either spelling', () => {

@@ -1,4 +1,5 @@
 import { type ConfigValues, camelCase, defineConfig, ConfigError as InvalidSetting, type Settings } from '@naru/config';
+import { whyUnavailable } from '@naru/record';
 import { ConfigError } from './errors.ts';
 
 /** Settings of every client; names, defaults and meaning as in Kafka 4.x. */
@@ -198,6 +199,9 @@ export function parseCommonConfig(input: CommonConfigInput): CommonConfig {
 export function parseProducerConfig(client: CommonConfigInput, input: ProducerConfigInput): ProducerConfig {
   const given = merged(client, input);
   const config = translated(() => producer.parse(given));
+  // Here and not at the first batch: what is found out while a request is filled has nobody to be told.
+  const unavailable = whyUnavailable(config['compression.type']);
+  if (unavailable !== undefined) throw new ConfigError(unavailable);
   const isExplicit = Object.entries(given).some(
     ([key, value]) => camelCase(key) === 'enableIdempotence' && value !== undefined,
   );

@@ -313,6 +313,10 @@ export class RecordTooLargeError extends ApiError {
 export class RecordBatchTooLargeError extends ApiError {
   static override readonly traits = traits('RECORD_LIST_TOO_LARGE');
 }
+/** A batch is compressed by a codec that this process does not have (zstd before Node 22.15), or that the broker refuses. */
+export class UnsupportedCompressionTypeError extends ApiError {
+  static override readonly traits = traits('UNSUPPORTED_COMPRESSION_TYPE');
+}
 export class InvalidRecordError extends ApiError {
   static override readonly traits = traits('INVALID_RECORD');
 }

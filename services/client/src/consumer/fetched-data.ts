@@ -7,7 +7,13 @@ import {
   RecordReader,
   readBatchHeader,
 } from '@naru/record';
-import { CorruptRecordError, KafkaError, LogTruncationError, RecordDeserializationError } from '../errors.ts';
+import {
+  CorruptRecordError,
+  KafkaError,
+  LogTruncationError,
+  RecordDeserializationError,
+  UnsupportedCompressionTypeError,
+} from '../errors.ts';
 import type { ConsumedHeader, ConsumerRecord, Deserializers } from './consumer-record.ts';
 import type { PartitionState } from './partition-state.ts';
 
@@ -149,6 +155,12 @@ export class FetchedData<K, V> {
     if (error instanceof RecordError && error.code === 'corrupt') {
       return new CorruptRecordError(
         `the batch at offset ${offset} of ${topic}-${partition} is corrupt: ${reason}`,
+        context,
+      );
+    }
+    if (error instanceof RecordError && error.code === 'codec-unavailable') {
+      return new UnsupportedCompressionTypeError(
+        `the batch at offset ${offset} of ${topic}-${partition} cannot be read: ${reason}`,
         context,
       );
     }
