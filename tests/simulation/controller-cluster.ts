@@ -51,7 +51,7 @@ export class MetadataBroker {
         endpoints: [{ listener, protocol: 'PLAINTEXT', address: { host: `b${id}`, port } }],
         rack: undefined,
         directoryId,
-        damaged: [],
+        damaged: new Map(),
       },
       clusterId: undefined,
       publisher: this.publisher,

@@ -164,9 +164,9 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     },
     logConfigOf: (overrides) => logConfigOf(config.topicDefaults, overrides, logger),
     onDamagedChanged: () => {
-      const damaged = [...new Set([...replicas.damaged, ...logs.damaged])];
+      const { damaged } = logs;
       membership.reportDamaged(damaged).catch((error: unknown) => {
-        logger.warn({ error, damaged }, 'could not report the damaged replicas');
+        logger.warn({ error, damaged: [...damaged.keys()] }, 'could not report the damaged replicas');
       });
     },
     onStorageFailed: failStorage,
@@ -405,8 +405,6 @@ function storeOf(logs: LogManager): LogStore {
       return log;
     },
     quarantine: ({ topicId, partition }) => logs.quarantine(topicId, partition),
-    isIncomplete: ({ topicId, partition }) => logs.isIncomplete(topicId, partition),
-    setIncomplete: ({ topicId, partition }, isIncomplete) => logs.setIncomplete(topicId, partition, isIncomplete),
     delete: ({ topicId, partition }) => logs.delete(topicId, partition),
     highWatermarkOf: (log) => logs.highWatermarkAtStart(log),
   };
@@ -457,7 +455,7 @@ function registerMetrics(
     'Led partitions with fewer replicas in sync than min.insync.replicas',
     () => count((h) => h.partition?.state.leader?.isUnderMinInSync ?? false),
   );
-  metrics.gauge('naru_damaged_replicas', 'Replicas that are known to be incomplete', () => count((h) => h.isDamaged));
+  metrics.gauge('naru_damaged_replicas', 'Replicas whose log is damaged', () => count((h) => h.isDamaged));
   metrics.gauge('naru_producer_ids', 'Idempotent producers that are remembered, over all partitions', () => {
     let total = 0;
     for (const { partition } of replicas.hosted) total += partition?.log.producers.size ?? 0;

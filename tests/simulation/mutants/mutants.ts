@@ -13,7 +13,6 @@ const leaderState = 'services/broker/src/replication/core/leader-state.ts';
 const machine = 'services/broker/src/replication/core/partition-state-machine.ts';
 const partition = 'services/broker/src/replication/partition.ts';
 const reconciliation = 'services/broker/src/replication/core/log-reconciliation.ts';
-const hosted = 'services/broker/src/replication/hosted-partition.ts';
 const decision = 'services/broker/src/controller/partition-decision.ts';
 const writer = 'services/broker/src/cluster/partition-state-writer.ts';
 const registration = 'services/broker/src/cluster/registration.ts';
@@ -134,16 +133,30 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'elect-a-damaged-replica',
     file: decision,
-    line: 'return view.image.brokers.get(brokerId)?.damaged.includes(replicaKey(topic.id, partition)) ?? false;',
-    wrong: 'return view.image.brokers.get(brokerId)?.damaged.includes(replicaKey(topic.id, -1)) ?? false;',
+    line: 'return view.image.brokers.get(brokerId)?.damaged.get(replicaKey(topic.id, partition));',
+    wrong: 'return view.image.brokers.get(brokerId)?.damaged.get(replicaKey(topic.id, -1));',
     guard: 'row 57: R1, R2, liveness',
   },
   {
-    name: 'forget-that-a-log-was-put-aside',
-    file: hosted,
-    line: 'await this.#options.store.setIncomplete(this.identity, true);',
-    wrong: '',
+    name: 'put-a-damaged-log-aside-while-an-isr-names-it',
+    file: 'services/broker/src/replication/replica-manager.ts',
+    line: 'return isLeaderAlive && recoverTo === undefined && !isNamed;',
+    wrong: 'return isLeaderAlive && recoverTo === undefined;',
     guard: 'rows 57, 58: R1, R2',
+  },
+  {
+    name: 'elect-any-damaged-prefix-before-all-are-back',
+    file: decision,
+    line: 'if (now === undefined) return undefined;',
+    wrong: 'if (now === undefined) continue;',
+    guard: 'row 57: R1, R2',
+  },
+  {
+    name: 'ignore-the-recovery-point',
+    file: 'services/broker/src/log/recovery.ts',
+    line: "const isBeyond = at.offset >= recoveryPoint && !isRecoveryPointLost && mark !== 'synced-part';",
+    wrong: 'const isBeyond = recoveryPoint >= 0 && !isRecoveryPointLost && mark.length > 0;',
+    guard: 'row 57: R1',
   },
   {
     name: 'cut-the-log-at-the-first-bad-batch-anywhere',

@@ -44,8 +44,7 @@ export function drawParameters(seed: number): Parameters {
   const coordinators = random.chance(0.75) ? 3 : 5;
   const pageCacheOnly = random.chance(0.15);
   const topics = Array.from({ length: between(1, 2) }, (_, index): TopicParameters => {
-    // Not one: a single log whose unsynced end came back with a hole stays offline until somebody decides (row 57).
-    const replicas = random.chance(0.7) ? 3 : between(2, Math.min(5, brokers));
+    const replicas = random.chance(0.7) ? 3 : between(1, Math.min(5, brokers));
     const minInSync = replicas < 3 ? between(1, replicas) : random.chance(0.8) ? 2 : between(1, replicas - 1);
     const flushBeforeAck = !(pageCacheOnly && random.chance(0.8));
     return { name: `topic-${index}`, partitions: between(1, 3), replicas, minInSync, flushBeforeAck };

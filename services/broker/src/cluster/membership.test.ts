@@ -11,8 +11,16 @@ import { CoordinatorModel, type ModelSession } from './testing/coordinator-model
 import { encodeClusterId } from './znode-codecs.ts';
 import { paths } from './znode-paths.ts';
 
+const intactPart = { endOffset: 7, leaderEpoch: 1, beyondRecoveryPoint: true };
+const damaged = new Map([['x:0', intactPart]]);
+
 function setUp(
-  options: { readonly clusterId?: string; readonly model?: CoordinatorModel; readonly directoryId?: string } = {},
+  options: {
+    readonly clusterId?: string;
+    readonly model?: CoordinatorModel;
+    readonly directoryId?: string;
+    readonly onSession?: (session: ModelSession) => void;
+  } = {},
 ) {
   const sim = createSimulation({ seed: 1 });
   const { timers, random } = sim.addNode('b1').runtime;
@@ -23,6 +31,7 @@ function setUp(
     openSession: async () => {
       const session = model.openSession();
       sessions.push(session);
+      options.onSession?.(session);
       return session;
     },
     identity: identityOf(1, { directoryId: options.directoryId ?? 'directory-1' }),
@@ -106,9 +115,40 @@ describe('membership', () => {
   it('publishes damaged replicas under the same epoch', async () => {
     const { membership, publisher, deltas } = setUp();
     const self = await membership.start();
-    await membership.reportDamaged(['x:0']);
-    expect(publisher.image.brokers.get(1)).toMatchObject({ epoch: self.brokerEpoch, damaged: ['x:0'] });
+    await membership.reportDamaged(damaged);
+    expect(publisher.image.brokers.get(1)).toMatchObject({ epoch: self.brokerEpoch, damaged });
     expect(deltas.at(-1)?.brokersChanged.map((broker) => broker.id)).toEqual([1]);
+  });
+});
+
+describe('what is known as damaged while it is in the ISR', () => {
+  it('row 57: is not overwritten by an older report that was slower', async () => {
+    const { membership, publisher, sessions } = setUp();
+    await membership.start();
+    const [session] = sessions as [ModelSession];
+    // 1. A repair is about to be written; 2. another log is found damaged, and that is written; 3. the first write comes.
+    const slow = Promise.withResolvers<void>();
+    session.beforeWrite = () => {
+      session.beforeWrite = undefined;
+      return slow.promise;
+    };
+    const repaired = membership.reportDamaged(new Map([['y:0', { ...intactPart, endOffset: 8 }]]));
+    await membership.reportDamaged(damaged);
+    slow.resolve();
+    await repaired;
+    expect(publisher.image.brokers.get(1)?.damaged).toEqual(damaged);
+  });
+
+  it('row 57: is told although it was found while the registration was on its way', async () => {
+    const { membership, publisher } = setUp({
+      onSession: (session) => {
+        session.beforeWrite = (operations) => {
+          if (operations.some(({ path }) => path === paths.broker(1))) return membership.reportDamaged(damaged);
+        };
+      },
+    });
+    await membership.start();
+    expect(publisher.image.brokers.get(1)?.damaged).toEqual(damaged);
   });
 });
 
@@ -153,7 +193,7 @@ describe('the metadata publisher', () => {
     await membership.start();
     expect(calls).toEqual(['first', 'second']);
     cancel();
-    await membership.reportDamaged(['x:0']);
+    await membership.reportDamaged(damaged);
     expect(calls).toEqual(['first', 'second', 'first']);
   });
 });

@@ -12,6 +12,7 @@ import {
   registerBroker,
   updateRegistration,
 } from './registration.ts';
+import type { DamagedReplicas } from './znode-codecs.ts';
 import { paths } from './znode-paths.ts';
 
 const retryMinMs = 50;
@@ -95,12 +96,18 @@ export class ClusterMembership {
     return this.#join();
   }
 
-  /** Publishes which replicas of this broker are incomplete (`replicaKey`): none of them will be elected. */
-  async reportDamaged(damaged: readonly string[]): Promise<void> {
+  /** Publishes which replicas of this broker are damaged: none of them will be elected as if it were whole. */
+  async reportDamaged(damaged: DamagedReplicas): Promise<void> {
     this.#identity = { ...this.#identity, damaged };
-    if (this.#session !== undefined && this.#self !== undefined) {
-      await updateRegistration(this.#session, this.#self, (registration) => ({ ...registration, damaged }));
-    }
+    if (this.#session !== undefined && this.#self !== undefined) await this.#tellDamaged(this.#session, this.#self);
+  }
+
+  /** The newest list, at every attempt: two reports under way must not end with the older one. */
+  async #tellDamaged(session: CoordinatorSession, self: Member): Promise<void> {
+    await updateRegistration(session, self, (registration) => ({
+      ...registration,
+      damaged: this.#identity.damaged,
+    }));
   }
 
   /** Leaves: the registration goes with the session, at once. */
@@ -134,9 +141,15 @@ export class ClusterMembership {
   async #joinThrough(session: CoordinatorSession): Promise<Member> {
     const { publisher, logger } = this.#options;
     await this.#checkCluster(session);
-    const { brokerId } = this.#identity;
-    const self: Member = { brokerId, brokerEpoch: await registerBroker(session, this.#identity) };
+    const registered = this.#identity;
+    const { brokerId } = registered;
+    const self: Member = { brokerId, brokerEpoch: await registerBroker(session, registered) };
     this.#abort.signal.throwIfAborted();
+    // Found while the registration was on its way: without it, the controller could elect what is damaged.
+    for (let told = registered; told !== this.#identity; ) {
+      told = this.#identity;
+      await this.#tellDamaged(session, self);
+    }
     this.#session = session;
     this.#self = self;
     session.onState((state) => {

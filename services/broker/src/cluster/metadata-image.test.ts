@@ -249,11 +249,13 @@ describe('the metadata image (property)', () => {
   });
 });
 
+const intactPart = { endOffset: 7, leaderEpoch: 1, beyondRecoveryPoint: true };
+
 async function take(cluster: ClusterModel, kind: Step['kind'], a: number, b: number): Promise<void> {
   const name = `t${a}`;
   const topic = cluster.image.topics.get(name);
   if (kind === 'start') await cluster.start(a);
-  else if (kind === 'damage') await cluster.start(a, { damaged: [`${topicIdOf(name)}:0`] });
+  else if (kind === 'damage') await cluster.start(a, { damaged: new Map([[`${topicIdOf(name)}:0`, intactPart]]) });
   else if (kind === 'kill') cluster.kill(a);
   else if (kind === 'create' && topic === undefined) await cluster.createTopic(name, [[a], [b]]);
   else if (kind === 'state' && topic !== undefined) await cluster.setState(name, b % 2, state(b, [[b, 7]], b));

@@ -14,6 +14,7 @@ export function encodePartitionState(state: PartitionState): Uint8Array {
     elr: state.elr.map((member) => member.brokerId),
     elr_epochs: state.elr.map((member) => member.brokerEpoch),
     controller_epoch: state.controllerEpoch,
+    ...(state.recoverTo !== undefined && { recover_to: state.recoverTo }),
   });
 }
 
@@ -27,6 +28,7 @@ export function decodePartitionState(path: string, data: Uint8Array): PartitionS
     isr: membersOf(fields, 'isr'),
     elr: membersOf(fields, 'elr'),
     controllerEpoch: fields.integer('controller_epoch'),
+    ...(fields.has('recover_to') && { recoverTo: fields.integer('recover_to', 0, Number.MAX_SAFE_INTEGER) }),
   };
   const ids = [...state.isr, ...state.elr].map((member) => member.brokerId);
   if (new Set(ids).size !== ids.length) fields.fail('a broker stands twice in isr and elr');

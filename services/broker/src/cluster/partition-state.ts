@@ -22,6 +22,11 @@ export interface PartitionState {
   readonly elr: readonly Member[];
   /** Epoch of the controller that wrote it last. */
   readonly controllerEpoch: number;
+  /**
+   * The leader was elected although its log is damaged from this offset on: it cuts there before it leads, in this leader epoch only. Gone as soon as it
+   * has done so (Kafka's leader recovery state, KIP-704).
+   */
+  readonly recoverTo?: number;
 }
 
 /** One incarnation of a broker. */

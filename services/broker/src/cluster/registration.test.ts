@@ -87,10 +87,11 @@ describe('registration', () => {
     const old = { brokerId: 1, brokerEpoch: await cluster.start(1) };
     const now = { brokerId: 1, brokerEpoch: await cluster.bounce(1) };
     const session = cluster.sessions.get(1) as NonNullable<ReturnType<typeof cluster.sessions.get>>;
-    expect(await updateRegistration(session, old, (found) => ({ ...found, damaged: ['x:0'] }))).toBe(false);
-    expect(await updateRegistration(session, now, (found) => ({ ...found, damaged: ['x:0'] }))).toBe(true);
+    const damaged = new Map([['x:0', { endOffset: 7, leaderEpoch: 1, beyondRecoveryPoint: false }]]);
+    expect(await updateRegistration(session, old, (found) => ({ ...found, damaged }))).toBe(false);
+    expect(await updateRegistration(session, now, (found) => ({ ...found, damaged }))).toBe(true);
     expect(await updateRegistration(session, now, (found) => ({ ...found, stopping: true }))).toBe(true);
-    const expected = { epoch: now.brokerEpoch, version: 2, damaged: ['x:0'], stopping: true };
+    const expected = { epoch: now.brokerEpoch, version: 2, damaged, stopping: true };
     expect(cluster.image.brokers.get(1)).toMatchObject(expected);
   });
 });

@@ -22,6 +22,7 @@ import {
   encodeDeleteTopic,
   encodeDirectory,
   encodeTopic,
+  replicaKey,
 } from './znode-codecs.ts';
 import { ZnodeDecodeError } from './znode-fields.ts';
 import { paths, subjectOf } from './znode-paths.ts';
@@ -41,12 +42,14 @@ const state: fc.Arbitrary<PartitionState> = fc
     led: fc.boolean(),
     leaderEpoch: id,
     controllerEpoch: id,
+    recoverTo: fc.option(fc.maxSafeNat(), { nil: undefined }),
   })
-  .map(({ ids, split, epochs, led, leaderEpoch, controllerEpoch }) => {
+  .map(({ ids, split, epochs, led, leaderEpoch, controllerEpoch, recoverTo }) => {
     const members = ids.map((brokerId, index) => ({ brokerId, brokerEpoch: epochs[index] as number }));
     const isr = members.slice(0, split);
     const leader = led ? (isr[0]?.brokerId ?? noLeader) : noLeader;
-    return { leader, leaderEpoch, isr, elr: members.slice(split), controllerEpoch };
+    const state = { leader, leaderEpoch, isr, elr: members.slice(split), controllerEpoch };
+    return recoverTo === undefined ? state : { ...state, recoverTo };
   });
 
 const endpoint = fc.record({
@@ -62,7 +65,19 @@ const broker = fc.record({
   endpoints: fc.uniqueArray(endpoint, { maxLength: 4, selector: ({ listener }) => listener }),
   rack: fc.option(text, { nil: undefined }),
   directoryId: text,
-  damaged: fc.array(text, { maxLength: 5 }),
+  damaged: fc
+    .array(
+      fc.tuple(
+        fc.tuple(text, fc.nat()).map(([topicId, partition]) => replicaKey(topicId, partition)),
+        fc.record({
+          endOffset: fc.maxSafeNat(),
+          leaderEpoch: fc.integer({ min: -1, max: 0x7fff_ffff }),
+          beyondRecoveryPoint: fc.boolean(),
+        }),
+      ),
+      { maxLength: 5 },
+    )
+    .map((entries) => new Map(entries)),
   stopping: fc.boolean(),
 });
 

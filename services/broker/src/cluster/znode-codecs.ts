@@ -8,13 +8,24 @@ export interface BrokerRegistration {
   readonly rack: string | undefined;
   /** Names the data directory, not the machine: an emptied disk gets a new one. */
   readonly directoryId: string;
-  /** Replicas on this broker that are known to be incomplete, as `replicaKey`; none of them may be elected (row 57). */
-  readonly damaged: readonly string[];
+  /** Replicas on this broker whose log is damaged, by `replicaKey`, and what is left of them (row 57). */
+  readonly damaged: DamagedReplicas;
   /** In a controlled shutdown: nobody admits it to an ISR, and the controller elects it only when nobody else is left. */
   readonly stopping: boolean;
 }
 
-const brokerVersion = 5;
+export type DamagedReplicas = ReadonlyMap<string, DamagedReplica>;
+
+/** The intact part of a damaged log. */
+export interface DamagedReplica {
+  readonly endOffset: number;
+  /** Of the last batch in it; -1 when there is none. */
+  readonly leaderEpoch: number;
+  /** The damage may be nothing but writes that were never synced: then everything that was acknowledged lies below it. */
+  readonly beyondRecoveryPoint: boolean;
+}
+
+const brokerVersion = 6;
 
 /** How a replica is named in `damaged`. */
 export function replicaKey(topicId: string, partition: number): string {
@@ -30,7 +41,7 @@ export function encodeBroker(broker: BrokerRegistration): Uint8Array {
     ),
     rack: broker.rack ?? null,
     directory_id: broker.directoryId,
-    damaged: broker.damaged,
+    damaged: encodeDamaged(broker.damaged),
     stopping: broker.stopping,
   });
 }
@@ -42,7 +53,7 @@ export function decodeBroker(path: string, data: Uint8Array): BrokerRegistration
     endpoints: endpointsIn(fields),
     rack: fields.optionalText('rack'),
     directoryId: fields.text('directory_id'),
-    damaged: fields.texts('damaged'),
+    damaged: decodeDamaged(fields.object('damaged')),
     stopping: fields.flag('stopping'),
   };
 }
@@ -55,6 +66,25 @@ function endpointsIn(fields: ZnodeFields): readonly Endpoint[] {
     const protocol = securityProtocols.find((known) => known === named) ?? fields.fail('an unknown security protocol');
     return { ...endpoint, protocol };
   });
+}
+
+function encodeDamaged(damaged: DamagedReplicas): Record<string, unknown> {
+  return Object.fromEntries(
+    [...damaged].map(([key, { endOffset, leaderEpoch, beyondRecoveryPoint }]) => {
+      return [key, { end_offset: endOffset, leader_epoch: leaderEpoch, beyond_recovery_point: beyondRecoveryPoint }];
+    }),
+  );
+}
+
+function decodeDamaged(fields: ZnodeFields): DamagedReplicas {
+  return new Map(
+    fields.names().map((key) => {
+      const each = fields.object(key);
+      const endOffset = each.integer('end_offset', 0, Number.MAX_SAFE_INTEGER);
+      const leaderEpoch = each.integer('leader_epoch', -1);
+      return [key, { endOffset, leaderEpoch, beyondRecoveryPoint: each.flag('beyond_recovery_point') }];
+    }),
+  );
 }
 
 export function encodeDirectory(directoryId: string): Uint8Array {

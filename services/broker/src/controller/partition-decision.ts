@@ -13,7 +13,7 @@ import {
   type PartitionState,
   sameMembers,
 } from '../cluster/partition-state.ts';
-import { replicaKey } from '../cluster/znode-codecs.ts';
+import { type DamagedReplica, replicaKey } from '../cluster/znode-codecs.ts';
 
 /** What the controller decides by: one image, and what it knows beyond it. */
 export interface ClusterView {
@@ -32,19 +32,22 @@ export interface PartitionSettings {
 
 /**
  * - `initial`: a new partition's first state.
- * - `elected`, `elected-eligible`, `elected-returned`, `elected-unclean`, `preferred`: another leader; by which right, see `electLeader`.
+ * - `elected…`, `preferred`: another leader; by which right, see `electLeader`.
  * - `offline`: nobody may lead.
  * - `shrunk`: the leader stays, members that are gone left the ISR, or the ELR is out of date.
+ * - `recovered`: the leader has cut its damage off.
  */
 export type DecisionReason =
   | 'initial'
   | 'elected'
   | 'elected-eligible'
   | 'elected-returned'
+  | 'elected-intact-part'
   | 'elected-unclean'
   | 'preferred'
   | 'offline'
-  | 'shrunk';
+  | 'shrunk'
+  | 'recovered';
 
 export interface Decision {
   readonly state: PartitionState;
@@ -71,7 +74,7 @@ export function decidePartition(view: ClusterView, topic: TopicImage, partition:
   const { state } = image;
   if (state === undefined) return initialState(candidate);
   const leader = state.isr.find((member) => member.brokerId === state.leader);
-  if (leader === undefined || !isUsable(candidate, leader)) return electLeader(candidate, state);
+  if (leader === undefined || !mayLead(candidate, state, leader)) return electLeader(candidate, state);
   if (view.stopping.has(leader.brokerId)) {
     const moved = moveLeadership(candidate, state);
     if (moved !== undefined) return moved;
@@ -108,8 +111,19 @@ function isUsable(candidate: Candidate, member: Member): boolean {
   return isAlive(candidate.view.image, member) && !isDamaged(candidate, member.brokerId);
 }
 
-function isDamaged({ view, topic, partition }: Candidate, brokerId: number): boolean {
-  return view.image.brokers.get(brokerId)?.damaged.includes(replicaKey(topic.id, partition)) ?? false;
+/** Usable, or elected in spite of this very damage and about to cut it off. */
+function mayLead(candidate: Candidate, { recoverTo }: PartitionState, leader: Member): boolean {
+  if (isUsable(candidate, leader)) return true;
+  const damage = damageOf(candidate, leader.brokerId);
+  return isAlive(candidate.view.image, leader) && damage !== undefined && damage.endOffset === recoverTo;
+}
+
+function damageOf({ view, topic, partition }: Candidate, brokerId: number): DamagedReplica | undefined {
+  return view.image.brokers.get(brokerId)?.damaged.get(replicaKey(topic.id, partition));
+}
+
+function isDamaged(candidate: Candidate, brokerId: number): boolean {
+  return damageOf(candidate, brokerId) !== undefined;
 }
 
 /** All logs are still empty, so every live replica is in sync. Without a live one the partition waits. */
@@ -131,7 +145,8 @@ function initialState(candidate: Candidate): Decision | undefined {
  * 2. ELR members, likewise: they left when the high watermark could not move any more, so they hold everything, too (KIP-966).
  * 3. A later incarnation of an ISR or ELR member: what was acknowledged is on its disk, provided that the data directory is the one on which the membership
  *    was fulfilled and the replica was not found damaged (R7). Only now, because an incarnation that never died also has what was not yet synced.
- * 4. With `unclean.leader.election.enable`, any live replica; acknowledged records may be lost.
+ * 4. When all of ISR and ELR are back and none of them is whole: the longest intact part, see `longestIntactPart`.
+ * 5. With `unclean.leader.election.enable`, any live replica; acknowledged records may be lost.
  */
 function electLeader(candidate: Candidate, state: PartitionState): Decision | undefined {
   const usable = (members: readonly Member[]): readonly Member[] =>
@@ -147,6 +162,8 @@ function electLeader(candidate: Candidate, state: PartitionState): Decision | un
   if (eligible !== undefined) return elected(candidate, state, eligible, [eligible], 'elected-eligible');
   const returned = preferNotStopping(candidate, returnedMembers(candidate, state));
   if (returned !== undefined) return elected(candidate, state, returned, [returned], 'elected-returned');
+  const intact = longestIntactPart(candidate, state);
+  if (intact !== undefined) return electedToRecover(candidate, state, intact, 'elected-intact-part');
   const unclean = candidate.unclean ? preferNotStopping(candidate, liveReplicas(candidate)) : undefined;
   if (unclean !== undefined) return uncleanLeader(candidate, state, unclean);
   return offline(candidate, state);
@@ -155,18 +172,53 @@ function electLeader(candidate: Candidate, state: PartitionState): Decision | un
 function returnedMembers(candidate: Candidate, state: PartitionState): readonly Member[] {
   const back = (members: readonly Member[]): readonly Member[] =>
     inReplicaOrder(candidate, members).flatMap((member) => {
-      const { image } = candidate.view;
-      const now = memberOf(image, member.brokerId);
-      const directory = image.directories.get(member.brokerId);
-      if (now === undefined || now.brokerEpoch <= member.brokerEpoch || isDamaged(candidate, member.brokerId))
-        return [];
-      const sameDisk =
-        directory !== undefined &&
-        directory.since <= member.brokerEpoch &&
-        directory.directoryId === image.brokers.get(member.brokerId)?.directoryId;
-      return sameDisk ? [now] : [];
+      const now = backOnItsDisk(candidate, member);
+      if (now === undefined || now.brokerEpoch === member.brokerEpoch || isDamaged(candidate, now.brokerId)) return [];
+      return [now];
     });
   return [...back(state.isr), ...back(state.elr)];
+}
+
+/** The current incarnation of a member, on the data directory on which it was a member. */
+function backOnItsDisk({ view: { image } }: Candidate, member: Member): Member | undefined {
+  const now = memberOf(image, member.brokerId);
+  const directory = image.directories.get(member.brokerId);
+  if (now === undefined || now.brokerEpoch < member.brokerEpoch || directory === undefined) return undefined;
+  const isSame = directory.directoryId === image.brokers.get(member.brokerId)?.directoryId;
+  return isSame && directory.since <= member.brokerEpoch ? now : undefined;
+}
+
+/**
+ * After a loss of power everywhere, the unsynced end of every log may have come back with a hole in it, and no replica is whole (row 57). Of those whose
+ * damage lies beyond their recovery point, the one with the last (leader epoch, end offset) leads, cut to its intact part, once every member of ISR and ELR is back.
+ *
+ * Why nothing that was acknowledged is lost (R2, R8, C1):
+ *   1. What was acknowledged was synced on every member (R2), and a loss of power takes nothing that was synced. So what it damages lies beyond everything
+ *      acknowledged, and the intact part of every member that nothing else damaged holds all of it.
+ *   2. The recovery point is written now and then: synced batches may lie beyond it, and one of them that went bad at rest looks like a hole. Whatever
+ *      member this happened to, one that it did not happen to is among those compared: that is why all of them must be back.
+ *   3. If A's intact part holds everything acknowledged and B's is not before it in (leader epoch, end offset), then B's holds it, too: with the same last
+ *      epoch, A's is a prefix of B's (L5); with a later one, B's agrees with the log of the leader of that epoch, who had everything when it began (R1), and nothing was
+ *      acknowledged in it, or A would have batches of it.
+ * Damage below the recovery point took something that was synced: such a log proves nothing and is not elected.
+ */
+function longestIntactPart(candidate: Candidate, { isr, elr }: PartitionState): Recovering | undefined {
+  const intact: Recovering[] = [];
+  for (const member of inReplicaOrder(candidate, [...isr, ...elr])) {
+    const now = backOnItsDisk(candidate, member);
+    if (now === undefined) return undefined;
+    const damage = damageOf(candidate, now.brokerId);
+    if (damage?.beyondRecoveryPoint) intact.push({ member: now, damage });
+  }
+  const order = (a: Recovering, b: Recovering): number =>
+    b.damage.leaderEpoch - a.damage.leaderEpoch || b.damage.endOffset - a.damage.endOffset;
+  return intact.sort(order)[0];
+}
+
+/** A replica that leads after it has cut its log to the part that is intact. */
+interface Recovering {
+  readonly member: Member;
+  readonly damage: DamagedReplica;
 }
 
 function liveReplicas(candidate: Candidate): readonly Member[] {
@@ -211,21 +263,33 @@ function elrBeside(candidate: Candidate, before: PartitionState, isr: readonly M
   return nextElr(before, isr, candidate.minIsr).filter((member) => !isDamaged(candidate, member.brokerId));
 }
 
+function electedToRecover(
+  candidate: Candidate,
+  before: PartitionState,
+  { member, damage }: Recovering,
+  reason: DecisionReason,
+): Decision {
+  const decision = elected(candidate, before, member, [member], reason);
+  return { ...decision, state: { ...decision.state, elr: [], recoverTo: damage.endOffset } };
+}
+
 /** Nobody else is known to be complete any more: the others' logs will be cut to the new leader's. */
 function uncleanLeader(candidate: Candidate, before: PartitionState, leader: Member): Decision {
+  const damage = damageOf(candidate, leader.brokerId);
+  if (damage !== undefined) return electedToRecover(candidate, before, { member: leader, damage }, 'elected-unclean');
   const decision = elected(candidate, before, leader, [leader], 'elected-unclean');
   return { ...decision, state: { ...decision.state, elr: [] } };
 }
 
 /**
- * The ISR stays as it was: nothing can be acknowledged without a leader, so all of its members remain complete. Only who is found damaged loses the
- * membership, for good: once it is repaired, nobody could tell any more that it was not complete (row 57). The last member stays in any case.
+ * The ISR stays as it was: nothing can be acknowledged without a leader, so all of its members remain complete. Only who has lost a synced part loses the
+ * membership, for good: its damage proves that it is not complete (row 57). The last member stays in any case.
  */
-function offline(candidate: Candidate, before: PartitionState): Decision | undefined {
-  const whole = (member: Member): boolean => !isDamaged(candidate, member.brokerId);
-  const remaining = before.isr.filter(whole);
+function offline(candidate: Candidate, { recoverTo: _, ...before }: PartitionState): Decision | undefined {
+  const complete = (member: Member): boolean => damageOf(candidate, member.brokerId)?.beyondRecoveryPoint ?? true;
+  const remaining = before.isr.filter(complete);
   const isr = remaining.length > 0 ? remaining : before.isr;
-  const elr = before.elr.filter(whole);
+  const elr = before.elr.filter(complete);
   const members = { isr, elr, controllerEpoch: candidate.view.controllerEpoch };
   if (before.leader !== noLeader) {
     const state = { ...before, ...members, leader: noLeader, leaderEpoch: before.leaderEpoch + 1 };
@@ -251,8 +315,14 @@ function moveLeadership(candidate: Candidate, state: PartitionState): Decision |
 function shrink(candidate: Candidate, before: PartitionState, leader: Member): Decision | undefined {
   const isr = remainingIsr(candidate, before, leader);
   const elr = elrBeside(candidate, before, isr);
+  if (before.recoverTo !== undefined && !isDamaged(candidate, leader.brokerId)) return recovered(candidate, before);
   if (sameMembers(isr, before.isr) && sameMembers(elr, before.elr)) return undefined;
   return { state: { ...before, isr, elr, controllerEpoch: candidate.view.controllerEpoch }, reason: 'shrunk' };
+}
+
+/** From here on another damage of this log is another matter. */
+function recovered({ view }: Candidate, { recoverTo: _, ...before }: PartitionState): Decision {
+  return { state: { ...before, controllerEpoch: view.controllerEpoch }, reason: 'recovered' };
 }
 
 function inReplicaOrder(candidate: Candidate, members: readonly Member[]): readonly Member[] {

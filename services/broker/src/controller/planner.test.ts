@@ -4,56 +4,19 @@ import { diffImages } from '../cluster/metadata-delta.ts';
 import type { MetadataImage } from '../cluster/metadata-image.ts';
 import { effectiveMinIsr, type Member, noLeader, type PartitionState } from '../cluster/partition-state.ts';
 import { ClusterModel, topicIdOf } from '../cluster/testing/cluster-model.ts';
-import { replicaKey } from '../cluster/znode-codecs.ts';
 import { paths } from '../cluster/znode-paths.ts';
-import type { ClusterView } from './partition-decision.ts';
 import { groupWrites, type PartitionWrite, plan, scopeOf } from './planner.ts';
-
-interface ViewOptions {
-  readonly minIsr?: number;
-  readonly unclean?: boolean;
-  readonly stopping?: readonly number[];
-}
-
-function viewOf(image: MetadataImage, { minIsr = 1, unclean = false, stopping = [] }: ViewOptions = {}): ClusterView {
-  return {
-    image,
-    controllerEpoch: 5,
-    stopping: new Set(stopping),
-    settingsOf: () => ({ minInsyncReplicas: minIsr, uncleanLeaderElection: unclean }),
-  };
-}
-
-function decideAll(cluster: ClusterModel, options: ViewOptions = {}): readonly PartitionWrite[] {
-  return plan(viewOf(cluster.image, options), { kind: 'everything' });
-}
-
-/** The only decision about topic t, partition 0; undefined when it stays as it is. */
-function decide(cluster: ClusterModel, options: ViewOptions = {}): PartitionWrite | undefined {
-  return decideAll(cluster, options)[0];
-}
-
-const ids = (members: readonly Member[] | undefined): number[] => (members ?? []).map((member) => member.brokerId);
-
-/** Three brokers, one partition with all of them in the ISR, led by broker 1 in epoch 4. */
-async function threeInSync(
-  replicas: readonly number[] = [1, 2, 3],
-): Promise<{ cluster: ClusterModel; members: Record<number, Member> }> {
-  const cluster = await ClusterModel.create([1, 2, 3]);
-  await cluster.createTopic('t', [replicas]);
-  const members = Object.fromEntries([1, 2, 3].map((id) => [id, { brokerId: id, brokerEpoch: cluster.epoch(id) }]));
-  await set(cluster, { leader: 1, isr: [1, 2, 3].map((id) => members[id] as Member) });
-  return { cluster, members };
-}
-
-async function set(cluster: ClusterModel, state: Partial<PartitionState>): Promise<void> {
-  await cluster.setState('t', 0, { leader: noLeader, leaderEpoch: 4, isr: [], elr: [], controllerEpoch: 1, ...state });
-}
-
-/** Writes a decision, as the controller would. */
-async function carryOut(cluster: ClusterModel, write: PartitionWrite | undefined): Promise<void> {
-  if (write !== undefined) await cluster.setState(write.topic, write.partition, write.after);
-}
+import {
+  carryOut,
+  damagedTo,
+  decide,
+  decideAll,
+  ids,
+  lost,
+  set,
+  threeInSync,
+  viewOf,
+} from './testing/planned-cluster.ts';
 
 describe('a new partition', () => {
   it('is led by its first live replica, with all live replicas in sync, in epoch 0', async () => {
@@ -208,51 +171,10 @@ describe('a member that comes back (R7, row 10)', () => {
     cluster.kill(1);
     cluster.kill(2);
     await carryOut(cluster, decide(cluster));
-    await cluster.start(1, { damaged: [replicaKey(topicIdOf('t'), 0)] });
+    await cluster.start(1, { damaged: lost });
     expect(decide(cluster)).toMatchObject({ reason: 'shrunk', after: { leader: noLeader, isr: [members[2]] } });
-    await cluster.start(2, { damaged: [replicaKey(topicIdOf('t'), 1)] });
+    await cluster.start(2, { damaged: damagedTo(100, {}, 1) });
     expect(decide(cluster)).toMatchObject({ reason: 'elected-returned', after: { leader: 2 } });
-  });
-});
-
-describe('a damaged replica (rows 21, 57)', () => {
-  it('loses its eligibility for good: after its repair nobody could tell that it is not complete', async () => {
-    const { cluster, members } = await threeInSync();
-    const eligible = [members[2] as Member, members[3] as Member];
-    await set(cluster, { leader: noLeader, isr: [members[1] as Member], elr: eligible });
-    for (const id of [1, 2, 3]) cluster.kill(id);
-    await cluster.start(2, { damaged: [replicaKey(topicIdOf('t'), 0)] });
-    const write = decide(cluster, { minIsr: 2 });
-    expect(write).toMatchObject({
-      reason: 'shrunk',
-      after: { leader: noLeader, leaderEpoch: 4, isr: [members[1]], elr: [members[3]] },
-    });
-    await carryOut(cluster, write);
-    await cluster.bounce(2);
-    expect(decide(cluster, { minIsr: 2 })).toBeUndefined();
-  });
-
-  it('stays in the ISR when it is the last that is known', async () => {
-    const { cluster, members } = await threeInSync();
-    await set(cluster, { leader: 1, isr: [members[1] as Member] });
-    const epoch = await cluster.bounce(1, { damaged: [replicaKey(topicIdOf('t'), 0)] });
-    expect(epoch).toBeGreaterThan(0);
-    expect(decide(cluster)).toMatchObject({ reason: 'offline', after: { leader: noLeader, isr: [members[1]] } });
-  });
-
-  it('gives up its leadership and its place in the ISR, and does not become eligible', async () => {
-    const cluster = await ClusterModel.create([1, 2]);
-    await cluster.createTopic('t', [[1, 2]]);
-    const epoch = await cluster.bounce(1, { damaged: [replicaKey(topicIdOf('t'), 0)] });
-    const isr = [
-      { brokerId: 1, brokerEpoch: epoch },
-      { brokerId: 2, brokerEpoch: cluster.epoch(2) },
-    ];
-    await set(cluster, { leader: 1, isr });
-    expect(decide(cluster, { minIsr: 2 })).toMatchObject({
-      reason: 'elected',
-      after: { leader: 2, isr: [isr[1]], elr: [] },
-    });
   });
 });
 
@@ -287,7 +209,7 @@ describe('preferred leaders', () => {
   it('lead again when they are in sync, and only then', async () => {
     const { cluster, members } = await threeInSync();
     await set(cluster, { leader: 2, isr: [members[1] as Member, members[2] as Member] });
-    const preferred = (options: ViewOptions = {}): readonly PartitionWrite[] =>
+    const preferred = (options: Parameters<typeof decide>[1] = {}): readonly PartitionWrite[] =>
       plan(viewOf(cluster.image, options), { kind: 'preferred-leaders' });
     expect(preferred()).toMatchObject([{ reason: 'preferred', after: { leader: 1, leaderEpoch: 5 } }]);
     expect(preferred({ stopping: [1] })).toEqual([]);
@@ -401,7 +323,7 @@ describe('the planner (property)', () => {
           else if (kind === 'wipe') {
             await restartWiped(cluster, broker);
             complete.delete(`${broker}`);
-          } else if (kind === 'damage') await cluster.start(broker, { damaged: [replicaKey(topicIdOf('t'), 0)] });
+          } else if (kind === 'damage') await cluster.start(broker, { damaged: lost });
           else if (kind === 'stop') stopping.add(broker);
           else if (kind === 'grow') await grow(cluster, broker, minIsr);
           acknowledge(cluster.image, complete, minIsr);
@@ -442,7 +364,7 @@ async function grow(cluster: ClusterModel, brokerId: number, minIsr: number): Pr
   const broker = image.brokers.get(brokerId);
   if (state === undefined || leader === undefined || broker === undefined || !partition?.replicas.includes(brokerId))
     return;
-  if (image.brokers.get(leader.brokerId)?.epoch !== leader.brokerEpoch || broker.damaged.length > 0) return;
+  if (image.brokers.get(leader.brokerId)?.epoch !== leader.brokerEpoch || broker.damaged.size > 0) return;
   const isr = [...state.isr.filter((member) => member.brokerId !== brokerId), { brokerId, brokerEpoch: broker.epoch }];
   const elr =
     isr.length >= effectiveMinIsr(minIsr, 3) ? [] : state.elr.filter((member) => member.brokerId !== brokerId);

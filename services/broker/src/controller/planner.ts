@@ -123,9 +123,11 @@ function writeOf(topic: TopicImage, partition: number, { state, reason }: Decisi
   };
 }
 
+const unhurried: ReadonlySet<DecisionReason> = new Set(['shrunk', 'preferred', 'recovered']);
+
 /** Writers wait for a leader; that a follower is gone only delays them. */
 function urgency(write: PartitionWrite): number {
-  return write.reason === 'shrunk' || write.reason === 'preferred' ? 1 : 0;
+  return unhurried.has(write.reason) ? 1 : 0;
 }
 
 /**

@@ -40,6 +40,7 @@ export class LogDirectory implements LogCheckpoints, CleanerCheckpoint {
   readonly #cleanerFile: OffsetCheckpoint;
   /** As the files say: what partitions that are not open yet must not lose when a file is replaced. */
   #recoveryPoints = new Map<string, number>();
+  #areRecoveryPointsLost = false;
   #logStarts = new Map<string, number>();
   #highWatermarks = new Map<string, number>();
   #cleanedTo = new Map<string, number>();
@@ -95,6 +96,11 @@ export class LogDirectory implements LogCheckpoints, CleanerCheckpoint {
 
   recoveryPointOf(topic: string, partition: number): number {
     return this.#recoveryPoints.get(partitionDirectoryName(topic, partition)) ?? 0;
+  }
+
+  /** There is a file of recovery points that nobody can read. */
+  get areRecoveryPointsLost(): boolean {
+    return this.#areRecoveryPointsLost;
   }
 
   logStartOf(topic: string, partition: number): number {
@@ -186,13 +192,15 @@ export class LogDirectory implements LogCheckpoints, CleanerCheckpoint {
    * first segment says it. Nothing is thrown away for it (row 58).
    */
   async #readCheckpoints(): Promise<void> {
-    this.#recoveryPoints = await this.#readOne(this.#recoveryPointFile);
-    this.#logStarts = await this.#readOne(this.#logStartFile);
-    this.#highWatermarks = await this.#readOne(this.#highWatermarkFile);
-    this.#cleanedTo = await this.#readOne(this.#cleanerFile);
+    const recoveryPoints = await this.#readOne(this.#recoveryPointFile);
+    this.#areRecoveryPointsLost = recoveryPoints === undefined;
+    this.#recoveryPoints = recoveryPoints ?? new Map();
+    this.#logStarts = (await this.#readOne(this.#logStartFile)) ?? new Map();
+    this.#highWatermarks = (await this.#readOne(this.#highWatermarkFile)) ?? new Map();
+    this.#cleanedTo = (await this.#readOne(this.#cleanerFile)) ?? new Map();
   }
 
-  async #readOne(file: OffsetCheckpoint): Promise<Map<string, number>> {
+  async #readOne(file: OffsetCheckpoint): Promise<Map<string, number> | undefined> {
     try {
       const offsets = await file.read();
       // Whoever writes the file anew believes its names; one that no partition can have was damaged, and so may be the rest.
@@ -202,7 +210,7 @@ export class LogDirectory implements LogCheckpoints, CleanerCheckpoint {
     } catch (error) {
       if (!(error instanceof StorageError) || error.code !== 'unreadable') throw error;
       this.#options.logger.error({ error }, 'checkpoint is unreadable, going on without it');
-      return new Map();
+      return undefined;
     }
   }
 

@@ -175,26 +175,6 @@ function markOf(world: LogWorld): string | undefined {
   return files(world).includes(path) ? Buffer.from(world.node.disk.contentOf(path)).toString() : undefined;
 }
 
-describe('an incomplete replica', () => {
-  test('is known as such after a crash, until it was taken into the ISR: its log looks whole and is empty (R7, row 57)', async () => {
-    const world = new LogWorld('incomplete');
-    await world.open();
-    await world.complete(world.manager.setIncomplete(topicId, 0, true));
-    await world.complete(world.manager.quarantine(topicId, 0));
-    world.node.losePower({ unsynced: 'lost' });
-    const log = await world.open();
-    expect(log.logEndOffset).toBe(0);
-    expect(log.state.kind).toBe('open');
-    expect(world.manager.isIncomplete(topicId, 0)).toBe(true);
-    expect(world.manager.damaged).toEqual([`${topicId}:0`]);
-
-    await world.complete(world.manager.setIncomplete(topicId, 0, false));
-    world.node.losePower({ unsynced: 'lost' });
-    await world.open();
-    expect(world.manager.damaged).toEqual([]);
-  });
-});
-
 describe('a disk that takes no more', () => {
   test('fails the creation of a log as storage, not as a bug (row 56)', async () => {
     const world = new LogWorld('no room for a log');

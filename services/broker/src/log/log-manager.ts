@@ -1,12 +1,11 @@
 import type { Logger } from '@naru/observability';
 import { assert, type Disk, isDiskError, type Runtime, type Timer } from '@naru/runtime';
 import { type CleanerCounts, type CleanerSettings, LogCleaner } from './cleaner.ts';
-import { IncompleteReplicas } from './incomplete-replicas.ts';
 import type { LogConfig } from './log-config.ts';
 import { LogDirectory } from './log-directory.ts';
 import { StorageError } from './log-errors.ts';
 import { TailBudget } from './log-tail.ts';
-import type { LogDamage } from './log-types.ts';
+import type { IntactPart, LogDamage } from './log-types.ts';
 import { classifyName, partitionDirectoryName, readTopicId, writeTopicId } from './partition-directory.ts';
 import { PartitionLog } from './partition-log.ts';
 
@@ -57,21 +56,15 @@ export class LogManager {
   readonly #logs = new Map<string, PartitionLog>();
   readonly #tailBudget: TailBudget;
   readonly #homes = new Map<PartitionLog, LogDirectory>();
-  readonly #incomplete: IncompleteReplicas;
   /** Creations and deletions under one partition's name happen one after the other: the last one of each. */
   readonly #changes = new Map<string, Promise<unknown>>();
   readonly #cleaner: LogCleaner | undefined;
   #timers: Timer[] = [];
   #isClosed = false;
 
-  private constructor(
-    options: LogManagerOptions,
-    directories: readonly LogDirectory[],
-    incomplete: IncompleteReplicas,
-  ) {
+  private constructor(options: LogManagerOptions, directories: readonly LogDirectory[]) {
     this.#options = options;
     this.#directories = directories;
-    this.#incomplete = incomplete;
     this.#tailBudget = new TailBudget(options.tailBytesMax);
     const { runtime, logger, highWatermarkOf, cleaner: settings } = options;
     this.#cleaner =
@@ -96,8 +89,7 @@ export class LogManager {
         const { logger, brokerId, clusterId } = options;
         directories.push(await LogDirectory.open({ disk, random, logger, path, brokerId, clusterId }));
       }
-      const incomplete = await IncompleteReplicas.load(disk, (directories[0] as LogDirectory).path);
-      const manager = new LogManager(options, directories, incomplete);
+      const manager = new LogManager(options, directories);
       for (const directory of directories) await manager.#openLogs(directory);
       manager.#schedule(options.checkpointIntervalMs, () => manager.checkpoint());
       manager.#schedule(options.retentionIntervalMs, () => manager.applyRetention());
@@ -128,24 +120,15 @@ export class LogManager {
     return this.#logs.get(keyOf(topicId, partition));
   }
 
-  /** `topicId:partition` of every replica that is damaged, or not yet whole again: the broker's registration says so. */
-  get damaged(): string[] {
-    const damaged = [...this.#logs].filter(([, log]) => log.state.kind === 'damaged').map(([key]) => key);
-    return [...new Set([...damaged, ...this.#incomplete.keys])];
-  }
-
-  /** Its log was put aside, and no leader has taken the new one into the ISR yet. */
-  isIncomplete(topicId: string, partition: number): boolean {
-    return this.#incomplete.has(keyOf(topicId, partition));
-  }
-
-  /** Durable when it resolves: before the log is put aside, and after the new one is in the ISR. Throws `StorageError`. */
-  async setIncomplete(topicId: string, partition: number, isIncomplete: boolean): Promise<void> {
-    try {
-      await this.#incomplete.set(keyOf(topicId, partition), isIncomplete);
-    } catch (error) {
-      throw new StorageError('failed', `which replicas are incomplete could not be written`, { cause: error });
+  /** Every damaged log by `topicId:partition`, with where its intact part ends: the broker's registration says so. */
+  get damaged(): Map<string, IntactPart> {
+    const damaged = new Map<string, IntactPart>();
+    for (const [key, { damage, leaderEpochs }] of this.#logs) {
+      if (damage === undefined) continue;
+      const { offset: endOffset, beyondRecoveryPoint = false } = damage;
+      damaged.set(key, { endOffset, leaderEpoch: leaderEpochs.epochOf(endOffset - 1), beyondRecoveryPoint });
     }
+    return damaged;
   }
 
   /** The last checkpointed high watermark, at most the log's end. */
@@ -176,7 +159,6 @@ export class LogManager {
   delete(topicId: string, partition: number): Promise<void> {
     const log = this.get(topicId, partition);
     return this.#change(log, async () => {
-      await this.setIncomplete(topicId, partition, false);
       if (log === undefined || this.get(topicId, partition) !== log) return;
       const path = await this.#detach(log, 'deleted');
       await this.#disk.remove(path);
@@ -310,6 +292,7 @@ export class LogManager {
       logger: logger.child({ partition: name }),
       directory: `${home.path}/${name}`,
       recoveryPoint: options.isNew ? 0 : home.recoveryPointOf(topic, partition),
+      isRecoveryPointLost: !options.isNew && home.areRecoveryPointsLost,
       logStartOffset: options.isNew ? 0 : home.logStartOf(topic, partition),
       wasCleanShutdown: home.cleanShutdown !== undefined,
       tailBudget: this.#tailBudget,

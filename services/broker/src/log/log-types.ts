@@ -33,6 +33,20 @@ export interface LogDamage {
   readonly position: number;
   /** One line for people. */
   readonly reason: string;
+  /**
+   * A start met it at or beyond the recovery point: it may be nothing but writes that no sync had covered when the power went, of which a later one
+   * reached the disk and an earlier one did not. Left out: a part that was synced is lost.
+   */
+  readonly beyondRecoveryPoint?: true;
+}
+
+/** What a damaged log still is, as far as others have to know. */
+export interface IntactPart {
+  readonly endOffset: number;
+  /** Of its last batch; -1 when it has none. */
+  readonly leaderEpoch: number;
+  /** See `LogDamage`. */
+  readonly beyondRecoveryPoint: boolean;
 }
 
 export interface LeaderAppend {

@@ -39,6 +39,8 @@ export interface PartitionLogOptions {
   readonly config: LogConfig;
   /** From the checkpoints of the data directory; 0 for a new log. */
   readonly recoveryPoint: number;
+  /** See `RecoveryOptions`. */
+  readonly isRecoveryPointLost?: boolean;
   readonly logStartOffset: number;
   readonly wasCleanShutdown: boolean;
   readonly tailBudget: TailBudget;

@@ -1,4 +1,4 @@
-import { hasDamageMark, removeDamageMark, writeDamageMark } from './damage-mark.ts';
+import { readDamageMark, removeDamageMark, writeDamageMark } from './damage-mark.ts';
 import type { PartitionLogOptions } from './partition-log.ts';
 import { ProducerStateStore } from './producer-state-store.ts';
 import { type RecoveredLog, recoverLog } from './recovery.ts';
@@ -16,7 +16,7 @@ export async function recoverState(options: PartitionLogOptions): Promise<Recove
   const found = await recoverLog({
     ...options,
     indexIntervalBytes: options.config['index.interval.bytes'],
-    wasDamaged: await hasDamageMark(disk, directory),
+    mark: await readDamageMark(disk, directory),
     nowMs: clock.wallMs(),
     observe: (header) => producers.observe(header, clock),
   });

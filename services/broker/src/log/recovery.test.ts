@@ -87,7 +87,8 @@ describe('row 57', () => {
     const again = await world.open();
     expect(again.damage).toMatchObject({ offset: 3, reason: expect.stringContaining('valid batches follow') });
     expect([again.logEndOffset, again.flushedOffset]).toEqual([3, 3]);
-    expect(world.manager.damaged).toEqual([`${topicId}:0`]);
+    const intact = { endOffset: 3, leaderEpoch: 0, beyondRecoveryPoint: true };
+    expect(world.manager.damaged).toEqual(new Map([[`${topicId}:0`, intact]]));
     for (const [path, size] of files) if (path.endsWith('.log')) expect(world.node.disk.files().get(path)).toBe(size);
     expect(() => again.appendAsLeader(batch(1), 0, 0)).toThrow(expect.objectContaining({ code: 'damaged' }));
   });
@@ -110,6 +111,38 @@ describe('row 57', () => {
     world.node.losePower();
     const repaired = await world.open();
     expect([repaired.state.kind, repaired.logEndOffset]).toEqual(['open', 6]);
+  });
+
+  test('damage in the synced part is told from damage beyond the recovery point, and stays so through crashes', async () => {
+    const { world, log } = await flushedWorld('where', 10);
+    await world.complete(world.manager.checkpoint());
+    for (let i = 0; i < 10; i++) log.appendAsLeader(batch(3), 0, 0);
+    world.node.losePower({ unsynced: 'kept' });
+    const segments = [...world.node.disk.files().keys()].filter((name) => name.endsWith('.log'));
+    const flip = (index: number) => world.node.disk.flipBit(segments.at(index) as string, 8 * 1_000);
+    const where = async () => (await world.open()).damage?.beyondRecoveryPoint;
+    // A hole in what was never synced.
+    flip(-2);
+    expect(await where()).toBe(true);
+    await world.complete(world.manager.checkpoint());
+    world.node.losePower({ unsynced: 'lost' });
+    expect(await where(), 'the mark says what it was').toBe(true);
+    world.node.crash();
+    flip(0);
+    expect(await where()).toBeUndefined();
+    world.node.crash();
+    flip(0);
+    expect(await where(), 'what was found once is not forgotten').toBeUndefined();
+  });
+
+  test('without a readable recovery point no damage is taken for unsynced writes', async () => {
+    const { world } = await flushedWorld('no recovery point', 10);
+    await world.complete(world.manager.checkpoint());
+    world.node.crash();
+    world.node.disk.truncateFile(`${dataDirectory}/recovery-point-offset-checkpoint`, 3);
+    world.node.disk.flipBit(world.path('00000000000000000000.log'), 8 * 400);
+    const again = await world.open();
+    expect([again.damage?.offset, again.damage?.beyondRecoveryPoint]).toEqual([3, undefined]);
   });
 
   test('a bad last batch below the recovery point is damage, not a torn tail', async () => {

@@ -3,6 +3,7 @@ import { type BatchHeader, readBatchHeader } from '@naru/record';
 import { assert, type Disk } from '@naru/runtime';
 import { type BadBatch, hasValidBatchAfter } from './batch-scan.ts';
 import { CompactionMark } from './compaction-mark.ts';
+import type { DamageMark } from './damage-mark.ts';
 import { type EpochStart, LeaderEpochs } from './leader-epochs.ts';
 import type { LogDamage } from './log-types.ts';
 import { baseOffsetOf, deletedSuffix, logSuffix, Segment } from './segment.ts';
@@ -20,8 +21,10 @@ export interface RecoveryOptions {
   readonly logStartOffset: number;
   /** The broker stopped in order and flushed everything: batches are not checked again. */
   readonly wasCleanShutdown: boolean;
-  /** The log was known as damaged: everything is checked, nothing is cut. */
-  readonly wasDamaged: boolean;
+  /** With a mark the log was known as damaged: everything is checked, nothing is cut. */
+  readonly mark: DamageMark;
+  /** The checkpoint could not be read: `recoveryPoint` says nothing, and no damage can be told to lie beyond it. */
+  readonly isRecoveryPointLost?: boolean;
   readonly nowMs: number;
   /** Told of every batch that is read and whole, also of those that are cut afterwards. */
   readonly observe?: (header: BatchHeader) => void;
@@ -46,14 +49,16 @@ export interface RecoveredLog {
  *   - the last batch incomplete, or its bytes missing or zero, nothing valid after it, at or beyond the recovery point:
  *     a torn tail, cut;
  *   - the same below the recovery point, or with a valid batch after it, or a hole between segments: damage. Acknowledged records
- *     may be among what is there, so nothing is cut; the log opens as damaged and is repaired from another replica (row 57);
+ *     may be among what is there, so nothing is cut; the log opens as damaged and is repaired from another replica (row 57). Whether
+ *     it lies beyond the recovery point is noted: then it may be nothing but unsynced writes;
  *   - a swap of a cleaned segment that was cut short: finished or taken back (`segment-swap.ts`);
  *   - segments below the log start, `.deleted` and `.tmp` files: leftovers of a deletion or a replacement, removed;
  *   - missing or senseless indexes and epoch vector: built anew from the batches.
  */
 export async function recoverLog(asked: RecoveryOptions): Promise<RecoveredLog> {
   const isSwapDamaged = await finishSwaps(asked.disk, asked.directory, asked.logger);
-  const options = { ...asked, wasDamaged: asked.wasDamaged || isSwapDamaged };
+  // A cleaned segment was synced before it took a place.
+  const options: RecoveryOptions = isSwapDamaged ? { ...asked, mark: 'synced-part' } : asked;
   const { epochs, found } = await LeaderEpochs.load(options.disk, options.directory);
   const mark = await CompactionMark.load(options.disk, options.directory);
   const segments = await findSegments(options, mark);
@@ -123,17 +128,21 @@ class Recovery {
     };
   }
 
+  get #wasDamaged(): boolean {
+    return this.#options.mark !== 'none';
+  }
+
   /** The last segment always, because only it has no next one to say where it ends; others when they may not have been durable. */
   #mustScan(i: number): boolean {
     const next = this.#segments[i + 1];
-    if (next === undefined || this.#mustBuildEpochs || this.#options.wasDamaged) return true;
+    if (next === undefined || this.#mustBuildEpochs || this.#wasDamaged) return true;
     return !this.#options.wasCleanShutdown && next.baseOffset > this.#options.recoveryPoint;
   }
 
   async #scan(i: number): Promise<void> {
     const segment = this.#segments[i] as Segment;
     const seenBefore = this.#seen.length;
-    if (this.#options.wasCleanShutdown && !this.#mustBuildEpochs && !this.#options.wasDamaged) {
+    if (this.#options.wasCleanShutdown && !this.#mustBuildEpochs && !this.#wasDamaged) {
       if (await segment.resume(this.#visit)) return;
       this.#seen.length = seenBefore;
     }
@@ -160,8 +169,12 @@ class Recovery {
   async #judge(i: number, bad: BadBatch): Promise<void> {
     const segment = this.#segments[i] as Segment;
     const { recoveryPoint, logger } = this.#options;
-    if (bad.offset < recoveryPoint || this.#options.wasDamaged) {
+    if (bad.offset < recoveryPoint) {
       this.#damaged(segment, bad, `${bad.reason}, below the recovery point ${recoveryPoint}`);
+      return;
+    }
+    if (this.#wasDamaged) {
+      this.#damaged(segment, bad, `${bad.reason}, and the log was known as damaged`);
       return;
     }
     const file = await segment.file();
@@ -186,7 +199,7 @@ class Recovery {
     const before = this.#segments[i - 1] as Segment;
     const position = before.sizeBytes;
     const reason = `offsets ${logEndOffset} to ${(this.#segments[i] as Segment).baseOffset} are missing`;
-    const isBelow = logEndOffset < this.#options.recoveryPoint || this.#options.wasDamaged;
+    const isBelow = logEndOffset < this.#options.recoveryPoint || this.#wasDamaged;
     if (isBelow || (await this.#hasValidBatchFrom(i, logEndOffset))) {
       this.#damaged(before, { offset: logEndOffset, position }, reason);
       return;
@@ -203,7 +216,10 @@ class Recovery {
   }
 
   #damaged(segment: Segment, at: { readonly offset: number; readonly position: number }, reason: string): void {
-    this.#damage = { offset: at.offset, file: segment.path(logSuffix), position: at.position, reason };
+    const { recoveryPoint, isRecoveryPointLost = false, mark } = this.#options;
+    const isBeyond = at.offset >= recoveryPoint && !isRecoveryPointLost && mark !== 'synced-part';
+    const damage = { offset: at.offset, file: segment.path(logSuffix), position: at.position, reason };
+    this.#damage = isBeyond ? { ...damage, beyondRecoveryPoint: true } : damage;
   }
 
   async #hasValidBatchFrom(i: number, offset: number): Promise<boolean> {

@@ -19,9 +19,8 @@ export type Target =
   | {
       readonly kind: 'follower';
       readonly term: FollowerTerm;
-      readonly isInSync: boolean;
-      /** The incarnation that was elected is the one that is registered. */
-      readonly isLeaderAlive: boolean;
+      /** Nobody needs what a damaged log still has: see `ReplicaManager`. */
+      readonly mayRepair: boolean;
     }
   /** Nobody leads, or it must not lead. */
   | { readonly kind: 'idle' }
@@ -36,8 +35,8 @@ export interface HostingEvents {
   led(partition: Partition): void;
   startFetching(partition: Partition, term: FollowerTerm): void;
   stopFetching(partition: Partition): void;
-  /** This replica is known to be incomplete, or is complete again. */
-  damageChanged(hosted: HostedPartition): void;
+  /** Its log is damaged, or in order again. */
+  damageChanged(): void;
   /** The disk failed: the broker must not go on (row 56). */
   storageFailed(hosted: HostedPartition, error: StorageError): void;
   /** Its `closed` or `deleted` target was reached. */
@@ -66,9 +65,6 @@ export class HostedPartition {
   #target: Target = { kind: 'idle' };
   #reached: Target | undefined;
   #running: Promise<void> | undefined;
-  #isDamaged = false;
-  /** Since it is damaged, this incarnation was seen outside the ISR: to be in it again means to have been taken back. */
-  #wasOutside = false;
 
   constructor(options: HostingOptions) {
     this.identity = options.identity;
@@ -82,12 +78,11 @@ export class HostedPartition {
   }
 
   get isDamaged(): boolean {
-    return this.#isDamaged;
+    return this.#partition !== undefined && !isWhole(this.#partition);
   }
 
   setTarget(target: Target): void {
     this.#target = target;
-    if (target.kind === 'follower' && !target.isInSync) this.#wasOutside = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
     });
@@ -126,19 +121,17 @@ export class HostedPartition {
         await this.#rest();
         return;
       case 'leader': {
-        const partition = await this.#open();
-        if (this.#isDamaged) await this.#rest();
+        const opened = await this.#open();
+        const partition = isWhole(opened) ? opened : await this.#recover(opened, target.state);
+        if (partition === undefined) await this.#rest();
         else await this.#lead(partition, target);
         return;
       }
       case 'follower': {
         const partition = await this.#open();
         if (isWhole(partition)) this.#follow(partition, target);
-        // A live leader has everything that was acknowledged: what is damaged here is put aside and fetched anew (rows 57, 58). Without
-        // one, this may be the best copy that is left.
-        else if (target.isLeaderAlive) this.#follow(await this.#replace(partition), target);
+        else if (target.mayRepair) this.#follow(await this.#repair(partition), target);
         else await this.#rest();
-        if (target.isInSync) await this.#taken();
         return;
       }
       default:
@@ -153,11 +146,6 @@ export class HostedPartition {
     const highWatermark = store.highWatermarkOf(log);
     const partition = new Partition({ ...partitionOptions(this.#config), log, highWatermark });
     this.#partition = partition;
-    if (!this.#isDamaged && (!isWhole(partition) || store.isIncomplete(this.identity))) {
-      // Of an earlier life: no ISR has this incarnation unless a leader takes it in.
-      this.#wasOutside = true;
-      this.#setDamaged(true);
-    }
     return partition;
   }
 
@@ -191,37 +179,52 @@ export class HostedPartition {
   }
 
   /**
-   * In the ISR: whoever was taken into it has fetched everything again (R6). Not so who is in it still, because nobody has noticed the damage yet; its
-   * log may be a new and empty one.
+   * The controller has elected this replica for what is left of it, and for nothing else than this damage: the log is cut there, once, before it leads in
+   * that epoch. Undefined: it must not lead.
    */
-  async #taken(): Promise<void> {
-    if (!this.#isDamaged || !this.#wasOutside || this.#partition === undefined || !isWhole(this.#partition)) return;
-    await this.#options.store.setIncomplete(this.identity, false);
-    if (this.#wasOutside) this.#setDamaged(false);
+  async #recover(damaged: Partition, { recoverTo, leaderEpoch }: PartitionState): Promise<Partition | undefined> {
+    const { damage, latestEpoch } = damaged.log;
+    if (damage === undefined || damage.offset !== recoverTo || latestEpoch >= leaderEpoch) return undefined;
+    return this.#giveUpDamage(damaged);
   }
 
-  async #replace(damaged: Partition): Promise<Partition> {
-    this.#options.logger.warn(
-      { ...this.identity, damage: damaged.log.damage },
-      'putting a damaged log aside to fetch it anew',
-    );
-    this.#options.events.stopFetching(damaged);
-    this.#partition = undefined;
-    await damaged.stop();
-    await this.#options.store.setIncomplete(this.identity, true);
+  /** A leader has everything that was acknowledged. What was never synced is cut; other damage is kept aside for people, and everything is fetched anew (row 58). */
+  async #repair(damaged: Partition): Promise<Partition> {
+    if (damaged.log.damage?.beyondRecoveryPoint) return this.#giveUpDamage(damaged);
+    this.#warn(damaged, 'putting a damaged log aside to fetch it anew');
+    await this.#detach(damaged);
     await this.#options.store.quarantine(this.identity);
-    return this.#open();
+    return this.#reopen();
+  }
+
+  async #giveUpDamage(damaged: Partition): Promise<Partition> {
+    this.#warn(damaged, 'cutting a log where its damage begins');
+    await this.#detach(damaged);
+    await damaged.log.truncateTo(damaged.log.damage?.offset ?? damaged.log.logEndOffset);
+    return this.#reopen();
+  }
+
+  async #detach(partition: Partition): Promise<void> {
+    this.#options.events.stopFetching(partition);
+    this.#partition = undefined;
+    await partition.stop();
+  }
+
+  async #reopen(): Promise<Partition> {
+    const partition = await this.#open();
+    this.#options.events.damageChanged();
+    return partition;
+  }
+
+  #warn({ log: { damage } }: Partition, message: string): void {
+    this.#options.logger.warn({ ...this.identity, damage }, message);
   }
 
   async #leave(target: Extract<Target, { kind: 'closed' | 'deleted' }>): Promise<void> {
-    const partition = this.#partition;
-    this.#partition = undefined;
-    if (partition !== undefined) {
-      this.#options.events.stopFetching(partition);
-      await partition.stop();
-    }
+    const wasDamaged = this.isDamaged;
+    if (this.#partition !== undefined) await this.#detach(this.#partition);
     if (target.kind === 'deleted') await this.#options.store.delete(this.identity);
-    this.#setDamaged(false);
+    if (wasDamaged) this.#options.events.damageChanged();
     // Meanwhile it may be wanted again.
     if (this.#target === target) this.#options.events.gone(this);
   }
@@ -230,9 +233,8 @@ export class HostedPartition {
   logDamaged(): void {
     this.#options.logger.error({ ...this.identity, damage: this.#partition?.log.damage }, 'the log is damaged');
     this.#partition?.rest('storage-failed');
-    this.#wasOutside = false;
-    this.#setDamaged(true);
-    // A follower starts over at once; nothing else may happen to it for a long time.
+    this.#options.events.damageChanged();
+    // A follower stops to fetch; nothing else may happen to it for a long time.
     if (this.#target.kind === 'follower') this.setTarget({ ...this.#target });
   }
 
@@ -245,12 +247,6 @@ export class HostedPartition {
       this.#partition.rest('storage-failed');
     }
     this.#options.events.storageFailed(this, error);
-  }
-
-  #setDamaged(isDamaged: boolean): void {
-    if (this.#isDamaged === isDamaged) return;
-    this.#isDamaged = isDamaged;
-    this.#options.events.damageChanged(this);
   }
 }
 

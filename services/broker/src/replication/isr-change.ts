@@ -20,7 +20,9 @@ export async function changeIsr(
   logger: Logger,
 ): Promise<ProposalOutcome> {
   const { isr, elr, added, baseVersion: expectedVersion } = proposal;
-  const state = { ...term.state, controllerEpoch, isr, elr };
+  const { leader, leaderEpoch } = term.state;
+  // Whoever leads has cut what it was to cut: nothing is left of `recoverTo`.
+  const state = { leader, leaderEpoch, controllerEpoch, isr, elr };
   try {
     const result = await writer.changeIsr({ topic, partition, expectedVersion, state, self: term.self, added });
     return proposalOutcome(result);

@@ -13,9 +13,6 @@ export interface LogStore {
   open(identity: LogIdentity, config: LogConfig): Promise<PartitionLog>;
   /** Closes it and puts it aside, so that `open` makes an empty one; what is there is kept for people (rows 57, 58). */
   quarantine(identity: LogIdentity): Promise<void>;
-  /** Its log was put aside, and no leader has taken the new one into the ISR yet: survives restarts (R7). */
-  isIncomplete(identity: LogIdentity): boolean;
-  setIncomplete(identity: LogIdentity, isIncomplete: boolean): Promise<void>;
   /** For good; only for a topic id whose deletion is committed (row 58). */
   delete(identity: LogIdentity): Promise<void>;
   /** As checkpointed, within the log. */

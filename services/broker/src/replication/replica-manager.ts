@@ -4,7 +4,7 @@ import type { Clock, Random, Timer, Timers } from '@naru/runtime';
 import { addressOf } from '../cluster/endpoint.ts';
 import type { MetadataDelta } from '../cluster/metadata-delta.ts';
 import type { BrokerImage, ConfigOverrides, MetadataImage, TopicImage } from '../cluster/metadata-image.ts';
-import { includesMember, type Member, noLeader } from '../cluster/partition-state.ts';
+import { includesMember, type Member, noLeader, type PartitionState } from '../cluster/partition-state.ts';
 import type { IsrWriter } from '../cluster/partition-state-writer.ts';
 import { replicaKey } from '../cluster/znode-codecs.ts';
 import type { LogConfig } from '../log/log-config.ts';
@@ -13,7 +13,7 @@ import type { Registrations } from './core/leader-state.ts';
 import type { FollowerTerm } from './core/partition-state-machine.ts';
 import { Deadlines } from './deadlines.ts';
 import { HostedPartition, type HostingEvents, type Target } from './hosted-partition.ts';
-import type { LogStore } from './log-store.ts';
+import type { LogIdentity, LogStore } from './log-store.ts';
 import type { Partition, PartitionOptions } from './partition.ts';
 import type { ReplicaSource } from './replica-fetch-server.ts';
 import { type LeaderAddress, ReplicaFetcher, type ReplicaFetcherConfig } from './replica-fetcher.ts';
@@ -83,7 +83,7 @@ export class ReplicaManager implements ReplicaSource {
     return this.#all();
   }
 
-  /** Which replicas are known to be incomplete (`replicaKey`). */
+  /** Whose log is damaged (`replicaKey`). */
   get damaged(): readonly string[] {
     const damaged = [...this.#all()].filter((hosted) => hosted.isDamaged);
     return damaged.map(({ identity }) => replicaKey(identity.topicId, identity.partition));
@@ -171,7 +171,18 @@ export class ReplicaManager implements ReplicaSource {
     this.#registrations = epochs(all);
     this.#admissible = epochs(all.filter((broker) => !broker.stopping));
     for (const [leaderId, fetcher] of this.#fetchers) fetcher.setLeader(this.#addressOf(leaderId));
-    for (const hosted of this.#all()) hosted.partition?.registrationsChanged(this.#admissible);
+    for (const { identity, partition } of this.#all()) partition?.registrationsChanged(this.#admissibleFor(identity));
+  }
+
+  /**
+   * Who may be taken into a partition's ISR. Not a broker whose registration says that its log is damaged: the controller would take it out again, and it
+   * says so until it has begun its repair.
+   */
+  #admissibleFor({ topicId, partition }: LogIdentity): Registrations {
+    const key = replicaKey(topicId, partition);
+    const damaged = [...this.#brokers.values()].filter((broker) => broker.damaged.has(key));
+    if (damaged.length === 0) return this.#admissible;
+    return new Map([...this.#admissible].filter(([brokerId]) => !damaged.some((broker) => broker.id === brokerId)));
   }
 
   /** They wait for a leader that lives. */
@@ -204,12 +215,24 @@ export class ReplicaManager implements ReplicaSource {
     const isInSync = includesMember(state.isr, self);
     if (leader === noLeader) return { kind: 'idle' };
     if (leader !== self.brokerId) {
-      const elected = state.isr.find((member) => member.brokerId === leader);
-      const isLeaderAlive = elected !== undefined && this.#registrations.get(leader) === elected.brokerEpoch;
-      return { kind: 'follower', term: { leader, leaderEpoch }, isInSync, isLeaderAlive };
+      return { kind: 'follower', term: { leader, leaderEpoch }, mayRepair: this.#mayRepair(state, self) };
     }
     // Elected was a former incarnation, whose unsynced tail is gone: the controller will see that and elect anew (row 10).
     return isInSync ? { kind: 'leader', self, replicas, state, version } : { kind: 'idle' };
+  }
+
+  /**
+   * Whether a damaged log may go. Only when a leader lives that has everything: the very incarnation that was elected, and in order itself. And only when no
+   * ISR or ELR names this broker, in any incarnation, for as long as one does, its next incarnation may be elected for what is on its disk (R7):
+   *   1. broker 3, in the ISR, finds its log damaged and puts it aside; its new log is empty and in order;
+   *   2. it is killed while it fetches, and starts again: nothing is damaged any more;
+   *   3. all others die; broker 3 returns, with a log that looks whole, and is elected, empty (rows 57, 58).
+   */
+  #mayRepair({ leader, isr, elr, recoverTo }: PartitionState, self: Member): boolean {
+    const elected = isr.find((member) => member.brokerId === leader);
+    const isLeaderAlive = elected !== undefined && this.#registrations.get(leader) === elected.brokerEpoch;
+    const isNamed = [...isr, ...elr].some((member) => member.brokerId === self.brokerId);
+    return isLeaderAlive && recoverTo === undefined && !isNamed;
   }
 
   #host(topic: TopicImage, partition: number): HostedPartition {
@@ -220,14 +243,14 @@ export class ReplicaManager implements ReplicaSource {
       store: this.#options.store,
       logger: this.#options.logger,
       events: this.#events,
-      partitionOptions: (config) => this.#partitionOptions(config),
+      partitionOptions: (config) => this.#partitionOptions(identity, config),
     });
     const partitions = this.#byTopicId.get(topic.id) ?? new Map<number, HostedPartition>();
     this.#byTopicId.set(topic.id, partitions.set(partition, hosted));
     return hosted;
   }
 
-  #partitionOptions(config: LogConfig): Omit<PartitionOptions, 'log' | 'highWatermark'> {
+  #partitionOptions(identity: LogIdentity, config: LogConfig): Omit<PartitionOptions, 'log' | 'highWatermark'> {
     const { clock, isrWriter, logger, lagTimeMaxMs } = this.#options;
     return {
       rules: {
@@ -235,7 +258,7 @@ export class ReplicaManager implements ReplicaSource {
         lagTimeMaxMs,
         flushBeforeAck: config['flush.before.ack'],
       },
-      registrations: this.#admissible,
+      registrations: this.#admissibleFor(identity),
       clock,
       turnEnd: this.turnEnd,
       isrWriter,

@@ -22,7 +22,7 @@ export function identityOf(brokerId: number, extra: Partial<BrokerIdentity> = {}
     ],
     rack: undefined,
     directoryId: `directory-${brokerId}`,
-    damaged: [],
+    damaged: new Map(),
     ...extra,
   };
 }
