@@ -33,7 +33,7 @@ export function isTest(file: string): boolean {
     file.endsWith('.test.ts') ||
     file.includes('/contracts/') ||
     file.includes('/testing/') ||
-    /^(tests|bench|scripts)\//.test(file)
+    /^(tests|bench|scripts|examples)\//.test(file)
   );
 }
 

@@ -54,6 +54,8 @@ export class Consumer<K = Buffer, V = Buffer> {
   #isPolling = false;
   #isWakeupPending = false;
   #isClosed = false;
+  /** The group has been left. Between closing and this the listener is told, and may commit. */
+  #isGone = false;
   #closed: Promise<void> | undefined;
   #wakePoll: (() => void) | undefined;
   #iterator: RecordIterator<K, V> | undefined;
@@ -146,7 +148,7 @@ export class Consumer<K = Buffer, V = Buffer> {
   async position(partition: TopicPartition, options: PollOptions = {}): Promise<bigint> {
     const deadlineMs = this.#apiDeadline();
     for (;;) {
-      this.#checkOpen();
+      this.#checkInGroup();
       const state = this.#partitions.get(partition);
       if (state.isPlaced) {
         return this.#firstOpen(partition.topic, partition.partition)?.offset ?? BigInt(state.position);
@@ -184,7 +186,7 @@ export class Consumer<K = Buffer, V = Buffer> {
    * anew (poll, then commit again), `FencedInstanceIdError`, `TimeoutError`.
    */
   async commitSync(offsets?: readonly OffsetToCommit[], options: CommitOptions = {}): Promise<void> {
-    this.#checkOpen();
+    this.#checkInGroup();
     const group = this.#needGroup('commitSync');
     const timeoutMs = options.timeoutMs ?? this.#config['default.api.timeout.ms'];
     await group.commit(offsets ?? this.#partitions.positions(), this.#cluster.nowMs() + timeoutMs);
@@ -194,7 +196,7 @@ export class Consumer<K = Buffer, V = Buffer> {
   commitAsync(callback?: CommitCallback): void;
   commitAsync(offsets: readonly OffsetToCommit[], callback?: CommitCallback): void;
   commitAsync(first?: readonly OffsetToCommit[] | CommitCallback, second?: CommitCallback): void {
-    this.#checkOpen();
+    this.#checkInGroup();
     const callback = typeof first === 'function' ? first : second;
     const offsets = typeof first === 'function' || first === undefined ? this.#partitions.positions() : first;
     const done = this.#needGroup('commitAsync').commit(offsets, this.#apiDeadline());
@@ -209,7 +211,7 @@ export class Consumer<K = Buffer, V = Buffer> {
 
   /** What the group has for these partitions, in their order. */
   async committed(partitions: readonly TopicPartition[], options: CommitOptions = {}): Promise<CommittedOffset[]> {
-    this.#checkOpen();
+    this.#checkInGroup();
     const group = this.#needGroup('committed');
     const timeoutMs = options.timeoutMs ?? this.#config['default.api.timeout.ms'];
     return group.committed(partitions, this.#cluster.nowMs() + timeoutMs);
@@ -376,6 +378,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     try {
       await this.#group?.close(timeoutMs);
     } finally {
+      this.#isGone = true;
       this.#fetcher.close();
       await this.#cluster.close();
     }
@@ -572,6 +575,10 @@ export class Consumer<K = Buffer, V = Buffer> {
 
   #apiDeadline(): number {
     return this.#cluster.nowMs() + this.#config['default.api.timeout.ms'];
+  }
+
+  #checkInGroup(): void {
+    if (this.#isGone) this.#checkOpen();
   }
 
   #checkOpen(): void {
