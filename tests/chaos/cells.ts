@@ -1,3 +1,4 @@
+import { clockFaults } from './faults/clocks.ts';
 import { diskFaults } from './faults/disks.ts';
 import type { Fault } from './faults/fault.ts';
 import { groupFaults } from './faults/groups.ts';
@@ -13,7 +14,7 @@ export interface Cell {
   readonly fault: Fault;
 }
 
-export const faults: readonly Fault[] = [...processFaults, ...networkFaults, ...diskFaults];
+export const faults: readonly Fault[] = [...processFaults, ...networkFaults, ...diskFaults, ...clockFaults];
 
 /** Which faults a workload meets, beside `steady`, which meets all of these. */
 const meets: Readonly<Record<Exclude<WorkloadName, 'steady'>, readonly string[]>> = {

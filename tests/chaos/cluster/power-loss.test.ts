@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { losePower, parseJournal } from './power-loss.ts';
-import { compileShim, SyncControl } from './sync-shim.ts';
+import { compileShim, ShimControl } from './preload-shim.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'naru-chaos-power-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -12,7 +12,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 function nodeDirectory(name: string): { node: string; journal: string } {
   const node = join(directory, name);
   mkdirSync(join(node, 'data'), { recursive: true });
-  return { node, journal: join(node, 'sync-journal') };
+  return { node, journal: join(node, 'shim-journal') };
 }
 
 test('a directory sync settles the renames and removals in it, no others', () => {
@@ -64,7 +64,7 @@ test('row 61: a rename without a sync of the directory may be undone, and the ol
 const shim = compileShim(join(directory, 'shim'));
 
 describe.skipIf(shim === undefined)('the preloaded shim', () => {
-  function script(control: SyncControl, text: string): string {
+  function script(control: ShimControl, text: string): string {
     return spawnSync(process.execPath, ['-e', text], {
       env: { ...process.env, ...control.environment },
       encoding: 'utf8',
@@ -74,7 +74,7 @@ describe.skipIf(shim === undefined)('the preloaded shim', () => {
 
   test('journals syncs and renames of node:fs', () => {
     const { node } = nodeDirectory('shim-journal');
-    const control = new SyncControl(shim as string, node);
+    const control = new ShimControl(shim as string, node);
     script(
       control,
       `const fs = require('node:fs'); const f = fs.openSync('${node}/data/a', 'w'); fs.writeSync(f, 'abc'); fs.fdatasyncSync(f); fs.writeSync(f, 'de');
@@ -93,7 +93,7 @@ describe.skipIf(shim === undefined)('the preloaded shim', () => {
 
   test('row 61: what a store has synced outlives the loss of every change of names that was not', () => {
     const { node } = nodeDirectory('store');
-    const control = new SyncControl(shim as string, node);
+    const control = new ShimControl(shim as string, node);
     const runtime = JSON.stringify(new URL('../../../packages/runtime/src/node/index.ts', import.meta.url).href);
     const withStore = (text: string) =>
       script(
@@ -115,12 +115,24 @@ describe.skipIf(shim === undefined)('the preloaded shim', () => {
 
   test('row 56: makes a sync fail with EIO, also the one of a promise', () => {
     const { node } = nodeDirectory('shim-fails');
-    const control = new SyncControl(shim as string, node);
-    control.set({ fails: true, delayMs: 0 });
+    const control = new ShimControl(shim as string, node);
+    control.setSyncs({ fails: true, delayMs: 0 });
     const printed = script(
       control,
       `const fs = require('node:fs/promises'); fs.open('${node}/data/a', 'w').then((f) => f.datasync()).then(() => console.log('synced'), (e) => console.log(e.code));`,
     );
     expect(printed).toBe('EIO\n');
+  });
+
+  test('makes the wall clock wrong, and the monotonic clock not', () => {
+    const { node } = nodeDirectory('shim-clock');
+    const control = new ShimControl(shim as string, node);
+    const aheadMs = 3_000_000;
+    control.setClock(aheadMs);
+    const [wallMs, monotonicMs] = script(control, 'console.log(Date.now(), Number(process.hrtime.bigint() / 1000000n))')
+      .split(' ')
+      .map(Number) as [number, number];
+    expect(wallMs - Date.now()).toBeGreaterThan(aheadMs / 2);
+    expect(monotonicMs - Number(process.hrtime.bigint() / 1_000_000n)).toBeLessThan(aheadMs / 2);
   });
 });

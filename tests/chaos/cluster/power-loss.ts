@@ -58,7 +58,7 @@ export function parseJournal(text: string): SyncJournal {
 
 /** Files that are not the node's data. */
 const notData =
-  /^(?:node\.log|node\.pid|stderr\.txt|sync-.*|(?:broker|coordinator)\.properties|LOCK|LOG|LOG\.old|\.lock)$/;
+  /^(?:node\.log|node\.pid|stderr\.txt|shim-.*|(?:broker|coordinator)\.properties|LOCK|LOG|LOG\.old|\.lock)$/;
 
 /** Of what was lost. */
 export interface PowerLoss {

@@ -20,7 +20,7 @@ function powerLoss(name: string, doc: string, isSurvivable: boolean, choose: Cho
       await Promise.all(victims.map((victim) => context.cluster.node(victim).kill()));
       for (const victim of victims) {
         const node = context.cluster.node(victim);
-        const lost = losePower(node.options.directory, context.sync(victim).journalFile, context.dice);
+        const lost = losePower(node.options.directory, context.shim(victim).journalFile, context.dice);
         context.note(
           `${victim}: ${lost.bytesLost} bytes lost, ${lost.bytesFlipped} flipped, ${lost.namesUndone} renames and removals undone`,
         );
@@ -47,7 +47,7 @@ function syncs(
     run: async (context) => {
       const victims = choose(context);
       context.note(victims.join(', '));
-      for (const victim of victims) context.sync(victim).set(how);
+      for (const victim of victims) context.shim(victim).setSyncs(how);
       await context.sleep(context.faultMs);
     },
   };

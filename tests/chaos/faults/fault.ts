@@ -1,10 +1,10 @@
 import type { ChaosCluster } from '../cluster/chaos-cluster.ts';
 import type { Dice } from '../cluster/power-loss.ts';
-import type { SyncControl } from '../cluster/sync-shim.ts';
+import type { ShimControl } from '../cluster/preload-shim.ts';
 import type { Endpoint } from '../network/network.ts';
 import type { GroupMembers } from '../workload/groups/members.ts';
 
-/** What a host may lack. `delay`: late messages; `shim`: preloaded syncs; `mount`: small file systems. */
+/** What a host may lack. `delay`: late messages; `shim`: preloaded syncs and clocks; `mount`: small file systems. */
 export type Capability = 'delay' | 'shim' | 'mount';
 
 /** Which nodes a fault takes as its victims. */
@@ -24,7 +24,7 @@ export interface FaultContext extends Targets {
   readonly dice: Dice;
   /** As they are now, not as they were when the fault began. */
   targets(): Promise<Targets>;
-  sync(name: Endpoint): SyncControl;
+  shim(name: Endpoint): ShimControl;
   /** Of the workload's group; fails where the workload has none. */
   readonly members: GroupMembers;
   /** The broker that coordinates the group; undefined while nobody does. */

@@ -19,7 +19,7 @@ import {
 } from '../cluster/chaos-cluster.ts';
 import { delay, monotonicMs } from '../cluster/monotonic.ts';
 import type { Dice } from '../cluster/power-loss.ts';
-import { SyncControl } from '../cluster/sync-shim.ts';
+import { ShimControl } from '../cluster/preload-shim.ts';
 import type { FaultContext, Targets } from '../faults/fault.ts';
 import { type ChaosNetwork, client, type Endpoint } from '../network/network.ts';
 import { GroupMembers } from '../workload/groups/members.ts';
@@ -64,7 +64,7 @@ export class CellRun {
   readonly #options: CellRunOptions;
   readonly #violations: Violation[] = [];
   readonly #notes: Note[] = [];
-  readonly #syncs = new Map<Endpoint, SyncControl>();
+  readonly #shims = new Map<Endpoint, ShimControl>();
   readonly #mounts: string[] = [];
   readonly #dice: Dice;
   #isReadToTheEnd = false;
@@ -152,14 +152,14 @@ export class CellRun {
     if (shim !== undefined && cell.fault.needs.includes('shim')) {
       for (const name of nodeNames) {
         mkdirSync(join(directory, name), { recursive: true });
-        this.#syncs.set(name, new SyncControl(shim, join(directory, name)));
+        this.#shims.set(name, new ShimControl(shim, join(directory, name)));
       }
     }
     const cluster = new ChaosCluster({
       directory,
       network,
       brokerSettings: cell.workload.members > 0 ? groupBrokerSettings : {},
-      environmentOf: (name) => this.#syncs.get(name)?.environment ?? {},
+      environmentOf: (name) => this.#shims.get(name)?.environment ?? {},
     });
     this.#cluster = cluster;
     await cluster.start();
@@ -210,10 +210,10 @@ export class CellRun {
       faultMs,
       dice: this.#dice,
       targets: () => this.#targets(cluster),
-      sync: (name) => {
-        const sync = this.#syncs.get(name);
-        if (sync === undefined) throw new Error(`${name} runs without the shim`);
-        return sync;
+      shim: (name) => {
+        const control = this.#shims.get(name);
+        if (control === undefined) throw new Error(`${name} runs without the shim`);
+        return control;
       },
       fillDisk: (name) => fill(join(cluster.directory, name, 'data')),
       freeDisk: (name) => rmSync(join(cluster.directory, name, 'data', fillerName), { force: true }),
@@ -255,7 +255,7 @@ export class CellRun {
     for (const node of cluster.nodes) node.signal('SIGCONT');
     this.#members?.resumeAll();
     this.#options.network.heal();
-    for (const sync of this.#syncs.values()) sync.set({ fails: false, delayMs: 0 });
+    for (const control of this.#shims.values()) control.reset();
     for (const name of brokerNames) rmSync(join(cluster.directory, name, 'data', fillerName), { force: true });
     // A process that was on its way down (an fsync failed) is given the moment to end.
     await delay(100);

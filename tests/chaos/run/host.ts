@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Cell } from '../cells.ts';
 import { endpoints, proxiedPorts } from '../cluster/chaos-cluster.ts';
-import { compileShim } from '../cluster/sync-shim.ts';
+import { compileShim } from '../cluster/preload-shim.ts';
 import { NamespaceNetwork } from '../network/namespaces.ts';
 import type { ChaosNetwork, NetworkKind } from '../network/network.ts';
 import { ProxyNetwork } from '../network/proxies.ts';
@@ -52,14 +52,14 @@ export function describeHost({ namespaces, namespacesRefused, shim, canMount }: 
       : `network namespaces${namespaces.canDelay ? '' : '; for late messages, which this kernel cannot make (no netem), user-space TCP proxies'}`;
   return [
     `network: ${network}`,
-    `syncs: ${shim === undefined ? 'no C compiler, cells with failing or slow syncs and loss of power are skipped' : 'a preloaded shim'}`,
+    `syncs, clocks: ${shim === undefined ? 'no C compiler, cells with failing or slow syncs, wrong clocks and loss of power are skipped' : 'a preloaded shim'}`,
     `disks: ${canMount ? 'tmpfs of a fixed size for cells with a full disk' : 'mounting is not permitted, cells with a full disk are skipped'}`,
   ];
 }
 
 /** Why a cell cannot run here; undefined: it can. */
 export function missing(cell: Cell, host: Host): string | undefined {
-  if (cell.fault.needs.includes('shim') && host.shim === undefined) return 'no C compiler for the sync shim';
+  if (cell.fault.needs.includes('shim') && host.shim === undefined) return 'no C compiler for the preloaded shim';
   if (cell.fault.needs.includes('mount') && !host.canMount) return 'mounting is not permitted';
   return undefined;
 }

@@ -23,6 +23,8 @@ export type MemberRequest =
 /** What a stopped member's place is kept for; brokers allow no less than 6 s. */
 const sessionTimeoutMs = 6_000;
 const pollMs = 300;
+/** What processing takes at most: time to die between the work and its commit. */
+const workMs = 100;
 
 class Member {
   readonly #options: MemberOptions;
@@ -75,7 +77,9 @@ class Member {
     while (!this.#isLeaving) {
       try {
         const next = this.#process(await this.#consumer.poll(pollMs));
-        if (next.size > 0) await this.#commit(next);
+        if (next.size === 0) continue;
+        await delay(workMs * Math.random());
+        await this.#commit(next);
       } catch (error) {
         process.stderr.write(`${this.#options.historyFile}: ${(error as Error).name}: ${(error as Error).message}\n`);
         await delay(200);

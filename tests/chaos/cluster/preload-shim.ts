@@ -6,8 +6,8 @@ import { fileURLToPath } from 'node:url';
 /** The library to preload, compiled into `directory`; undefined where there is no C compiler or no preloading. */
 export function compileShim(directory: string): string | undefined {
   if (process.platform !== 'linux') return undefined;
-  const source = fileURLToPath(new URL('./sync-shim.c', import.meta.url));
-  const library = join(directory, 'sync-shim.so');
+  const source = fileURLToPath(new URL('./preload-shim.c', import.meta.url));
+  const library = join(directory, 'preload-shim.so');
   try {
     mkdirSync(directory, { recursive: true });
     execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, source, '-ldl'], { stdio: 'pipe' });
@@ -17,17 +17,17 @@ export function compileShim(directory: string): string | undefined {
   }
 }
 
-/** Commands the syncs of one node's process; the file is mapped by it, so that a change counts at once. */
-export class SyncControl {
+/** Commands the syncs and the wall clock of one node's process; the file is mapped by it, so that a change counts at once. */
+export class ShimControl {
   readonly journalFile: string;
   readonly #controlFile: string;
   readonly #library: string;
 
   constructor(library: string, nodeDirectory: string) {
     this.#library = library;
-    this.#controlFile = join(nodeDirectory, 'sync-control');
-    this.journalFile = join(nodeDirectory, 'sync-journal');
-    this.set({ fails: false, delayMs: 0 });
+    this.#controlFile = join(nodeDirectory, 'shim-control');
+    this.journalFile = join(nodeDirectory, 'shim-journal');
+    this.reset();
   }
 
   get environment(): Readonly<Record<string, string>> {
@@ -38,13 +38,25 @@ export class SyncControl {
     };
   }
 
-  set({ fails, delayMs }: { readonly fails: boolean; readonly delayMs: number }): void {
-    const words = Buffer.alloc(8);
-    words.writeInt32LE(fails ? 1 : 0, 0);
-    words.writeInt32LE(delayMs, 4);
+  setSyncs({ fails, delayMs }: { readonly fails: boolean; readonly delayMs: number }): void {
+    this.#write(0, fails ? 1 : 0, delayMs);
+  }
+
+  /** Negative: the clock is behind. */
+  setClock(aheadMs: number): void {
+    this.#write(2, aheadMs);
+  }
+
+  /** As on a healthy machine. */
+  reset(): void {
+    this.#write(0, 0, 0, 0);
+  }
+
+  #write(first: number, ...numbers: readonly number[]): void {
+    const words = Buffer.from(Int32Array.from(numbers).buffer);
     // Written in place: a new file would not be the one that is mapped.
     const file = openSync(this.#controlFile, existsSync(this.#controlFile) ? 'r+' : 'w');
-    writeSync(file, words, 0, words.length, 0);
+    writeSync(file, words, 0, words.length, 4 * first);
     closeSync(file);
   }
 }

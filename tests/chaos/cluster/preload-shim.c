@@ -1,8 +1,9 @@
 /*
- * Preloaded into a node's process: makes its syncs slow or failing, and journals what a sync has made safe, so that a loss of power can be played
- * on the files after a kill.
+ * Preloaded into a node's process: makes its syncs slow or failing, its wall clock wrong, and journals what a sync has made safe, so that a loss of
+ * power can be played on the files after a kill.
  *
- * NARU_CHAOS_CONTROL  a file of two 32-bit numbers: 1 = every sync fails with EIO; milliseconds that a sync takes longer
+ * NARU_CHAOS_CONTROL  a file of three 32-bit numbers: 1 = every sync fails with EIO; milliseconds that a sync takes longer; milliseconds
+ *                     that the wall clock goes ahead. The monotonic clock is the machine's
  * NARU_CHAOS_JOURNAL  lines "S inode size" (a file is safe up to this size), "R number inode from TAB to" (a rename; what stood at `to`, if
  *                     anything, is kept as JOURNAL.number), "U number inode path" (a removal; kept in the same way), "D path" (a directory was
  *                     synced)
@@ -17,12 +18,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 struct control {
   volatile int32_t fails;
   volatile int32_t delay_ms;
+  volatile int32_t clock_ahead_ms;
 };
 
 static struct control *control;
@@ -128,4 +131,35 @@ int unlink(const char *path) {
   if (result == 0) note(line, snprintf(line, sizeof line, "U %s %llu %s\n", number, (unsigned long long)gone.st_ino, target));
   errno = saved;
   return result;
+}
+
+static int64_t ahead_ns(void) {
+  return control == NULL ? 0 : (int64_t)control->clock_ahead_ms * 1000000;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  static int (*real)(clockid_t, struct timespec *);
+  if (real == NULL) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+  int result = real(clock, now);
+  if (result != 0 || (clock != CLOCK_REALTIME && clock != CLOCK_REALTIME_COARSE)) return result;
+  int64_t ns = (int64_t)now->tv_sec * 1000000000 + now->tv_nsec + ahead_ns();
+  now->tv_sec = ns / 1000000000;
+  now->tv_nsec = ns % 1000000000;
+  return result;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+  (void)zone;
+  struct timespec precise;
+  int result = clock_gettime(CLOCK_REALTIME, &precise);
+  now->tv_sec = precise.tv_sec;
+  now->tv_usec = precise.tv_nsec / 1000;
+  return result;
+}
+
+time_t time(time_t *also) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (also != NULL) *also = now.tv_sec;
+  return now.tv_sec;
 }
