@@ -89,6 +89,11 @@ export function structs<const F extends Fields, const O extends FieldOptions = N
   return { type: { kind: 'array', of: { type: { kind: 'struct', fields }, options: {} } }, options: options ?? {} };
 }
 
+/** A struct that is always there. */
+export function struct<const F extends Fields>(fields: F): Field<Decoded<F>, Encodable<F>, false> {
+  return { type: { kind: 'struct', fields }, options: {} };
+}
+
 /** A struct that may be missing: nullable, or tagged. */
 export function optionalStruct<const F extends Fields>(
   fields: F,

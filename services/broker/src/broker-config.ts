@@ -240,6 +240,29 @@ export const brokerConfigDefinition = defineConfig({
     doc: 'Longest session timeout that a member may ask for, milliseconds.',
   },
   'group.max.size': { type: 'int', default: 2_147_483_647, min: 1, doc: 'Members of one group.' },
+  'group.consumer.session.timeout.ms': {
+    type: 'int',
+    default: 45_000,
+    min: 1,
+    doc: 'Silence that puts a member out of a group with a server-side assignor, milliseconds.',
+  },
+  'group.consumer.min.session.timeout.ms': { type: 'int', default: 45_000, min: 1, doc: 'Lower bound of it.' },
+  'group.consumer.max.session.timeout.ms': { type: 'int', default: 60_000, min: 1, doc: 'Upper bound of it.' },
+  'group.consumer.heartbeat.interval.ms': {
+    type: 'int',
+    default: 5_000,
+    min: 1,
+    doc: 'How often members of such a group are told to send heartbeats, milliseconds.',
+  },
+  'group.consumer.min.heartbeat.interval.ms': { type: 'int', default: 5_000, min: 1, doc: 'Lower bound of it.' },
+  'group.consumer.max.heartbeat.interval.ms': { type: 'int', default: 15_000, min: 1, doc: 'Upper bound of it.' },
+  'group.consumer.max.size': { type: 'int', default: 2_147_483_647, min: 1, doc: 'Members of one such group.' },
+  'group.consumer.assignors': {
+    type: 'list',
+    default: ['uniform', 'range'],
+    oneOf: ['uniform', 'range'],
+    doc: 'Server-side assignors that members may ask for; the first is the default.',
+  },
   'offset.metadata.max.bytes': {
     type: 'int',
     default: 4_096,
@@ -366,6 +389,8 @@ export function parseBrokerConfig(input: ConfigInput): BrokerConfig {
   const id = brokerId ?? nodeId;
   if (id === undefined) throw new ConfigError('broker.id', "configuration 'broker.id' is missing");
   if (parsed['log.dirs'].includes(',')) throw new ConfigError('log.dirs', "'log.dirs' must name one directory");
+  checkWithin(parsed, 'session.timeout.ms');
+  checkWithin(parsed, 'heartbeat.interval.ms');
   return {
     ...parsed,
     'broker.id': id,
@@ -384,6 +409,14 @@ function connectionsPerAddress(items: readonly string[]): ReadonlyMap<string, nu
       throw new ConfigError(key, `'${key}' has '${item}', which is not address:count, as 127.0.0.1:200`);
     }),
   );
+}
+
+function checkWithin(parsed: Parsed, setting: 'session.timeout.ms' | 'heartbeat.interval.ms'): void {
+  const name = `group.consumer.${setting}` as const;
+  const [min, max] = [parsed[`group.consumer.min.${setting}`], parsed[`group.consumer.max.${setting}`]];
+  const value = parsed[name];
+  if (value >= min && value <= max) return;
+  throw new ConfigError(name, `${name}=${value} must be between group.consumer.min.${setting}=${min} and max ${max}`);
 }
 
 const minuteMs = 60_000;

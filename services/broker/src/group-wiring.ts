@@ -3,6 +3,7 @@ import type { Runtime } from '@naru/runtime';
 import type { BrokerConfig } from './broker-config.ts';
 import type { MetadataPublisher } from './cluster/metadata-publisher.ts';
 import type { ControllerForwarder } from './controller/forwarder.ts';
+import { isInternalTopic } from './controller/topic-name.ts';
 import { CoordinatorLookup } from './groups/coordinator/coordinator-lookup.ts';
 import type { GroupCoordinatorSettings } from './groups/coordinator/coordinator-settings.ts';
 import { GroupCoordinator } from './groups/coordinator/group-coordinator.ts';
@@ -30,6 +31,7 @@ export function createGroups(surroundings: GroupSurroundings): GroupDependencies
     replicas,
     publisher,
     settings: coordinatorSettings(config),
+    isInternalTopic,
     clock,
     timers,
     random,
@@ -48,12 +50,13 @@ export function createGroups(surroundings: GroupSurroundings): GroupDependencies
     },
     logger,
   });
-  const groups = () => coordinator.shards.flatMap((shard) => [...shard.groups.values()]);
+  const groups = () =>
+    coordinator.shards.flatMap((shard) => [...shard.groups.values(), ...shard.consumerGroups.values()]);
   metrics.gauge('naru_groups', 'Groups with members that this broker coordinates', () => {
     return groups().filter((group) => group.membersCount > 0).length;
   });
   metrics.gauge('naru_groups_rebalancing', 'Groups that this broker coordinates and that are not stable', () => {
-    return groups().filter((group) => group.membersCount > 0 && group.state !== 'Stable').length;
+    return groups().filter((group) => group.membersCount > 0 && group.name !== 'Stable').length;
   });
   metrics.gauge('naru_group_members', 'Members of those groups', () => {
     return groups().reduce((sum, group) => sum + group.membersCount, 0);
@@ -69,6 +72,12 @@ function coordinatorSettings(config: BrokerConfig): GroupCoordinatorSettings {
     sessionTimeoutMsMin: config['group.min.session.timeout.ms'],
     sessionTimeoutMsMax: config['group.max.session.timeout.ms'],
     membersMax: config['group.max.size'],
+    consumer: {
+      sessionTimeoutMs: config['group.consumer.session.timeout.ms'],
+      heartbeatIntervalMs: config['group.consumer.heartbeat.interval.ms'],
+      membersMax: config['group.consumer.max.size'],
+      assignors: config['group.consumer.assignors'],
+    },
     offsetMetadataBytesMax: config['offset.metadata.max.bytes'],
     offsetsRetentionMs: config['offsets.retention.minutes'] * minuteMs,
     offsetsRetentionCheckIntervalMs: config['offsets.retention.check.interval.ms'],

@@ -304,6 +304,26 @@ export class FencedInstanceIdError extends ApiError {
   static override readonly traits = traits('FENCED_INSTANCE_ID', { fatal: true });
 }
 
+/** The group went on without this member (KIP-848): what it held belongs to others, and it joins again. */
+export class FencedMemberEpochError extends ApiError {
+  static override readonly traits = traits('FENCED_MEMBER_EPOCH');
+}
+/** The member's epoch has moved on since the request was made. */
+export class StaleMemberEpochError extends ApiError {
+  static override readonly traits = traits('STALE_MEMBER_EPOCH');
+}
+/** Another member holds this `group.instance.id` and has not left. */
+export class UnreleasedInstanceIdError extends ApiError {
+  static override readonly traits = traits('UNRELEASED_INSTANCE_ID');
+}
+/** The brokers do not have this `group.remote.assignor`. */
+export class UnsupportedAssignorError extends ApiError {
+  static override readonly traits = traits('UNSUPPORTED_ASSIGNOR');
+}
+export class InvalidRegularExpressionError extends ApiError {
+  static override readonly traits = traits('INVALID_REGULAR_EXPRESSION');
+}
+
 // ---- data and administration
 
 /** Larger than `max.request.size`, `buffer.memory` or the topic's `max.message.bytes`. */

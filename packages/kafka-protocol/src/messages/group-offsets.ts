@@ -1,10 +1,14 @@
 import { defineApi } from '../api.ts';
-import { array, bool, int16, int32, int64, string, structs } from '../schema.ts';
+import { array, bool, int16, int32, int64, string, structs, uuid, zeroUuid } from '../schema.ts';
+
+/** From version 10 on topics are named by id. */
+const topicName = string({ versions: '0-9', default: '' });
+const topicId = uuid({ versions: '10+', default: zeroUuid });
 
 export const offsetCommit = defineApi({
   key: 8,
   name: 'OffsetCommit',
-  versions: '2-9',
+  versions: '2-10',
   flexible: '8+',
   request: {
     groupId: string(),
@@ -13,7 +17,8 @@ export const offsetCommit = defineApi({
     groupInstanceId: string({ versions: '7+', nullable: '7+', default: null }),
     retentionTimeMs: int64({ versions: '2-4', default: -1 }),
     topics: structs({
-      name: string(),
+      topicId,
+      name: topicName,
       partitions: structs({
         partitionIndex: int32(),
         committedOffset: int64(),
@@ -24,7 +29,11 @@ export const offsetCommit = defineApi({
   },
   response: {
     throttleTimeMs: int32({ versions: '3+', default: 0 }),
-    topics: structs({ name: string(), partitions: structs({ partitionIndex: int32(), errorCode: int16() }) }),
+    topics: structs({
+      topicId,
+      name: topicName,
+      partitions: structs({ partitionIndex: int32(), errorCode: int16() }),
+    }),
   },
 });
 
@@ -40,7 +49,7 @@ const fetchedPartition = {
 export const offsetFetch = defineApi({
   key: 9,
   name: 'OffsetFetch',
-  versions: '1-9',
+  versions: '1-10',
   flexible: '6+',
   request: {
     groupId: string({ versions: '0-7', default: '' }),
@@ -54,7 +63,7 @@ export const offsetFetch = defineApi({
         groupId: string(),
         memberId: string({ versions: '9+', nullable: '9+', default: null }),
         memberEpoch: int32({ versions: '9+', default: -1 }),
-        topics: structs({ name: string(), partitionIndexes: array(int32()) }, { nullable: '8+' }),
+        topics: structs({ topicId, name: topicName, partitionIndexes: array(int32()) }, { nullable: '8+' }),
       },
       { versions: '8+', default: [] },
     ),
@@ -67,7 +76,7 @@ export const offsetFetch = defineApi({
     groups: structs(
       {
         groupId: string(),
-        topics: structs({ name: string(), partitions: structs(fetchedPartition) }),
+        topics: structs({ topicId, name: topicName, partitions: structs(fetchedPartition) }),
         errorCode: int16({ default: 0 }),
       },
       { versions: '8+', default: [] },

@@ -1,6 +1,7 @@
 import type { Api } from '../api.ts';
 import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
 import { apiVersions } from './api-versions.ts';
+import { consumerGroupDescribe, consumerGroupHeartbeat } from './consumer-group.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
 import { deleteTopics } from './delete-topics.ts';
@@ -48,6 +49,8 @@ export const apis = {
   describeGroups,
   listGroups,
   deleteGroups,
+  consumerGroupHeartbeat,
+  consumerGroupDescribe,
 } as const;
 
 export const allApis: readonly Api[] = Object.values(apis) as unknown as readonly Api[];

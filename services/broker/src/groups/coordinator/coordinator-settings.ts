@@ -1,6 +1,9 @@
+import type { ConsumerGroupSettings } from '../core/consumer/consumer-group-types.ts';
 import type { GroupSettings } from '../core/group-types.ts';
 
 export interface GroupCoordinatorSettings extends GroupSettings {
+  /** `group.consumer.*`: of groups with a server-side assignor. */
+  readonly consumer: ConsumerGroupSettings;
   /** `offset.metadata.max.bytes`. */
   readonly offsetMetadataBytesMax: number;
   /** `offsets.retention.minutes`, in milliseconds. */

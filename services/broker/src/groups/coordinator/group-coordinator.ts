@@ -17,10 +17,13 @@ import type {
 } from '../core/group-types.ts';
 import { expired } from '../core/offset-expiry.ts';
 import type { GroupRecord } from '../records/group-record.ts';
+import { Alarm } from './alarm.ts';
+import { ConsumerGroups } from './consumer-groups.ts';
 import type { GroupCoordinatorSettings } from './coordinator-settings.ts';
 import { isTooLong } from './coordinator-settings.ts';
 import { groupPartition, offsetsTopic } from './group-partition.ts';
 import { GroupShard } from './group-shard.ts';
+import { ImageCatalog } from './image-catalog.ts';
 import type { WriteOutcome } from './write-queue.ts';
 
 export interface GroupCoordinatorOptions {
@@ -28,6 +31,7 @@ export interface GroupCoordinatorOptions {
   readonly replicas: ReplicaManager;
   readonly publisher: MetadataPublisher;
   readonly settings: GroupCoordinatorSettings;
+  readonly isInternalTopic: (name: string) => boolean;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
@@ -50,8 +54,6 @@ export type ShardLookup = { readonly ok: true; readonly shard: GroupShard } | Re
 
 /** Characters of a client id or instance id in the member ids that are made from it. */
 const memberIdPrefixMax = 255;
-/** Sooner than this after it was armed, the timer of the groups is not armed again. */
-const tickMsMin = 1;
 
 /**
  * The groups of this broker: those whose partition of `__consumer_offsets` it leads. Finds the shard, hands events to the group's state machine, and
@@ -61,6 +63,9 @@ export class GroupCoordinator {
   readonly settings: GroupCoordinatorSettings;
   readonly publisher: MetadataPublisher;
   readonly clock: Clock;
+  readonly catalog: ImageCatalog;
+  /** Those with a server-side assignor; all else here is about classic ones, or about both. */
+  readonly consumerGroups: ConsumerGroups;
   readonly #options: GroupCoordinatorOptions;
   readonly #surroundings: GroupSurroundings;
   /** By partition of `__consumer_offsets`. */
@@ -71,13 +76,12 @@ export class GroupCoordinator {
   readonly #syncs = new Map<number, (answer: Synced | Failed) => void>();
   readonly #unsubscribe: () => void;
   #token = 0;
-  #tickTimer: Timer | undefined;
-  #tickAtMs: number = Number.POSITIVE_INFINITY;
+  readonly #alarm: Alarm;
   #expiryTimer: Timer | undefined;
   #isClosed = false;
 
   constructor(options: GroupCoordinatorOptions) {
-    const { clock, random, replicas, publisher, settings } = options;
+    const { clock, timers, random, replicas, publisher, settings } = options;
     this.#options = options;
     this.settings = settings;
     this.publisher = publisher;
@@ -87,6 +91,15 @@ export class GroupCoordinator {
       newMemberId: (prefix) => `${prefix.slice(0, memberIdPrefixMax)}-${randomUuid(random)}`,
       wallMs: () => clock.wallMs(),
     };
+    this.catalog = new ImageCatalog(publisher, options.isInternalTopic, () => this.consumerGroups.onTopicsChanged());
+    this.consumerGroups = new ConsumerGroups({
+      shardFor: (groupId) => this.shardFor(groupId),
+      activeShards: () => this.shards,
+      clock,
+      timers,
+      turnEnd: replicas.turnEnd,
+    });
+    this.#alarm = new Alarm(clock, timers, (nowMs) => this.#tick(nowMs));
     replicas.onLed((partition) => this.#led(partition));
     this.#unsubscribe = publisher.subscribe((_, delta) => {
       if (delta.topicsDeleted.length > 0) this.#topicsDeleted(new Set(delta.topicsDeleted.map(({ name }) => name)));
@@ -119,13 +132,17 @@ export class GroupCoordinator {
       deadlines: replicas.deadlines,
       turnEnd: replicas.turnEnd,
       surroundings: this.#surroundings,
+      consumerGroupSettings: settings.consumer,
+      catalog: this.catalog,
       commitTimeoutMs: settings.offsetsCommitTimeoutMs,
       logger,
       run: (of, group, effects) => this.#run(of, group, effects),
       onActive: (active) => {
-        for (const group of active.groups.values()) this.#tickBy(group.nextDeadlineMs);
+        for (const group of active.groups.values()) this.#alarm.by(group.nextDeadlineMs);
+        this.consumerGroups.onActive(active);
       },
       onClosed: (closed) => {
+        this.consumerGroups.onClosed(closed);
         this.#closedEpochs.set(partition.index, closed.leaderEpoch);
         if (this.#shards.get(partition.index) === closed) this.#shards.delete(partition.index);
       },
@@ -162,6 +179,7 @@ export class GroupCoordinator {
     const found = this.shardFor(groupId);
     if (!found.ok) return found;
     const { shard } = found;
+    if (!endDesertedConsumerGroup(shard, groupId)) return { ok: false, error: 'INCONSISTENT_GROUP_PROTOCOL' };
     const group = shard.groupOf(groupId);
     const token = ++this.#token;
     const answer = new Promise<Joined | Failed>((resolve) => this.#joins.set(token, resolve));
@@ -184,7 +202,7 @@ export class GroupCoordinator {
     const found = this.#groupFor(groupId);
     if (!found.ok) return found.error;
     const error = found.group.heartbeat(claim, this.clock.monotonicMs());
-    this.#tickBy(found.group.nextDeadlineMs);
+    this.#alarm.by(found.group.nextDeadlineMs);
     return error;
   }
 
@@ -235,20 +253,10 @@ export class GroupCoordinator {
           unreachable(effect);
       }
     }
-    this.#tickBy(group.nextDeadlineMs);
+    this.#alarm.by(group.nextDeadlineMs);
   }
 
-  #tickBy(atMs: number): void {
-    if (atMs >= this.#tickAtMs || this.#isClosed) return;
-    this.#tickTimer?.cancel();
-    this.#tickAtMs = atMs;
-    const delayMs = Math.max(tickMsMin, atMs - this.clock.monotonicMs());
-    this.#tickTimer = this.#options.timers.after(delayMs, () => this.#tick());
-  }
-
-  #tick(): void {
-    this.#tickAtMs = Number.POSITIVE_INFINITY;
-    const nowMs = this.clock.monotonicMs();
+  #tick(nowMs: number): void {
     for (const shard of this.shards) {
       for (const group of [...shard.groups.values()]) {
         this.#run(shard, group, group.tick(nowMs));
@@ -269,15 +277,15 @@ export class GroupCoordinator {
 
   #expire(shard: GroupShard): void {
     const nowWallMs = this.clock.wallMs();
-    const groupIds = new Set([...shard.committed.groups.keys(), ...shard.committed.groupsWithOffsets]);
+    const groupIds = new Set([...shard.committed.groupIds, ...shard.committed.groupsWithOffsets]);
     const records: GroupRecord[] = [];
     for (const groupId of groupIds) {
-      const group = shard.groups.get(groupId);
+      const group = shard.groups.get(groupId) ?? shard.consumerGroups.get(groupId);
       const { committed } = shard;
       const retentionMs = this.settings.offsetsRetentionMs;
       const tombstones = expired({ committed, groupId, group, nowWallMs, retentionMs });
       records.push(...tombstones);
-      if (tombstones.some(({ kind }) => kind === 'group')) shard.endGroup(groupId);
+      if (tombstones.some(({ kind }) => kind !== 'offset')) shard.endGroup(groupId);
     }
     this.#writeQuietly(shard, records, 'expired offsets are removed');
   }
@@ -304,10 +312,25 @@ export class GroupCoordinator {
   close(): void {
     this.#isClosed = true;
     this.#unsubscribe();
-    this.#tickTimer?.cancel();
+    this.#alarm.close();
+    this.consumerGroups.close();
+    this.catalog.close();
     this.#expiryTimer?.cancel();
     for (const shard of [...this.#shards.values()]) shard.close();
   }
+}
+
+/** A group with a server-side assignor that nobody is in becomes a classic one. False: it cannot. */
+function endDesertedConsumerGroup(shard: GroupShard, groupId: string): boolean {
+  const group = shard.consumerGroups.get(groupId);
+  if (group === undefined) return true;
+  if (group.state.members.size > 0) return false;
+  shard.write(
+    group.tombstones(),
+    () => undefined,
+    () => shard.consumerGroups.delete(groupId),
+  );
+  return !shard.consumerGroups.has(groupId);
 }
 
 function answer<Answer>(waiting: Map<number, (answer: Answer) => void>, token: number, value: Answer): void {

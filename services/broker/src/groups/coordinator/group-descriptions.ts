@@ -1,12 +1,16 @@
+import type { ConsumerGroup } from '../core/consumer/consumer-group.ts';
+import type { ConsumerGroupStateName } from '../core/consumer/consumer-group-types.ts';
 import type { GroupState } from '../core/group-types.ts';
-import { type Member, metadataFor, noBytes } from '../core/member.ts';
+import { consumerProtocolType, type Member, metadataFor, noBytes } from '../core/member.ts';
 import type { GroupCoordinator, NotHere, Refused } from './group-coordinator.ts';
 import type { GroupShard } from './group-shard.ts';
 
 export interface GroupListing {
   readonly groupId: string;
   readonly protocolType: string;
-  readonly state: GroupState;
+  readonly state: GroupState | ConsumerGroupStateName;
+  /** Kafka's names. */
+  readonly type: 'Classic' | 'Consumer';
 }
 
 export interface GroupDescription extends GroupListing {
@@ -29,17 +33,21 @@ export interface MemberDescription {
 /** The groups that this broker coordinates, those with nothing but offsets included. */
 export function listGroups(coordinator: GroupCoordinator): readonly GroupListing[] {
   return coordinator.shards.flatMap((shard) => {
-    const ids = new Set([...shard.groups.keys(), ...shard.committed.groupsWithOffsets]);
+    const ids = new Set([...shard.groups.keys(), ...shard.consumerGroups.keys(), ...shard.committed.groupsWithOffsets]);
     return [...ids].map((groupId) => listing(shard, groupId));
   });
 }
 
 function listing(shard: GroupShard, groupId: string): GroupListing {
+  const consumerGroup = shard.consumerGroups.get(groupId);
+  if (consumerGroup !== undefined) {
+    return { groupId, protocolType: consumerProtocolType, state: consumerGroup.name, type: 'Consumer' };
+  }
   const group = shard.groups.get(groupId);
-  return { groupId, protocolType: group?.protocolType ?? '', state: group?.state ?? 'Empty' };
+  return { groupId, protocolType: group?.protocolType ?? '', state: group?.state ?? 'Empty', type: 'Classic' };
 }
 
-/** Undefined: there is no such group. */
+/** Undefined: there is no such classic group. */
 export function describeGroup(
   coordinator: GroupCoordinator,
   groupId: string,
@@ -48,7 +56,8 @@ export function describeGroup(
   if (!found.ok) return found;
   const { shard } = found;
   const group = shard.groups.get(groupId);
-  if (group === undefined && !shard.committed.has(groupId)) return { ok: true, group: undefined };
+  const isKnown = group !== undefined || shard.committed.has(groupId);
+  if (!isKnown || shard.consumerGroups.has(groupId)) return { ok: true, group: undefined };
   const protocol = group?.state === 'Stable' ? (group.protocol ?? '') : '';
   const members = [...(group?.members ?? [])].map((member) => describeMember(member, protocol));
   const generation = group?.generation ?? 0;
@@ -65,4 +74,13 @@ function describeMember(member: Readonly<Member>, protocol: string): MemberDescr
     metadata: protocol === '' ? noBytes : metadataFor(member, protocol),
     assignment: protocol === '' ? noBytes : member.assignment,
   };
+}
+
+/** Undefined: there is no such group with a server-side assignor. */
+export function describeConsumerGroup(
+  coordinator: GroupCoordinator,
+  groupId: string,
+): { readonly ok: true; readonly group: ConsumerGroup | undefined } | Refused<NotHere> {
+  const found = coordinator.shardFor(groupId);
+  return found.ok ? { ok: true, group: found.shard.consumerGroups.get(groupId) } : found;
 }

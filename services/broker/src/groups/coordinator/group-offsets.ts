@@ -1,7 +1,9 @@
 import type { KafkaErrorName } from '@naru/kafka-protocol';
+import { Group } from '../core/group.ts';
 import type { Claim } from '../core/group-types.ts';
 import type { GroupRecord } from '../records/group-record.ts';
 import type { OffsetCommitValue } from '../records/offset-commit-value.ts';
+import { encodeKey } from '../records/record-key.ts';
 import type { GroupCoordinator, Refused } from './group-coordinator.ts';
 import type { GroupShard } from './group-shard.ts';
 import type { WriteOutcome } from './write-queue.ts';
@@ -32,9 +34,7 @@ export async function commitOffsets(
   const all = (error: KafkaErrorName): readonly KafkaErrorName[] => offsets.map(() => error);
   const found = coordinator.shardFor(groupId);
   if (!found.ok) return all(found.error);
-  const group = found.shard.groupOf(groupId);
-  const refusal = group.checkCommit(claim, coordinator.clock.monotonicMs());
-  found.shard.forgetIfBlank(group);
+  const refusal = checkCommit(found.shard, groupId, claim, coordinator.clock.monotonicMs());
   if (refusal !== undefined) return all(refusal);
   const faults = offsets.map((offset) => offsetFault(coordinator, offset));
   const records = offsets
@@ -53,6 +53,15 @@ export async function commitOffsets(
   if (records.length === 0) return faults.map((fault) => fault ?? 'NONE');
   const code = commitCodeOf[await writeTo(found.shard, records)];
   return faults.map((fault) => fault ?? code);
+}
+
+function checkCommit(shard: GroupShard, groupId: string, claim: Claim, nowMs: number): KafkaErrorName | undefined {
+  const consumerGroup = shard.consumerGroups.get(groupId);
+  if (consumerGroup !== undefined) return consumerGroup.checkCommit(claim);
+  const group = shard.groupOf(groupId);
+  const refusal = group.checkCommit(claim, nowMs);
+  shard.forgetIfBlank(group);
+  return refusal;
 }
 
 function offsetFault({ settings, publisher }: GroupCoordinator, asked: OffsetToCommit): KafkaErrorName | undefined {
@@ -94,9 +103,10 @@ export function fetchOffsets(
 ): { readonly ok: true; readonly offsets: readonly FetchedOffset[] } | Refused<KafkaErrorName> {
   const found = coordinator.shardFor(groupId);
   if (!found.ok) return found;
-  const { committed, groups } = found.shard;
+  const { committed } = found.shard;
   if (claim !== undefined) {
-    const error = groups.get(groupId)?.checkClaim(claim) ?? (groups.has(groupId) ? undefined : 'UNKNOWN_MEMBER_ID');
+    const group = found.shard.find(groupId);
+    const error = group === undefined ? 'UNKNOWN_MEMBER_ID' : group.checkClaim(claim);
     if (error !== undefined) return { ok: false, error };
   }
   if (partitions === undefined) {
@@ -118,7 +128,7 @@ export async function deleteOffsets(
   const found = coordinator.shardFor(groupId);
   if (!found.ok) return found;
   const { shard } = found;
-  const group = shard.groups.get(groupId);
+  const group = shard.find(groupId);
   if (group === undefined && !shard.committed.has(groupId)) return { ok: false, error: 'GROUP_ID_NOT_FOUND' };
   const subscribed = group === undefined ? new Set<string>() : group.subscribedTopics;
   // Members whose metadata only they understand: any offset may be in use.
@@ -136,8 +146,9 @@ export async function deleteGroup(coordinator: GroupCoordinator, groupId: string
   const found = coordinator.shardFor(groupId);
   if (!found.ok) return found.error;
   const { shard } = found;
-  const group = shard.groups.get(groupId);
-  if (group !== undefined && (group.membersCount > 0 || group.state !== 'Empty')) return 'NON_EMPTY_GROUP';
+  const group = shard.find(groupId);
+  const isBusy = group instanceof Group && group.state !== 'Empty';
+  if (isBusy || (group?.membersCount ?? 0) > 0) return 'NON_EMPTY_GROUP';
   const records = tombstonesOf(shard, groupId);
   if (records.length === 0) return 'GROUP_ID_NOT_FOUND';
   shard.endGroup(groupId);
@@ -147,14 +158,12 @@ export async function deleteGroup(coordinator: GroupCoordinator, groupId: string
 function tombstonesOf(shard: GroupShard, groupId: string): readonly GroupRecord[] {
   const records = new Map<string, GroupRecord>();
   const add = (record: GroupRecord): void => {
-    const key = record.kind === 'offset' ? `${record.topic}/${record.partition}` : '';
-    records.set(key, { ...record, value: null });
+    records.set(Buffer.from(encodeKey(record)).toString('latin1'), { ...record, value: null });
   };
   for (const { topic, partition, value } of shard.committed.allOffsetsOf(groupId)) {
     add({ kind: 'offset', group: groupId, topic, partition, value });
   }
-  const metadata = shard.committed.groups.get(groupId);
-  if (metadata !== undefined) add({ kind: 'group', group: groupId, value: metadata });
+  for (const record of shard.committed.tombstonesOf(groupId)) add(record);
   for (const record of shard.pendingRecords()) if (record.group === groupId) add(record);
   return [...records.values()];
 }

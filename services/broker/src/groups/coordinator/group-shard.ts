@@ -7,6 +7,8 @@ import type { Partition } from '../../replication/partition.ts';
 import type { TurnEnd } from '../../replication/turn-end.ts';
 import type { Watcher } from '../../replication/waiters.ts';
 import { CommittedState } from '../core/committed-state.ts';
+import { ConsumerGroup } from '../core/consumer/consumer-group.ts';
+import type { ConsumerGroupSettings, TopicCatalog } from '../core/consumer/consumer-group-types.ts';
 import { Group } from '../core/group.ts';
 import type { GroupEffect, GroupSurroundings } from '../core/group-types.ts';
 import { decodeRecord, type GroupRecord } from '../records/group-record.ts';
@@ -18,6 +20,8 @@ export interface GroupShardOptions {
   readonly deadlines: Deadlines;
   readonly turnEnd: TurnEnd;
   readonly surroundings: GroupSurroundings;
+  readonly consumerGroupSettings: ConsumerGroupSettings;
+  readonly catalog: TopicCatalog;
   readonly commitTimeoutMs: number;
   readonly logger: Logger;
   /** Carries out what a group wants, when nobody asked: it was loaded, or ends. */
@@ -40,7 +44,10 @@ export class GroupShard implements Watcher {
   readonly leaderEpoch: number;
   /** What the log says up to the high watermark. */
   readonly committed = new CommittedState();
+  /** Classic groups. A group id is one of this map or of the other. */
   readonly groups = new Map<string, Group>();
+  /** Groups with a server-side assignor. */
+  readonly consumerGroups = new Map<string, ConsumerGroup>();
   readonly #options: GroupShardOptions;
   readonly #writes: WriteQueue;
   readonly #loadEndOffset: number;
@@ -135,8 +142,12 @@ export class GroupShard implements Watcher {
     for (const [id, value] of this.committed.groups) {
       this.groups.set(id, Group.restore(id, value, surroundings, nowMs));
     }
+    for (const [id, state] of this.committed.consumerGroups) {
+      const { consumerGroupSettings: settings, catalog } = this.#options;
+      this.consumerGroups.set(id, ConsumerGroup.restore(id, state.records(id), settings, catalog, nowMs));
+    }
     this.#phase = 'active';
-    logger.info({ ...this.#label, groups: this.groups.size }, 'coordinating groups');
+    logger.info({ ...this.#label, groups: this.groups.size + this.consumerGroups.size }, 'coordinating groups');
     onActive(this);
   }
 
@@ -150,6 +161,18 @@ export class GroupShard implements Watcher {
     return group;
   }
 
+  /** Of whatever kind. */
+  find(id: string): Group | ConsumerGroup | undefined {
+    return this.groups.get(id) ?? this.consumerGroups.get(id);
+  }
+
+  consumerGroupOf(id: string): ConsumerGroup {
+    const { consumerGroupSettings, catalog } = this.#options;
+    const group = this.consumerGroups.get(id) ?? new ConsumerGroup(id, consumerGroupSettings, catalog);
+    this.consumerGroups.set(id, group);
+    return group;
+  }
+
   /** A group that nothing has to be remembered of. */
   forgetIfBlank(group: Group): void {
     if (group.isBlank && this.groups.get(group.id) === group) this.groups.delete(group.id);
@@ -157,16 +180,25 @@ export class GroupShard implements Watcher {
 
   /** Takes the group out: events that come from now on meet a new one. */
   endGroup(id: string): void {
+    this.consumerGroups.delete(id);
+    this.endClassicGroup(id);
+  }
+
+  endClassicGroup(id: string): void {
     const group = this.groups.get(id);
     if (group === undefined) return;
     this.groups.delete(id);
     this.#options.run(this, group, group.end('UNKNOWN_MEMBER_ID'));
   }
 
-  /** `done` is called once, possibly before this returns. */
-  write(records: readonly GroupRecord[], done: (outcome: WriteOutcome) => void): void {
+  /** `done` is called once, possibly before this returns; `onAppended` before, with what the log took. */
+  write(
+    records: readonly GroupRecord[],
+    done: (outcome: WriteOutcome) => void,
+    onAppended?: (records: readonly GroupRecord[]) => void,
+  ): void {
     if (!this.isActive) done('not-coordinator');
-    else this.#writes.write(records, done);
+    else this.#writes.write(records, done, onAppended);
   }
 
   pendingRecords(): Iterable<GroupRecord> {

@@ -40,26 +40,41 @@ export class WriteQueue {
     for (const { records } of this.#queue) yield* records;
   }
 
-  /** `done` is called once, possibly before this returns. */
-  write(records: readonly GroupRecord[], done: (outcome: WriteOutcome) => void): void {
+  /**
+   * `done` is called once, possibly before this returns; `onAppended` before that, in this call, with what the log has taken. Without records: when everything
+   * is replicated that was written before.
+   */
+  write(
+    records: readonly GroupRecord[],
+    done: (outcome: WriteOutcome) => void,
+    onAppended?: (records: readonly GroupRecord[]) => void,
+  ): void {
+    const last = this.#queue.at(-1);
+    if (records.length === 0) {
+      if (last === undefined) done('committed');
+      else this.#push(last.endOffset, [], done);
+      return;
+    }
     const batches = this.#encode(records);
     if (batches === undefined) {
       done('too-large');
       return;
     }
-    const { partition, deadlines, timeoutMs } = this.#options;
-    let endOffset = -1;
     for (const [i, batch] of batches.entries()) {
-      const outcome = partition.append(batch.bytes, true);
+      const outcome = this.#options.partition.append(batch.bytes, true);
       if (outcome.kind !== 'appended') {
         done(outcome.kind === 'not-leader' ? 'not-coordinator' : 'not-available');
         return;
       }
-      endOffset = outcome.endOffset;
-      const isLast = i === batches.length - 1;
-      this.#queue.push(new PendingWrite(endOffset, batch.records, isLast ? done : undefined));
+      this.#push(outcome.endOffset, batch.records, i === batches.length - 1 ? done : undefined);
+      onAppended?.(batch.records);
     }
-    this.#queue.at(-1)?.expireIn(deadlines, timeoutMs);
+  }
+
+  #push(endOffset: number, records: readonly GroupRecord[], done: ((outcome: WriteOutcome) => void) | undefined): void {
+    const write = new PendingWrite(endOffset, records, done);
+    this.#queue.push(write);
+    if (done !== undefined) write.expireIn(this.#options.deadlines, this.#options.timeoutMs);
   }
 
   highWatermarkAdvanced(highWatermark: number): void {

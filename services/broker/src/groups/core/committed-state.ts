@@ -1,7 +1,7 @@
-import { unreachable } from '@naru/runtime';
 import type { GroupMetadataValue } from '../records/group-metadata-value.ts';
-import type { GroupRecord } from '../records/group-record.ts';
+import type { ConsumerGroupRecord, GroupRecord } from '../records/group-record.ts';
 import type { OffsetCommitValue } from '../records/offset-commit-value.ts';
+import { ConsumerGroupState } from './consumer/consumer-group-state.ts';
 
 export interface CommittedOffset {
   readonly topic: string;
@@ -20,10 +20,21 @@ const noOffsets: GroupOffsets = new Map();
  */
 export class CommittedState {
   readonly #groups = new Map<string, GroupMetadataValue>();
+  readonly #consumerGroups = new Map<string, ConsumerGroupState>();
   readonly #offsets = new Map<string, Map<string, Map<number, OffsetCommitValue>>>();
 
+  /** Classic groups. */
   get groups(): ReadonlyMap<string, GroupMetadataValue> {
     return this.#groups;
+  }
+
+  /** Groups with a server-side assignor. */
+  get consumerGroups(): ReadonlyMap<string, ConsumerGroupState> {
+    return this.#consumerGroups;
+  }
+
+  get groupIds(): readonly string[] {
+    return [...this.#groups.keys(), ...this.#consumerGroups.keys()];
   }
 
   /** Of groups that have one. */
@@ -32,7 +43,7 @@ export class CommittedState {
   }
 
   has(group: string): boolean {
-    return this.#groups.has(group) || this.#offsets.has(group);
+    return this.#groups.has(group) || this.#consumerGroups.has(group) || this.#offsets.has(group);
   }
 
   offset(group: string, topic: string, partition: number): OffsetCommitValue | undefined {
@@ -49,6 +60,13 @@ export class CommittedState {
     }
   }
 
+  /** Takes back what is said of a group besides its offsets. */
+  tombstonesOf(group: string): readonly GroupRecord[] {
+    if (this.#groups.has(group)) return [{ kind: 'group', group, value: null }];
+    const records = this.#consumerGroups.get(group)?.records(group) ?? [];
+    return records.map((record) => ({ ...record, value: null }));
+  }
+
   apply(record: GroupRecord): void {
     switch (record.kind) {
       case 'group':
@@ -60,8 +78,15 @@ export class CommittedState {
         else this.#setOffset(record.group, record.topic, record.partition, record.value);
         return;
       default:
-        unreachable(record);
+        this.#applyToConsumerGroup(record);
     }
+  }
+
+  #applyToConsumerGroup(record: ConsumerGroupRecord): void {
+    const state = this.#consumerGroups.get(record.group) ?? new ConsumerGroupState();
+    state.apply(record);
+    if (state.isBlank) this.#consumerGroups.delete(record.group);
+    else this.#consumerGroups.set(record.group, state);
   }
 
   #setOffset(group: string, topic: string, partition: number, value: OffsetCommitValue): void {

@@ -106,6 +106,11 @@ export class Group {
     return this.#state;
   }
 
+  /** As tools show it. */
+  get name(): GroupState {
+    return this.#state;
+  }
+
   get generation(): number {
     return this.#generation;
   }
@@ -133,6 +138,11 @@ export class Group {
   /** Nobody is in it, nobody is about to be, and no generation is remembered. */
   get isBlank(): boolean {
     return this.#state === 'Empty' && this.#generation === 0 && this.#pending.size === 0;
+  }
+
+  /** Nobody is in it or about to be: it may become a group of another kind. */
+  get isDeserted(): boolean {
+    return this.#state === 'Empty' && this.#pending.size === 0;
   }
 
   /** `tick` has nothing to do before. */

@@ -1,12 +1,13 @@
 import type { GroupRecord } from '../records/group-record.ts';
 import type { CommittedState } from './committed-state.ts';
+import type { ConsumerGroup } from './consumer/consumer-group.ts';
 import type { Group } from './group.ts';
 
 export interface ExpiryInput {
   readonly committed: CommittedState;
   readonly groupId: string;
   /** Undefined for a group that has offsets only. */
-  readonly group: Group | undefined;
+  readonly group: Group | ConsumerGroup | undefined;
   readonly nowWallMs: number;
   /** `offsets.retention.minutes`. */
   readonly retentionMs: number;
@@ -20,7 +21,7 @@ export function expired(input: ExpiryInput): readonly GroupRecord[] {
   const { committed, groupId: group, group: machine, nowWallMs, retentionMs } = input;
   const subscribed = machine === undefined ? new Set<string>() : machine.subscribedTopics;
   if (subscribed === undefined) return [];
-  const isEmpty = machine === undefined || machine.state === 'Empty';
+  const isEmpty = machine === undefined || machine.membersCount === 0;
   const emptySinceMs = isEmpty ? (committed.groups.get(group)?.stateTimestampMs ?? -1) : -1;
   const records: GroupRecord[] = [];
   let isSomethingLeft = false;
@@ -33,6 +34,6 @@ export function expired(input: ExpiryInput): readonly GroupRecord[] {
     }
   }
   const isGroupOver = isEmpty && !isSomethingLeft && emptySinceMs + retentionMs <= nowWallMs;
-  if (isGroupOver && committed.groups.has(group)) records.push({ kind: 'group', group, value: null });
+  if (isGroupOver) records.push(...committed.tombstonesOf(group));
   return records;
 }

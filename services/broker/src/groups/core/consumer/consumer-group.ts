@@ -1,0 +1,386 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ConsumerGroupValue, ConsumerMemberValue } from '../../records/consumer-group-values.ts';
+import type { ConsumerGroupRecord } from '../../records/group-record.ts';
+import type { Claim } from '../group-types.ts';
+import { range } from './assignors/range.ts';
+import type { ServerAssignor } from './assignors/server-assignor.ts';
+import { uniform } from './assignors/uniform.ts';
+import {
+  awayEpoch,
+  ConsumerGroupState,
+  currentRecord,
+  type GroupMember,
+  memberStates,
+  noMetadata,
+  nothingAssigned,
+  targetRecord,
+} from './consumer-group-state.ts';
+import type {
+  ConsumerGroupError,
+  ConsumerGroupSettings,
+  ConsumerGroupStateName,
+  Decision,
+  HeartbeatAnswer,
+  MemberHeartbeat,
+  TopicCatalog,
+} from './consumer-group-types.ts';
+import { isSameSet, noPartitions, type PartitionSet } from './partition-set.ts';
+import { reconcile } from './reconciliation.ts';
+import { metadataHash, Subscriptions } from './subscriptions.ts';
+import { topicPattern } from './topic-pattern.ts';
+
+const serverAssignors: ReadonlyMap<string, ServerAssignor> = new Map([uniform, range].map((one) => [one.name, one]));
+export const serverAssignorNames: readonly string[] = [...serverAssignors.keys()];
+
+const unknownMember = { metadata: noMetadata, target: noPartitions, current: nothingAssigned };
+const leaveEpoch = -1;
+const never = Number.POSITIVE_INFINITY;
+
+interface Deadline {
+  readonly atMs: number;
+  readonly memberEpoch: number;
+}
+
+/**
+ * A group whose coordinator assigns (KIP-848), as a state machine without clocks, disks or promises. Each event decides on records; the group changes
+ * only when they are applied, which the caller does when they are in the log, and it answers when they are replicated. So nothing that a member was
+ * told is unknown to the next coordinator (G2, G8).
+ *
+ * Three epochs. The group's grows when members, subscriptions or topics change. The target assignment is computed for it at the next heartbeat of
+ * anybody. Each member walks to the target at its own pace (`reconcile`), and its epoch follows: what it writes carries this epoch, so that who was
+ * put out is refused (G4).
+ *
+ * Deadlines are not in the log: whoever loads the group gives every member a new session.
+ */
+export class ConsumerGroup {
+  readonly id: string;
+  readonly state = new ConsumerGroupState();
+  readonly #settings: ConsumerGroupSettings;
+  readonly #subscriptions: Subscriptions;
+  /** When a silent member is put out. */
+  readonly #sessions = new Map<string, number>();
+  /** When a member that does not give up what it must is put out. */
+  readonly #revocations = new Map<string, Deadline>();
+  #nextDeadlineMs: number = never;
+  /** What `metadataHash` was computed from. */
+  #hashed: { readonly members: number; readonly topics: number; readonly hash: number } | undefined;
+  /** Changes of members' subscriptions. */
+  #membersVersion = 0;
+
+  constructor(id: string, settings: ConsumerGroupSettings, catalog: TopicCatalog) {
+    this.id = id;
+    this.#settings = settings;
+    this.#subscriptions = new Subscriptions(catalog);
+  }
+
+  /** As the log says; everybody gets a new session. */
+  static restore(
+    id: string,
+    records: readonly ConsumerGroupRecord[],
+    settings: ConsumerGroupSettings,
+    catalog: TopicCatalog,
+    nowMs: number,
+  ): ConsumerGroup {
+    const group = new ConsumerGroup(id, settings, catalog);
+    group.apply(records, nowMs);
+    for (const memberId of group.state.members.keys()) group.#heard(memberId, nowMs);
+    return group;
+  }
+
+  get name(): ConsumerGroupStateName {
+    const { members, epoch, targetEpoch } = this.state;
+    if (members.size === 0) return 'Empty';
+    if (epoch > targetEpoch) return 'Assigning';
+    const isStable = ({ current }: GroupMember): boolean =>
+      current.state === memberStates.stable && current.epoch === targetEpoch;
+    return [...members.values()].every(isStable) ? 'Stable' : 'Reconciling';
+  }
+
+  get membersCount(): number {
+    return this.state.members.size;
+  }
+
+  get assignor(): string {
+    return this.#assignorOf([...this.state.members.values()].map(({ metadata }) => metadata)).name;
+  }
+
+  get subscribedTopics(): ReadonlySet<string> {
+    const topics = [...this.state.members.values()].map(({ metadata }) => this.#subscriptions.topicsOf(metadata));
+    return new Set(topics.flatMap((names) => [...names]));
+  }
+
+  /** `tick` has nothing to do before. */
+  get nextDeadlineMs(): number {
+    return this.#nextDeadlineMs;
+  }
+
+  /** The records are in the log, or were read from it. */
+  apply(records: readonly ConsumerGroupRecord[], nowMs: number): void {
+    for (const record of records) {
+      this.state.apply(record);
+      if (record.kind === 'consumer-member') this.#membersVersion++;
+      if ('member' in record) this.#watchRevocation(record.member, nowMs);
+    }
+  }
+
+  #watchRevocation(id: string, nowMs: number): void {
+    const member = this.state.members.get(id);
+    if (member?.current.state !== memberStates.unrevoked) {
+      this.#revocations.delete(id);
+      return;
+    }
+    const { epoch } = member.current;
+    if (this.#revocations.get(id)?.memberEpoch === epoch) return;
+    const atMs = this.#by(nowMs + member.metadata.rebalanceTimeoutMs);
+    this.#revocations.set(id, { atMs, memberEpoch: epoch });
+  }
+
+  // Heartbeats.
+
+  heartbeat(request: MemberHeartbeat, nowMs: number): Decision<HeartbeatAnswer> {
+    const fault = this.#fault(request);
+    if (fault !== undefined) return { ok: false, error: fault };
+    const { before, former } = this.#callerOf(request);
+    this.#heard(request.memberId, nowMs);
+    const member = { ...before, metadata: updated(before.metadata, request) };
+    const isNew = before.metadata === unknownMember.metadata;
+    const isMoved = isNew || former !== undefined;
+    const records: ConsumerGroupRecord[] = [];
+    if (former !== undefined) {
+      records.push(...this.#tombstones(former.id), targetRecord(this.id, member.id, member.target));
+    }
+    if (isMoved || !isDeepStrictEqual(before.metadata, member.metadata)) {
+      records.push({ kind: 'consumer-member', group: this.id, member: member.id, value: member.metadata });
+    }
+    const members = [...this.#membersWithout([member.id, former?.id]), member];
+    const isChanged = !isSameSubscription(before.metadata, member.metadata);
+    const epoch = this.#nextEpoch(isNew || isChanged, members);
+    if (epoch !== undefined) records.push({ kind: 'consumer-group', group: this.id, value: epoch });
+    const targetEpoch = epoch?.epoch ?? this.state.epoch;
+    const targets = targetEpoch === this.state.targetEpoch ? undefined : this.#computeTarget(members);
+    if (targets !== undefined) records.push(...this.#targetRecords(members, targets, targetEpoch));
+    const current = reconcile({
+      current: member.current,
+      target: targets?.get(member.id) ?? member.target,
+      targetEpoch,
+      // An older heartbeat that comes late must not say that partitions were given up which came after it.
+      owned: request.memberEpoch === member.current.epoch || request.memberEpoch === 0 ? request.owned : undefined,
+      isFree: (partition) => [undefined, member.id, former?.id].includes(this.state.ownerOf(partition)),
+    });
+    if (current !== member.current || isMoved) records.push(currentRecord(this.id, member.id, current));
+    const isNews =
+      request.memberEpoch === 0 ||
+      !isSameSet(current.assigned, before.current.assigned) ||
+      (request.owned !== undefined && !isSameSet(request.owned, current.assigned));
+    const assignment = isNews ? current.assigned : undefined;
+    return { ok: true, records, answer: { memberId: member.id, memberEpoch: current.epoch, assignment } };
+  }
+
+  #fault(request: MemberHeartbeat): ConsumerGroupError | undefined {
+    const { memberId, memberEpoch, instanceId, assignor, topicPattern: pattern } = request;
+    const { assignors, membersMax } = this.#settings;
+    if (assignor !== undefined && assignor !== '' && !assignors.includes(assignor)) return 'UNSUPPORTED_ASSIGNOR';
+    const isPattern = pattern === undefined || pattern === '' || topicPattern(pattern) !== undefined;
+    if (!isPattern) return 'INVALID_REGULAR_EXPRESSION';
+    if (memberEpoch !== 0) return this.#epochFault(request);
+    const { members } = this.state;
+    const holderId = instanceId === '' ? undefined : this.state.idOfInstance(instanceId);
+    if (holderId !== undefined && holderId !== memberId && members.get(holderId)?.current.epoch !== awayEpoch) {
+      return 'UNRELEASED_INSTANCE_ID';
+    }
+    const isNew = !members.has(memberId) && holderId === undefined;
+    return isNew && members.size >= membersMax ? 'GROUP_MAX_SIZE_REACHED' : undefined;
+  }
+
+  /** The epoch before the last one is the member's, too, when the answer with the last one got lost. */
+  #epochFault({ memberId, memberEpoch, instanceId, owned }: MemberHeartbeat): ConsumerGroupError | undefined {
+    const fault = this.#identityFault(memberId, instanceId);
+    if (fault !== undefined) return fault;
+    const { current } = this.#member(memberId);
+    if (memberEpoch === current.epoch) return undefined;
+    const isBehind = memberEpoch < current.epoch && memberEpoch === current.previousEpoch;
+    return isBehind && (owned === undefined || owned.isSubsetOf(current.assigned)) ? undefined : 'FENCED_MEMBER_EPOCH';
+  }
+
+  #identityFault(memberId: string, instanceId: string): 'UNKNOWN_MEMBER_ID' | 'FENCED_INSTANCE_ID' | undefined {
+    const holderId = instanceId === '' ? undefined : this.state.idOfInstance(instanceId);
+    if (holderId !== undefined && holderId !== memberId) return 'FENCED_INSTANCE_ID';
+    return this.state.members.has(memberId) ? undefined : 'UNKNOWN_MEMBER_ID';
+  }
+
+  /** The caller as it was so far, and the static member under another id that it takes over from (row 52). */
+  #callerOf({ memberId, instanceId }: MemberHeartbeat): {
+    readonly before: GroupMember;
+    readonly former?: GroupMember;
+  } {
+    const known = this.state.members.get(memberId);
+    if (known !== undefined) return { before: known };
+    const former = this.state.members.get(this.state.idOfInstance(instanceId) ?? '');
+    if (former === undefined) return { before: { ...unknownMember, id: memberId } };
+    const current = { ...nothingAssigned, assigned: former.current.assigned };
+    return { before: { ...former, id: memberId, current }, former };
+  }
+
+  /** Undefined: the members, what they subscribe to and these topics are what the last epoch began with. */
+  #nextEpoch(isChanged: boolean, members: readonly GroupMember[]): ConsumerGroupValue | undefined {
+    const hash = this.#metadataHash(members, isChanged);
+    if (!isChanged && hash === this.state.metadataHash) return undefined;
+    return { epoch: this.state.epoch + 1, metadataHash: hash };
+  }
+
+  #metadataHash(members: readonly GroupMember[], isChanged: boolean): number {
+    const now = { members: this.#membersVersion, topics: this.#subscriptions.version };
+    const cached = this.#hashed;
+    if (!isChanged && cached?.members === now.members && cached.topics === now.topics) return cached.hash;
+    const hash = metadataHash(this.#partitions(members));
+    if (!isChanged) this.#hashed = { ...now, hash };
+    return hash;
+  }
+
+  #partitions(members: readonly GroupMember[]): ReadonlyMap<string, number> {
+    const names = members.flatMap(({ metadata }) => [...this.#subscriptions.topicsOf(metadata)]);
+    return this.#subscriptions.partitionsOf(new Set(names));
+  }
+
+  #computeTarget(members: readonly GroupMember[]): ReadonlyMap<string, PartitionSet> {
+    const assignor = this.#assignorOf(members.map(({ metadata }) => metadata));
+    const subscribers = members.map(({ id, metadata, target }) => ({
+      memberId: id,
+      instanceId: metadata.instanceId,
+      topicIds: this.#subscriptions.idsOf(this.#subscriptions.topicsOf(metadata)),
+      target,
+    }));
+    return assignor.assign(subscribers, this.#partitions(members));
+  }
+
+  #targetRecords(
+    members: readonly GroupMember[],
+    targets: ReadonlyMap<string, PartitionSet>,
+    assignmentEpoch: number,
+  ): readonly ConsumerGroupRecord[] {
+    const changed = members.flatMap(({ id, target }) => {
+      const share = targets.get(id) ?? noPartitions;
+      return isSameSet(share, target) ? [] : [targetRecord(this.id, id, share)];
+    });
+    return [...changed, { kind: 'target-epoch', group: this.id, value: { assignmentEpoch } }];
+  }
+
+  /** The one that most members ask for. */
+  #assignorOf(members: readonly ConsumerMemberValue[]): ServerAssignor {
+    const votes = new Map<string, number>();
+    for (const { serverAssignor: name } of members) if (name !== null) votes.set(name, (votes.get(name) ?? 0) + 1);
+    const [first = uniform.name] = this.#settings.assignors;
+    const [elected = first] = [...votes].sort(([, a], [, b]) => b - a).map(([name]) => name);
+    return serverAssignors.get(elected) ?? uniform;
+  }
+
+  // Going.
+
+  /** `memberEpoch` -1: for good; -2: a static member for a while, whose partitions wait for it until its session ends. */
+  leave(memberId: string, instanceId: string, memberEpoch: number): Decision<HeartbeatAnswer> {
+    const id = memberId === '' ? (this.state.idOfInstance(instanceId) ?? '') : memberId;
+    const fault = this.#identityFault(id, instanceId);
+    if (fault !== undefined) return { ok: false, error: fault };
+    const answer = { memberId: id, memberEpoch, assignment: undefined };
+    const member = this.#member(id);
+    if (memberEpoch === leaveEpoch || member.metadata.instanceId === null) {
+      return { ok: true, records: this.#removal([id]), answer: { ...answer, memberEpoch: leaveEpoch } };
+    }
+    const { current } = member;
+    const away = { ...nothingAssigned, assigned: current.assigned, epoch: awayEpoch, previousEpoch: current.epoch };
+    return { ok: true, records: [currentRecord(this.id, id, away)], answer };
+  }
+
+  /** Puts out those whose session has ended, and those who did not give up in time what they had to. */
+  tick(nowMs: number): readonly ConsumerGroupRecord[] {
+    if (nowMs < this.#nextDeadlineMs) return [];
+    const ended = [...this.#sessions].filter(([, atMs]) => atMs <= nowMs).map(([id]) => id);
+    const late = [...this.#revocations].filter(([, { atMs }]) => atMs <= nowMs).map(([id]) => id);
+    const ids = [...new Set([...ended, ...late])];
+    for (const id of ids) {
+      this.#revocations.delete(id);
+      // Unless the log takes the removal, the next attempt comes a heartbeat later.
+      if (this.state.members.has(id)) this.#sessions.set(id, nowMs + this.#settings.heartbeatIntervalMs);
+      else this.#sessions.delete(id);
+    }
+    this.#nextDeadlineMs = Math.min(never, ...this.#sessions.values());
+    for (const { atMs } of this.#revocations.values()) this.#by(atMs);
+    return this.#removal(ids.filter((id) => this.state.members.has(id)));
+  }
+
+  /** Whether a commit of offsets may be written (G4). From outside only while nobody is in the group. */
+  checkCommit({ memberId, instanceId, generation }: Claim): ConsumerGroupError | undefined {
+    if (generation < 0 && this.state.members.size === 0) return undefined;
+    return this.checkClaim({ memberId, instanceId, generation });
+  }
+
+  checkClaim({ memberId, instanceId, generation }: Claim): ConsumerGroupError | undefined {
+    const fault = this.#identityFault(memberId, instanceId);
+    if (fault !== undefined) return fault;
+    return this.#member(memberId).current.epoch === generation ? undefined : 'STALE_MEMBER_EPOCH';
+  }
+
+  /** Takes back everything that the log says of the group. */
+  tombstones(): readonly ConsumerGroupRecord[] {
+    return this.state.records(this.id).map((record) => ({ ...record, value: null }));
+  }
+
+  #membersWithout(ids: readonly (string | undefined)[]): readonly GroupMember[] {
+    return [...this.state.members.values()].filter(({ id }) => !ids.includes(id));
+  }
+
+  #removal(ids: readonly string[]): readonly ConsumerGroupRecord[] {
+    if (ids.length === 0) return [];
+    const others = this.#membersWithout(ids);
+    const value = { epoch: this.state.epoch + 1, metadataHash: metadataHash(this.#partitions(others)) };
+    const records = ids.flatMap((id) => this.#tombstones(id));
+    return [...records, { kind: 'consumer-group', group: this.id, value }];
+  }
+
+  #tombstones(member: string): readonly ConsumerGroupRecord[] {
+    const kinds = ['current-assignment', 'target-assignment', 'consumer-member'] as const;
+    return kinds.map((kind) => ({ kind, group: this.id, member, value: null }));
+  }
+
+  #heard(memberId: string, nowMs: number): void {
+    this.#sessions.set(memberId, this.#by(nowMs + this.#settings.sessionTimeoutMs));
+  }
+
+  /** Remembers that `tick` is wanted at that time. */
+  #by(deadlineMs: number): number {
+    this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, deadlineMs);
+    return deadlineMs;
+  }
+
+  #member(id: string): GroupMember {
+    return this.state.members.get(id) as GroupMember;
+  }
+}
+
+/** What a heartbeat leaves out stays as it was. */
+function updated(before: ConsumerMemberValue, request: MemberHeartbeat): ConsumerMemberValue {
+  const { instanceId, rackId, topics, topicPattern: pattern, assignor, clientId, clientHost } = request;
+  return {
+    instanceId: instanceId === '' ? before.instanceId : instanceId,
+    rackId: rackId === undefined ? before.rackId : orNull(rackId),
+    clientId,
+    clientHost,
+    subscribedTopicNames: topics === undefined ? before.subscribedTopicNames : [...new Set(topics)].sort(),
+    subscribedTopicRegex: pattern === undefined ? before.subscribedTopicRegex : orNull(pattern),
+    rebalanceTimeoutMs: request.rebalanceTimeoutMs ?? before.rebalanceTimeoutMs,
+    serverAssignor: assignor === undefined ? before.serverAssignor : orNull(assignor),
+  };
+}
+
+function orNull(text: string): string | null {
+  return text === '' ? null : text;
+}
+
+/** What the assignment depends on. */
+function isSameSubscription(one: ConsumerMemberValue, other: ConsumerMemberValue): boolean {
+  return (
+    one.subscribedTopicRegex === other.subscribedTopicRegex &&
+    one.serverAssignor === other.serverAssignor &&
+    isDeepStrictEqual(one.subscribedTopicNames, other.subscribedTopicNames)
+  );
+}
