@@ -38,6 +38,8 @@ describe('ApiVersions', () => {
       DescribeGroups: { groups: ['g'] },
       ListGroups: {},
       DeleteGroups: { groupsNames: ['g'] },
+      ConsumerGroupHeartbeat: { groupId: 'g', memberId: 'm', memberEpoch: 0 },
+      ConsumerGroupDescribe: { groupIds: ['g'], includeAuthorizedOperations: false },
     };
     for (const api of served as unknown as readonly Api[]) {
       const range = apiKeys.find(({ apiKey }) => apiKey === api.key) as { minVersion: number; maxVersion: number };

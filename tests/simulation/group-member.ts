@@ -135,7 +135,7 @@ export class GroupMember {
     const { groupId, instanceId = '' } = this.#options;
     const claim = { groupId, generationId: this.generation, memberId: this.memberId, groupInstanceId: instanceId };
     while (!this.#stopping.signal.aborted) {
-      const answer = await this.#call(groupMethods.heartbeat, claim);
+      const answer = await this.#call(groupMethods.heartbeat, { ...claim, maxWaitMs: 0 });
       if (answer !== undefined && !isPassing(answer.errorCode)) {
         this.#refused(answer.errorCode);
         return;
@@ -146,7 +146,7 @@ export class GroupMember {
   }
 
   /** False when it has lost its place. */
-  async #commitNext(claim: groups.HeartbeatRequest, partition: number): Promise<boolean> {
+  async #commitNext(claim: Omit<groups.HeartbeatRequest, 'maxWaitMs'>, partition: number): Promise<boolean> {
     const { topic, history } = this.#options;
     const before = await this.#call(groupMethods.offsetFetch, {
       groupId: claim.groupId,

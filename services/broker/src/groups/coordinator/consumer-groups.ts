@@ -1,4 +1,4 @@
-import type { Clock, Timer, Timers } from '@naru/runtime';
+import type { Clock, Timers } from '@naru/runtime';
 import type { TurnEnd } from '../../replication/turn-end.ts';
 import type { ConsumerGroup } from '../core/consumer/consumer-group.ts';
 import type {
@@ -11,6 +11,7 @@ import type { ConsumerGroupRecord, GroupRecord } from '../records/group-record.t
 import { Alarm } from './alarm.ts';
 import type { NotHere, Refused, ShardLookup } from './group-coordinator.ts';
 import type { GroupShard } from './group-shard.ts';
+import { WaitingHeartbeats } from './waiting-heartbeats.ts';
 import type { WriteOutcome } from './write-queue.ts';
 
 export interface ConsumerGroupsOptions {
@@ -25,13 +26,6 @@ export type HeartbeatResult =
   | (HeartbeatAnswer & { readonly ok: true })
   | Refused<ConsumerGroupError | NotHere | 'GROUP_ID_NOT_FOUND' | 'MESSAGE_TOO_LARGE'>;
 
-interface Waiter {
-  readonly shard: GroupShard;
-  readonly request: MemberHeartbeat;
-  readonly resolve: (result: HeartbeatResult) => void;
-  readonly timer: Timer;
-}
-
 /**
  * The groups with a server-side assignor of this broker (KIP-848): hands events to their state machines, writes what these decide, and answers when it is
  * replicated. A member may ask for its answer to wait until there is news for it: so a rebalance need not wait for heartbeats.
@@ -39,12 +33,11 @@ interface Waiter {
 export class ConsumerGroups {
   readonly #options: ConsumerGroupsOptions;
   readonly #alarm: Alarm;
-  /** Heartbeats that wait for news, by group, then member. */
-  readonly #waiting = new Map<string, Map<string, Waiter>>();
-  readonly #changed = new Set<string>();
+  readonly #waiting: WaitingHeartbeats;
 
   constructor(options: ConsumerGroupsOptions) {
     this.#options = options;
+    this.#waiting = new WaitingHeartbeats(options.timers, options.turnEnd);
     this.#alarm = new Alarm(options.clock, options.timers, (nowMs) => this.#tick(nowMs));
   }
 
@@ -54,7 +47,7 @@ export class ConsumerGroups {
     if (!found.ok) return found;
     const { shard, group } = found;
     // The member has given its former heartbeat up.
-    this.#takeWaiter(groupId, request.memberId)?.resolve({ ok: false, error: 'STALE_MEMBER_EPOCH' });
+    this.#waiting.end(groupId, request.memberId);
     const decision = group.heartbeat(request, this.#options.clock.monotonicMs());
     this.#alarm.by(group.nextDeadlineMs);
     if (maxWaitMs > 0 && isNoNews(decision, request)) return this.#wait(shard, group, request, maxWaitMs);
@@ -65,13 +58,13 @@ export class ConsumerGroups {
   async leave(groupId: string, memberId: string, instanceId: string, memberEpoch: number): Promise<HeartbeatResult> {
     const found = this.#groupFor(groupId, false);
     if (!found.ok) return found;
-    this.#takeWaiter(groupId, memberId)?.resolve({ ok: false, error: 'UNKNOWN_MEMBER_ID' });
+    this.#waiting.end(groupId, memberId);
     return this.#carryOut(found.shard, found.group, found.group.leave(memberId, instanceId, memberEpoch));
   }
 
   /** Topics or partitions are others. */
   onTopicsChanged(): void {
-    for (const groupId of this.#waiting.keys()) this.#changedLater(groupId);
+    this.#waiting.allChanged();
   }
 
   onActive(shard: GroupShard): void {
@@ -79,12 +72,7 @@ export class ConsumerGroups {
   }
 
   onClosed(shard: GroupShard): void {
-    for (const [groupId, waiters] of this.#waiting) {
-      for (const [memberId, waiter] of waiters) {
-        if (waiter.shard !== shard) continue;
-        this.#takeWaiter(groupId, memberId)?.resolve({ ok: false, error: 'NOT_COORDINATOR' });
-      }
-    }
+    this.#waiting.endGroups(shard.consumerGroups.keys());
   }
 
   close(): void {
@@ -131,7 +119,7 @@ export class ConsumerGroups {
           else if (record.kind !== 'offset') group.apply([record], this.#options.clock.monotonicMs());
         }
         this.#alarm.by(group.nextDeadlineMs);
-        this.#changedLater(group.id);
+        this.#waiting.changed(group.id);
       });
       forgetIfBlank(shard, group);
     });
@@ -147,8 +135,6 @@ export class ConsumerGroups {
     }
   }
 
-  // Waiting for news.
-
   #wait(
     shard: GroupShard,
     group: ConsumerGroup,
@@ -156,50 +142,17 @@ export class ConsumerGroups {
     maxWaitMs: number,
   ): Promise<HeartbeatResult> {
     return new Promise((resolve) => {
-      const timer = this.#options.timers.after(maxWaitMs, () => this.#serve(group.id, request.memberId, true));
-      const waiters = this.#waiting.get(group.id) ?? new Map<string, Waiter>();
-      this.#waiting.set(group.id, waiters.set(request.memberId, { shard, request, resolve, timer }));
+      this.#waiting.add(group.id, request.memberId, maxWaitMs, (occasion) => {
+        if (occasion === 'over') {
+          resolve({ ok: false, error: shard.isActive ? 'STALE_MEMBER_EPOCH' : 'NOT_COORDINATOR' });
+          return true;
+        }
+        const decision = group.heartbeat(request, this.#options.clock.monotonicMs());
+        if (occasion === 'changed' && isNoNews(decision, request)) return false;
+        void this.#carryOut(shard, group, decision).then(resolve);
+        return true;
+      });
     });
-  }
-
-  /** Once for everything that this turn brings. */
-  #changedLater(groupId: string): void {
-    if (!this.#waiting.has(groupId)) return;
-    this.#changed.add(groupId);
-    this.#options.turnEnd.schedule(this.#serveChanged);
-  }
-
-  readonly #serveChanged = (): void => {
-    const changed = [...this.#changed];
-    this.#changed.clear();
-    for (const groupId of changed) {
-      for (const memberId of [...(this.#waiting.get(groupId)?.keys() ?? [])]) this.#serve(groupId, memberId, false);
-    }
-  };
-
-  #serve(groupId: string, memberId: string, isDue: boolean): void {
-    const waiter = this.#waiting.get(groupId)?.get(memberId);
-    if (waiter === undefined) return;
-    const { shard, request } = waiter;
-    const group = shard.consumerGroups.get(groupId);
-    const decision: Decision<HeartbeatAnswer> =
-      group === undefined
-        ? { ok: false, error: 'UNKNOWN_MEMBER_ID' }
-        : group.heartbeat(request, this.#options.clock.monotonicMs());
-    if (!isDue && isNoNews(decision, request)) return;
-    const resolve = this.#takeWaiter(groupId, memberId)?.resolve;
-    if (resolve === undefined) return;
-    if (group === undefined) resolve({ ok: false, error: 'UNKNOWN_MEMBER_ID' });
-    else void this.#carryOut(shard, group, decision).then(resolve);
-  }
-
-  #takeWaiter(groupId: string, memberId: string): Waiter | undefined {
-    const waiters = this.#waiting.get(groupId);
-    const waiter = waiters?.get(memberId);
-    waiter?.timer.cancel();
-    waiters?.delete(memberId);
-    if (waiters?.size === 0) this.#waiting.delete(groupId);
-    return waiter;
   }
 }
 

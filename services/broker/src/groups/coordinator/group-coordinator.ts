@@ -24,6 +24,7 @@ import { isTooLong } from './coordinator-settings.ts';
 import { groupPartition, offsetsTopic } from './group-partition.ts';
 import { GroupShard } from './group-shard.ts';
 import { ImageCatalog } from './image-catalog.ts';
+import { WaitingHeartbeats } from './waiting-heartbeats.ts';
 import type { WriteOutcome } from './write-queue.ts';
 
 export interface GroupCoordinatorOptions {
@@ -44,6 +45,9 @@ export type NotHere =
   | 'NOT_COORDINATOR'
   | 'COORDINATOR_LOAD_IN_PROGRESS'
   | 'COORDINATOR_NOT_AVAILABLE';
+
+/** Undefined: the member is in the group, and nothing happens. */
+export type HeartbeatAnswer = GroupError | NotHere | undefined;
 
 export interface Refused<Code> {
   readonly ok: false;
@@ -77,6 +81,7 @@ export class GroupCoordinator {
   readonly #unsubscribe: () => void;
   #token = 0;
   readonly #alarm: Alarm;
+  readonly #waiting: WaitingHeartbeats;
   #expiryTimer: Timer | undefined;
   #isClosed = false;
 
@@ -99,6 +104,7 @@ export class GroupCoordinator {
       timers,
       turnEnd: replicas.turnEnd,
     });
+    this.#waiting = new WaitingHeartbeats(timers, replicas.turnEnd);
     this.#alarm = new Alarm(clock, timers, (nowMs) => this.#tick(nowMs));
     replicas.onLed((partition) => this.#led(partition));
     this.#unsubscribe = publisher.subscribe((_, delta) => {
@@ -143,6 +149,7 @@ export class GroupCoordinator {
       },
       onClosed: (closed) => {
         this.consumerGroups.onClosed(closed);
+        this.#waiting.endGroups(closed.groups.keys());
         this.#closedEpochs.set(partition.index, closed.leaderEpoch);
         if (this.#shards.get(partition.index) === closed) this.#shards.delete(partition.index);
       },
@@ -197,13 +204,23 @@ export class GroupCoordinator {
     return answer;
   }
 
-  /** Undefined: all is well. */
-  heartbeat(groupId: string, claim: Claim): GroupError | NotHere | undefined {
+  /** Undefined: all is well. The answer to that may wait for up to `maxWaitMs` for a rebalance to begin. */
+  heartbeat(groupId: string, claim: Claim, maxWaitMs = 0): HeartbeatAnswer | Promise<HeartbeatAnswer> {
+    this.#waiting.end(groupId, claim.memberId);
     const found = this.#groupFor(groupId);
     if (!found.ok) return found.error;
-    const error = found.group.heartbeat(claim, this.clock.monotonicMs());
-    this.#alarm.by(found.group.nextDeadlineMs);
-    return error;
+    const { shard, group } = found;
+    const error = group.heartbeat(claim, this.clock.monotonicMs());
+    this.#alarm.by(group.nextDeadlineMs);
+    if (error !== undefined || maxWaitMs === 0) return error;
+    return new Promise((resolve) => {
+      this.#waiting.add(groupId, claim.memberId, maxWaitMs, (occasion) => {
+        const later = shard.isActive ? group.heartbeat(claim, this.clock.monotonicMs()) : 'NOT_COORDINATOR';
+        if (occasion === 'changed' && later === undefined) return false;
+        resolve(later);
+        return true;
+      });
+    });
   }
 
   leave(
@@ -243,16 +260,18 @@ export class GroupCoordinator {
           break;
         case 'write':
           shard.write([{ kind: 'group', group: group.id, value: effect.value }], (outcome) => {
-            if (outcome === 'too-large')
-              this.#options.logger.error({ group: group.id }, 'a group is too large to write');
-            const isCommitted = outcome === 'committed';
-            this.#run(shard, group, group.written(effect.ticket, isCommitted, this.clock.monotonicMs()));
+            if (outcome === 'too-large') {
+              this.#options.logger.error({ group: group.id }, 'a group is too large for max.message.bytes');
+            }
+            const written = outcome === 'committed' || outcome === 'too-large' ? outcome : 'unknown';
+            this.#run(shard, group, group.written(effect.ticket, written, this.clock.monotonicMs()));
           });
           break;
         default:
           unreachable(effect);
       }
     }
+    if (group.state !== 'Stable') this.#waiting.changed(group.id);
     this.#alarm.by(group.nextDeadlineMs);
   }
 

@@ -17,7 +17,7 @@ export type GroupError = Extract<
   | 'MEMBER_ID_REQUIRED'
   | 'GROUP_MAX_SIZE_REACHED'
   | 'FENCED_INSTANCE_ID'
-  | 'UNKNOWN_SERVER_ERROR'
+  | 'MESSAGE_TOO_LARGE'
 >;
 
 export interface GroupSettings {
@@ -111,5 +111,8 @@ export type Token = number;
 export type GroupEffect =
   | { readonly kind: 'join-answered'; readonly token: Token; readonly answer: Joined | Failed }
   | { readonly kind: 'sync-answered'; readonly token: Token; readonly answer: Synced | Failed }
-  /** Append it; `written(ticket)` tells when it is replicated, or that it is not known to be. */
+  /** Append it; `written(ticket)` tells what became of it. */
   | { readonly kind: 'write'; readonly ticket: number; readonly value: GroupMetadataValue };
+
+/** What became of a write: replicated; not known to be; larger than the log takes. */
+export type Written = 'committed' | 'unknown' | 'too-large';

@@ -58,7 +58,7 @@ function join(fields: Partial<JoinRequest> & { metadata?: string } = {}): number
 }
 
 function replicate(): void {
-  for (const { ticket } of written.splice(0)) take(group.written(ticket, true, nowMs));
+  for (const { ticket } of written.splice(0)) take(group.written(ticket, 'committed', nowMs));
 }
 
 function sync(memberId: string, assignments: Record<string, string> = {}, generation = group.generation): number {
@@ -211,7 +211,7 @@ describe('syncing', () => {
     replicate();
     const leader = joinedAs(first).memberId;
     const waiting = sync(leader, { [leader]: 'x' });
-    take(group.written(written.splice(0)[0]?.ticket ?? -1, false, nowMs));
+    take(group.written(written.splice(0)[0]?.ticket ?? -1, 'unknown', nowMs));
     expect(syncs.get(waiting)).toEqual({ ok: false, error: 'COORDINATOR_NOT_AVAILABLE' });
     const back = join({ memberId: leader });
     replicate();

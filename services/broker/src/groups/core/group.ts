@@ -1,5 +1,6 @@
 import { assert } from '@naru/runtime';
 import type { GroupMetadataValue } from '../records/group-metadata-value.ts';
+import { Generation } from './generation.ts';
 import type {
   Claim,
   GroupEffect,
@@ -11,6 +12,7 @@ import type {
   Synced,
   SyncRequest,
   Token,
+  Written,
 } from './group-types.ts';
 import { InitialDelay } from './initial-delay.ts';
 import { joinFault } from './join-fault.ts';
@@ -18,9 +20,7 @@ import {
   electProtocol,
   endOfMembership,
   isSameToGroup,
-  joinedMembers,
   type Member,
-  memberValue,
   newMember,
   noBytes,
   restoredMember,
@@ -61,10 +61,7 @@ export class Group {
   /** Member ids that were given out and have not joined yet, with when they are forgotten. */
   readonly #pending = new Map<string, number>();
   #state: GroupState = 'Empty';
-  #generation = 0;
-  #protocolType = '';
-  #protocol: string | undefined;
-  #leader: string | undefined;
+  readonly #generation = new Generation();
   /** The current round of joining waits so long at most. */
   #joinDeadlineMs: number = never;
   /** The first round of a group waits at least so long, for those who start together; undefined in other rounds. */
@@ -86,13 +83,13 @@ export class Group {
   /** As the log says; everybody gets a new session. A reserved generation is begun again: its members have to join. */
   static restore(id: string, value: GroupMetadataValue, surroundings: GroupSurroundings, nowMs: number): Group {
     const group = new Group(id, surroundings);
-    group.#protocolType = value.protocolType;
-    group.#generation = value.generation;
-    group.#protocol = value.protocol ?? undefined;
+    group.#generation.protocolType = value.protocolType;
+    group.#generation.number = value.generation;
+    group.#generation.protocol = value.protocol ?? undefined;
     for (const one of value.members) group.#members.add(restoredMember(one, value.protocol, nowMs));
     if (value.members.length === 0) return group;
     if (value.leader !== null && group.#members.find(value.leader) !== undefined) {
-      group.#leader = value.leader;
+      group.#generation.leader = value.leader;
       group.#state = 'Stable';
     } else {
       group.#state = 'PreparingRebalance';
@@ -112,19 +109,19 @@ export class Group {
   }
 
   get generation(): number {
-    return this.#generation;
+    return this.#generation.number;
   }
 
   get protocolType(): string {
-    return this.#protocolType;
+    return this.#generation.protocolType;
   }
 
   get protocol(): string | undefined {
-    return this.#protocol;
+    return this.#generation.protocol;
   }
 
   get leader(): string | undefined {
-    return this.#leader;
+    return this.#generation.leader;
   }
 
   get members(): Iterable<Readonly<Member>> {
@@ -137,7 +134,7 @@ export class Group {
 
   /** Nobody is in it, nobody is about to be, and no generation is remembered. */
   get isBlank(): boolean {
-    return this.#state === 'Empty' && this.#generation === 0 && this.#pending.size === 0;
+    return this.#state === 'Empty' && this.#generation.number === 0 && this.#pending.size === 0;
   }
 
   /** Nobody is in it or about to be: it may become a group of another kind. */
@@ -152,7 +149,7 @@ export class Group {
 
   /** Topics that a member consumes; undefined when that cannot be known. */
   get subscribedTopics(): ReadonlySet<string> | undefined {
-    return this.#members.subscribedTopics(this.#protocolType);
+    return this.#members.subscribedTopics(this.#generation.protocolType);
   }
 
   // Joining.
@@ -167,7 +164,7 @@ export class Group {
 
   #joinFault(request: JoinRequest): GroupError | undefined {
     if (this.#state === 'Dead') return 'NOT_COORDINATOR';
-    const group = { members: this.#members, pending: this.#pending, protocolType: this.#protocolType };
+    const group = { members: this.#members, pending: this.#pending, protocolType: this.#generation.protocolType };
     return joinFault({ request, settings: this.#surroundings.settings, ...group });
   }
 
@@ -204,7 +201,7 @@ export class Group {
   }
 
   #admit(id: string, request: JoinRequest, token: Token, nowMs: number): void {
-    if (this.#members.size === 0) this.#protocolType = request.protocolType;
+    if (this.#members.size === 0) this.#generation.protocolType = request.protocolType;
     const member = newMember(id, request);
     member.joinToken = token;
     member.deadlineMs = this.#by(nowMs + newMemberJoinTimeoutMs);
@@ -228,7 +225,7 @@ export class Group {
         else this.#out.answerJoin(token, this.#joined(member));
         return;
       case 'Stable':
-        if (isChanged || member.id === this.#leader) this.#startRound(member, token, nowMs);
+        if (isChanged || member.id === this.#generation.leader) this.#startRound(member, token, nowMs);
         else this.#out.answerJoin(token, this.#joined(member));
         return;
       case 'Empty':
@@ -262,11 +259,11 @@ export class Group {
     const member = newMember(id, request);
     member.assignment = former.assignment;
     member.isNew = false;
-    const isSame = isSameToGroup(former, member, this.#protocolType, this.#protocol);
+    const isSame = isSameToGroup(former, member, this.#generation.protocolType, this.#generation.protocol);
     this.#members.replace(former, member);
     this.#heard(member, nowMs);
     this.#out.waitInJoin(member, token);
-    if (this.#leader === former.id) this.#leader = id;
+    if (this.#generation.leader === former.id) this.#generation.leader = id;
     switch (this.#state) {
       case 'Stable':
         if (isSame) this.#fencing.set(this.#out.write(this.#assignedValue()), id);
@@ -327,44 +324,52 @@ export class Group {
       return;
     }
     this.#joinDeadlineMs = never;
-    this.#generation++;
+    this.#generation.number++;
     if (this.#members.size === 0) {
       this.#becomeEmpty();
       return;
     }
-    if (!joined.some(({ id }) => id === this.#leader)) this.#leader = joined[0]?.id;
+    if (!joined.some(({ id }) => id === this.#generation.leader)) this.#generation.leader = joined[0]?.id;
     // Static members that are away were counted when the others joined; they can have lost the common protocol with nobody.
-    this.#protocol = electProtocol([...this.#members]) ?? electProtocol(joined);
+    this.#generation.protocol = electProtocol([...this.#members]) ?? electProtocol(joined);
     this.#state = 'CompletingRebalance';
     for (const member of this.#members) member.assignment = noBytes;
-    this.#reserving = this.#out.write(this.#value(null, new Map()));
+    this.#reserving = this.#out.write(this.#value(undefined));
   }
 
   #becomeEmpty(): void {
     this.#state = 'Empty';
-    this.#protocol = undefined;
-    this.#leader = undefined;
-    this.#out.write(this.#value(null, new Map()));
+    this.#generation.protocol = undefined;
+    this.#generation.leader = undefined;
+    this.#out.write(this.#value(undefined));
   }
 
-  #generationReserved(isCommitted: boolean, nowMs: number): void {
+  #generationReserved(failure: GroupError | undefined, nowMs: number): void {
     this.#reserving = undefined;
     const joined = [...this.#members].filter(({ joinToken }) => joinToken !== undefined);
-    if (!isCommitted) {
-      this.#state = 'PreparingRebalance';
-      this.#joinDeadlineMs = this.#by(nowMs + this.#members.rebalanceTimeoutMs);
+    if (failure !== undefined) {
+      this.#reservationFailed(joined, failure, nowMs);
+      return;
     }
     for (const member of joined) {
-      if (isCommitted) {
-        this.#out.answerJoinOf(member, this.#joined(member));
-        member.owesSync = true;
-        member.isNew = false;
-      } else {
-        this.#out.answerJoinOf(member, { ok: false, error: 'COORDINATOR_NOT_AVAILABLE' });
-      }
+      this.#out.answerJoinOf(member, this.#joined(member));
+      member.owesSync = true;
+      member.isNew = false;
       this.#heard(member, nowMs);
     }
-    if (isCommitted) this.#syncDeadlineMs = this.#by(nowMs + this.#members.rebalanceTimeoutMs);
+    this.#syncDeadlineMs = this.#by(nowMs + this.#members.rebalanceTimeoutMs);
+  }
+
+  /** Members that are too large together for the log are out: they would come back with the same metadata for ever. */
+  #reservationFailed(joined: readonly Member[], failure: GroupError, nowMs: number): void {
+    this.#state = 'PreparingRebalance';
+    this.#joinDeadlineMs = this.#by(nowMs + this.#members.rebalanceTimeoutMs);
+    for (const member of joined) {
+      this.#out.answerJoinOf(member, { ok: false, error: failure });
+      this.#heard(member, nowMs);
+      if (failure === 'MESSAGE_TOO_LARGE') this.#remove(member);
+    }
+    if (this.#members.size === 0) this.#completeJoin(nowMs);
   }
 
   // Assignments.
@@ -383,7 +388,7 @@ export class Group {
     } else {
       this.#out.refuseSyncOf(member, 'REBALANCE_IN_PROGRESS');
       member.syncToken = token;
-      if (member.id === this.#leader && this.#assigning === undefined) this.#assign(request.assignments);
+      if (member.id === this.#generation.leader && this.#assigning === undefined) this.#assign(request.assignments);
     }
     return this.#out.take();
   }
@@ -394,21 +399,22 @@ export class Group {
     if (this.#state === 'PreparingRebalance' || this.#reserving !== undefined) return 'REBALANCE_IN_PROGRESS';
     const { protocolType, protocol } = request;
     const isOther =
-      (protocolType !== '' && protocolType !== this.#protocolType) || (protocol !== '' && protocol !== this.#protocol);
+      (protocolType !== '' && protocolType !== this.#generation.protocolType) ||
+      (protocol !== '' && protocol !== this.#generation.protocol);
     return isOther ? 'INCONSISTENT_GROUP_PROTOCOL' : undefined;
   }
 
   /** Assignments of members that the group does not know are dropped, members that are left out get nothing. */
   #assign(assignments: ReadonlyMap<string, Uint8Array>): void {
     const known = new Map([...assignments].filter(([id]) => this.#members.find(id) !== undefined));
-    this.#assigning = { ticket: this.#out.write(this.#value(this.#leader ?? null, known)), assignments: known };
+    this.#assigning = { ticket: this.#out.write(this.#value(known)), assignments: known };
   }
 
-  #assignmentsWritten(isCommitted: boolean, nowMs: number): void {
+  #assignmentsWritten(failure: GroupError | undefined, nowMs: number): void {
     const assignments = this.#assigning?.assignments ?? new Map<string, Uint8Array>();
     this.#assigning = undefined;
-    if (!isCommitted) {
-      for (const member of this.#members) this.#out.refuseSyncOf(member, 'COORDINATOR_NOT_AVAILABLE');
+    if (failure !== undefined) {
+      for (const member of this.#members) this.#out.refuseSyncOf(member, failure);
       this.#prepareRebalance(nowMs);
       return;
     }
@@ -423,19 +429,20 @@ export class Group {
   }
 
   /** What became of a write. A ticket that nobody waits for any more belongs to a round that was given up. */
-  written(ticket: number, isCommitted: boolean, nowMs: number): readonly GroupEffect[] {
+  written(ticket: number, outcome: Written, nowMs: number): readonly GroupEffect[] {
     if (this.#state === 'Dead') return [];
-    if (ticket === this.#reserving) this.#generationReserved(isCommitted, nowMs);
-    else if (ticket === this.#assigning?.ticket) this.#assignmentsWritten(isCommitted, nowMs);
-    else this.#fenced(ticket, isCommitted);
+    const failure = failureOf[outcome];
+    if (ticket === this.#reserving) this.#generationReserved(failure, nowMs);
+    else if (ticket === this.#assigning?.ticket) this.#assignmentsWritten(failure, nowMs);
+    else this.#fenced(ticket, failure);
     return this.#out.take();
   }
 
-  #fenced(ticket: number, isCommitted: boolean): void {
+  #fenced(ticket: number, failure: GroupError | undefined): void {
     const member = this.#members.find(this.#fencing.get(ticket) ?? '');
     this.#fencing.delete(ticket);
     if (member === undefined || this.#state !== 'Stable') return;
-    const answer = isCommitted ? this.#joined(member) : ({ ok: false, error: 'COORDINATOR_NOT_AVAILABLE' } as const);
+    const answer = failure === undefined ? this.#joined(member) : ({ ok: false, error: failure } as const);
     this.#out.answerJoinOf(member, answer);
   }
 
@@ -549,56 +556,36 @@ export class Group {
 
   #remove(member: Member): void {
     this.#members.remove(member);
-    if (this.#leader === member.id) this.#leader = undefined;
+    if (this.#generation.leader === member.id) this.#generation.leader = undefined;
   }
 
   #claimFault({ memberId, instanceId, generation }: Claim): GroupError | undefined {
     if (this.#state === 'Dead') return 'NOT_COORDINATOR';
     const fault = this.#members.identityFault(memberId, instanceId);
     if (fault !== undefined) return fault;
-    return generation === this.#generation ? undefined : 'ILLEGAL_GENERATION';
+    return generation === this.#generation.number ? undefined : 'ILLEGAL_GENERATION';
   }
-
-  // Records and answers.
 
   #assignedValue(): GroupMetadataValue {
-    const assignments = new Map([...this.#members].map(({ id, assignment }) => [id, assignment]));
-    return this.#value(this.#leader ?? null, assignments);
+    return this.#value(new Map([...this.#members].map(({ id, assignment }) => [id, assignment])));
   }
 
-  #value(leader: string | null, assignments: ReadonlyMap<string, Uint8Array>): GroupMetadataValue {
-    const protocol = this.#protocol ?? null;
-    return {
-      protocolType: this.#protocolType,
-      generation: this.#generation,
-      protocol,
-      leader,
-      stateTimestampMs: this.#surroundings.wallMs(),
-      members: [...this.#members].map((one) => memberValue(one, protocol, assignments.get(one.id) ?? noBytes)),
-    };
+  /** `assignments` undefined: a reservation. */
+  #value(assignments: ReadonlyMap<string, Uint8Array> | undefined): GroupMetadataValue {
+    return this.#generation.value(this.#members, assignments, this.#surroundings.wallMs());
   }
 
   #joined(member: Member): Joined {
-    const protocol = this.#protocol ?? '';
-    const isLeader = member.id === this.#leader;
-    return {
-      ok: true,
-      memberId: member.id,
-      generation: this.#generation,
-      protocolType: this.#protocolType,
-      protocol,
-      leader: this.#leader ?? '',
-      skipAssignment: isLeader && this.#state === 'Stable',
-      members: isLeader ? joinedMembers(this.#members, protocol) : [],
-    };
+    return this.#generation.joined(member, this.#members, this.#state === 'Stable');
   }
 
   #synced(member: Member): Synced {
-    return {
-      ok: true,
-      protocolType: this.#protocolType,
-      protocol: this.#protocol ?? '',
-      assignment: member.assignment,
-    };
+    return this.#generation.synced(member);
   }
 }
+
+const failureOf = {
+  committed: undefined,
+  unknown: 'COORDINATOR_NOT_AVAILABLE',
+  'too-large': 'MESSAGE_TOO_LARGE',
+} as const;

@@ -47,7 +47,65 @@ const groupRecord = fc.record({
   value: fc.option(metadata),
 });
 
-const record: fc.Arbitrary<GroupRecord> = fc.oneof(offsetRecord, groupRecord);
+const topicPartitions = fc.array(
+  fc.record({
+    topicId: fc.uint8Array({ minLength: 16, maxLength: 16 }).map((id) => Buffer.from(id).toString('base64url')),
+    partitions: fc.array(int32, { maxLength: 4 }),
+  }),
+  { maxLength: 3 },
+);
+
+const consumerGroupRecord: fc.Arbitrary<GroupRecord> = fc.oneof(
+  fc.record({
+    kind: fc.constant('consumer-group' as const),
+    group: name,
+    value: fc.option(fc.record({ epoch: int32, metadataHash: fc.nat() })),
+  }),
+  fc.record({
+    kind: fc.constant('target-epoch' as const),
+    group: name,
+    value: fc.option(fc.record({ assignmentEpoch: int32 })),
+  }),
+  fc.record({
+    kind: fc.constant('consumer-member' as const),
+    group: name,
+    member: name,
+    value: fc.option(
+      fc.record({
+        instanceId: fc.option(name),
+        rackId: fc.option(name),
+        clientId: name,
+        clientHost: name,
+        subscribedTopicNames: fc.array(name, { maxLength: 3 }),
+        subscribedTopicRegex: fc.option(name),
+        rebalanceTimeoutMs: int32,
+        serverAssignor: fc.option(name),
+      }),
+    ),
+  }),
+  fc.record({
+    kind: fc.constant('target-assignment' as const),
+    group: name,
+    member: name,
+    value: fc.option(fc.record({ topicPartitions })),
+  }),
+  fc.record({
+    kind: fc.constant('current-assignment' as const),
+    group: name,
+    member: name,
+    value: fc.option(
+      fc.record({
+        memberEpoch: int32,
+        previousMemberEpoch: int32,
+        state: fc.integer({ min: -128, max: 127 }),
+        assignedPartitions: topicPartitions,
+        partitionsPendingRevocation: topicPartitions,
+      }),
+    ),
+  }),
+);
+
+const record: fc.Arbitrary<GroupRecord> = fc.oneof(offsetRecord, groupRecord, consumerGroupRecord);
 
 describe('records of __consumer_offsets', () => {
   test('what is written is read', () => {
@@ -168,8 +226,64 @@ describe("Kafka's schemas, byte for byte", () => {
     expect(v4.members[0]).toMatchObject({ ...member, instanceId: 'i', rebalanceTimeoutMs: 5 });
   });
 
+  const topicId = 'AAAAAAAAAAAAAAAAAAAAAQ';
+  const wireId = '00000000000000000000000000000001';
+  const member = { group: 'g', member: 'm' };
+  /** As Kafka 4.3 writes them. */
+  const ofConsumerGroups: readonly (readonly [GroupRecord, string, string])[] = [
+    [
+      { kind: 'consumer-group', group: 'g', value: { epoch: 7, metadataHash: 0x01020304 } },
+      '0003 0001 67',
+      '0000 00000007 01 0008 0000000001020304',
+    ],
+    [
+      {
+        kind: 'consumer-member',
+        ...member,
+        value: {
+          instanceId: 'i',
+          rackId: null,
+          clientId: 'c',
+          clientHost: '/h',
+          subscribedTopicNames: ['t'],
+          subscribedTopicRegex: 'a.*',
+          rebalanceTimeoutMs: 1000,
+          serverAssignor: 'range',
+        },
+      },
+      '0005 0001 67 0001 6d',
+      '0000 02 69 00 02 63 03 2f68 02 02 74 04 612e2a 000003e8 06 72616e6765 00',
+    ],
+    [{ kind: 'target-epoch', group: 'g', value: { assignmentEpoch: 7 } }, '0006 0001 67', '0000 00000007 00'],
+    [
+      { kind: 'target-assignment', ...member, value: { topicPartitions: [{ topicId, partitions: [0, 2] }] } },
+      '0007 0001 67 0001 6d',
+      `0000 02 ${wireId} 03 00000000 00000002 00 00`,
+    ],
+    [
+      {
+        kind: 'current-assignment',
+        ...member,
+        value: {
+          memberEpoch: 7,
+          previousMemberEpoch: 6,
+          state: 1,
+          assignedPartitions: [{ topicId, partitions: [0] }],
+          partitionsPendingRevocation: [{ topicId, partitions: [1] }],
+        },
+      },
+      '0008 0001 67 0001 6d',
+      `0000 00000007 00000006 01 02 ${wireId} 02 00000000 00 02 ${wireId} 02 00000001 00 00`,
+    ],
+  ];
+
+  test.each(ofConsumerGroups)('groups with a server-side assignor: $kind', (record, key, value) => {
+    expect(encodeRecord(record)).toEqual({ key: hex(key), value: hex(value) });
+    expect(decodeRecord(hex(key), hex(value))).toEqual(record);
+  });
+
   test('keys of groups of a kind to come are left alone', () => {
-    expect(decodeRecord(hex('0003 0001 67'), hex('0000 00000001'))).toBeUndefined();
+    expect(decodeRecord(hex('0010 0001 67 0001 61'), hex('0000 00000001'))).toBeUndefined();
   });
 
   test('the topics of a subscription, and of bytes that are none', () => {

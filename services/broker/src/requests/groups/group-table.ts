@@ -1,5 +1,7 @@
 import { groupMethods } from '@naru/rpc';
 import { entry, type UnaryEntry } from '../unary-entry.ts';
+import { consumerGroupDescribe } from './consumer-group-describe.ts';
+import { consumerGroupHeartbeat } from './consumer-group-heartbeat.ts';
 import { deleteGroups } from './delete-groups.ts';
 import { describeGroups } from './describe-groups.ts';
 import { findCoordinator } from './find-coordinator.ts';
@@ -31,5 +33,11 @@ export function groupTable(deps: GroupDependencies): readonly UnaryEntry[] {
     entry(groupMethods.describeGroups, (request) => describeGroups(deps, request), largeCost),
     entry(groupMethods.deleteGroups, (request) => deleteGroups(deps, request), largeCost),
     entry(groupMethods.offsetDelete, (request) => offsetDelete(deps, request), smallCost),
+    entry(
+      groupMethods.consumerGroupHeartbeat,
+      (request, caller) => consumerGroupHeartbeat(deps, request, `/${caller.host}`),
+      smallCost,
+    ),
+    entry(groupMethods.consumerGroupDescribe, (request) => consumerGroupDescribe(deps, request), largeCost),
   ];
 }

@@ -2,9 +2,6 @@ import type { groups } from '@naru/rpc';
 import { listGroups as groupsOf } from '../../groups/coordinator/group-descriptions.ts';
 import { type GroupDependencies, wireError } from './group-dependencies.ts';
 
-/** Classic groups are all that there are yet. */
-const type = 'Classic';
-
 /** ListGroups: those of this broker, filtered by state and type (KIP-518, KIP-848). */
 export function listGroups(
   { coordinator }: GroupDependencies,
@@ -12,13 +9,12 @@ export function listGroups(
 ): groups.ListGroupsResponse {
   const states = lowerCase(request.states);
   const types = lowerCase(request.types);
-  const isTypeWanted = types.size === 0 || types.has(type.toLowerCase());
-  const wanted = isTypeWanted ? groupsOf(coordinator) : [];
   return {
     ...wireError(coordinator.isLoading ? 'COORDINATOR_LOAD_IN_PROGRESS' : undefined),
-    groups: wanted
+    groups: groupsOf(coordinator)
+      .filter(({ type }) => types.size === 0 || types.has(type.toLowerCase()))
       .filter(({ state }) => states.size === 0 || states.has(state.toLowerCase()))
-      .map(({ groupId, protocolType, state }) => ({ groupId, protocolType, state, type })),
+      .map(({ groupId, protocolType, state, type }) => ({ groupId, protocolType, state, type })),
   };
 }
 

@@ -4,6 +4,7 @@ import { heartbeat } from '../groups/heartbeat.ts';
 import { joinGroup } from '../groups/join-group.ts';
 import { leaveGroup } from '../groups/leave-group.ts';
 import { syncGroup } from '../groups/sync-group.ts';
+import { consumerGroupApis } from './consumer-groups.ts';
 import { groupAdministrationApis } from './group-administration.ts';
 import { groupOffsetApis } from './group-offsets.ts';
 import { answeredApi, type KafkaApi } from './kafka-api.ts';
@@ -29,6 +30,7 @@ export function groupApis(deps: KafkaDependencies): readonly KafkaApi[] {
     leaveGroupApi(deps),
     ...groupOffsetApis(deps),
     ...groupAdministrationApis(deps),
+    ...consumerGroupApis(deps),
   ];
 }
 
@@ -91,8 +93,12 @@ function syncGroupApi(deps: KafkaDependencies): KafkaApi {
 
 function heartbeatApi(deps: KafkaDependencies): KafkaApi {
   const options = { versions: [0, 4], authorization: 'Read on Group', onError: unexpected(deps.logger) } as const;
-  return answeredApi(apis.heartbeat, options, (request) => {
-    const { errorCode } = heartbeat(deps.groups, { ...request, groupInstanceId: request.groupInstanceId ?? '' });
+  return answeredApi(apis.heartbeat, options, async (request) => {
+    const { errorCode } = await heartbeat(deps.groups, {
+      ...request,
+      groupInstanceId: request.groupInstanceId ?? '',
+      maxWaitMs: 0,
+    });
     return { errorCode };
   });
 }

@@ -10,6 +10,8 @@ import type { CoordinatorLink } from './coordinator-link.ts';
 
 /** The broker answers a join at the rebalance timeout at the latest; this is for its way. */
 const joinGraceMs = 5_000;
+/** A heartbeat may wait for news for this part of a session: two that are answered late are far from ending it. */
+const waitsPerSession = 6;
 /** A member that leaves does not wait long for the answer: the session timeout does the same, later. */
 const leaveTimeoutMs = 5_000;
 
@@ -369,13 +371,21 @@ export class Membership {
 
   async #sendHeartbeat(epoch: number): Promise<void> {
     const { memberId, groupInstanceId, generation } = this.identity;
-    const request = { groupId: this.#config['group.id'], generationId: generation, memberId, groupInstanceId };
+    // The coordinator holds its answer back so long, to tell of a rebalance when it begins.
+    const maxWaitMs = Math.floor(
+      Math.min(this.#config['heartbeat.interval.ms'], this.#config['session.timeout.ms'] / waitsPerSession),
+    );
+    const claim = { groupId: this.#config['group.id'], generationId: generation, memberId, groupInstanceId };
     const sentAtMs = this.#cluster.nowMs();
     // Two or three attempts fit into a session.
     const timeoutMs = Math.min(this.#cluster.config['request.timeout.ms'], this.#config['session.timeout.ms'] / 3);
     this.#isBeating = true;
     try {
-      const answer = await this.#link.call(groupMethods.heartbeat, request, this.#callOptions(timeoutMs));
+      const answer = await this.#link.call(
+        groupMethods.heartbeat,
+        { ...claim, maxWaitMs },
+        this.#callOptions(timeoutMs),
+      );
       if (epoch !== this.#epoch) return;
       this.#failedBeats = 0;
       this.#onHeartbeatAnswer(answer, sentAtMs);
@@ -393,6 +403,8 @@ export class Membership {
     switch (answer.errorCode) {
       case errorCodes.NONE:
         this.#aliveAtMs = sentAtMs;
+        // Its wait was the pause between two.
+        this.#schedule(Math.max(1, sentAtMs + this.#config['heartbeat.interval.ms'] - this.#cluster.nowMs()));
         return;
       case errorCodes.REBALANCE_IN_PROGRESS:
         this.#aliveAtMs = sentAtMs;

@@ -52,7 +52,10 @@ export interface MemberHeartbeat {
   readonly topicPattern: string | undefined;
   /** Empty: the group's default. */
   readonly assignor: string | undefined;
+  /** What it holds, or was told to take. What it does not name it has given up. */
   readonly owned: PartitionSet | undefined;
+  /** Grows with each heartbeat of a member; 0: unknown. */
+  readonly sequence: number;
   readonly clientId: string;
   readonly clientHost: string;
 }

@@ -61,6 +61,8 @@ export class ConsumerGroup {
   readonly #sessions = new Map<string, number>();
   /** When a member that does not give up what it must is put out. */
   readonly #revocations = new Map<string, Deadline>();
+  /** Of the last heartbeat of each member. */
+  readonly #sequences = new Map<string, number>();
   #nextDeadlineMs: number = never;
   /** What `metadataHash` was computed from. */
   #hashed: { readonly members: number; readonly topics: number; readonly hash: number } | undefined;
@@ -142,6 +144,7 @@ export class ConsumerGroup {
     if (fault !== undefined) return { ok: false, error: fault };
     const { before, former } = this.#callerOf(request);
     this.#heard(request.memberId, nowMs);
+    this.#sequences.set(request.memberId, request.sequence);
     const member = { ...before, metadata: updated(before.metadata, request) };
     const isNew = before.metadata === unknownMember.metadata;
     const isMoved = isNew || former !== undefined;
@@ -177,8 +180,10 @@ export class ConsumerGroup {
   }
 
   #fault(request: MemberHeartbeat): ConsumerGroupError | undefined {
-    const { memberId, memberEpoch, instanceId, assignor, topicPattern: pattern } = request;
+    const { memberId, memberEpoch, instanceId, assignor, topicPattern: pattern, sequence } = request;
     const { assignors, membersMax } = this.#settings;
+    // It was overtaken by the member's next one: what it says about partitions may be over.
+    if (sequence !== 0 && sequence < (this.#sequences.get(memberId) ?? 0)) return 'STALE_MEMBER_EPOCH';
     if (assignor !== undefined && assignor !== '' && !assignors.includes(assignor)) return 'UNSUPPORTED_ASSIGNOR';
     const isPattern = pattern === undefined || pattern === '' || topicPattern(pattern) !== undefined;
     if (!isPattern) return 'INVALID_REGULAR_EXPRESSION';
@@ -301,7 +306,7 @@ export class ConsumerGroup {
       this.#revocations.delete(id);
       // Unless the log takes the removal, the next attempt comes a heartbeat later.
       if (this.state.members.has(id)) this.#sessions.set(id, nowMs + this.#settings.heartbeatIntervalMs);
-      else this.#sessions.delete(id);
+      else this.#forget(id);
     }
     this.#nextDeadlineMs = Math.min(never, ...this.#sessions.values());
     for (const { atMs } of this.#revocations.values()) this.#by(atMs);
@@ -344,6 +349,11 @@ export class ConsumerGroup {
 
   #heard(memberId: string, nowMs: number): void {
     this.#sessions.set(memberId, this.#by(nowMs + this.#settings.sessionTimeoutMs));
+  }
+
+  #forget(memberId: string): void {
+    this.#sessions.delete(memberId);
+    this.#sequences.delete(memberId);
   }
 
   /** Remembers that `tick` is wanted at that time. */

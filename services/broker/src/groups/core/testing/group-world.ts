@@ -164,13 +164,13 @@ export class GroupWorld {
     const write = this.#writes.shift();
     if (write === undefined) return;
     this.log.push(write.value);
-    this.#run(write.group, write.group.written(write.ticket, true, this.nowMs));
+    this.#run(write.group, write.group.written(write.ticket, 'committed', this.nowMs));
   }
 
   /** The coordinator does not learn in time that it is replicated; it may be later. */
   failWrite(): void {
     const write = this.#writes[0];
-    if (write !== undefined) this.#run(write.group, write.group.written(write.ticket, false, this.nowMs));
+    if (write !== undefined) this.#run(write.group, write.group.written(write.ticket, 'unknown', this.nowMs));
   }
 
   /** Another coordinator, whose log has so many of the writes that were under way. Nobody is answered by the old one. */

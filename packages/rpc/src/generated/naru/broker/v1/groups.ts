@@ -12,9 +12,10 @@ export const protobufPackage = "naru.broker.v1";
 export const protobufFileName = "naru/broker/v1/groups.proto";
 
 /**
- * Consumer groups, classic protocol, on a broker's client port (9092). Fields, semantics and error codes are those of Kafka's
- * APIs of the same names (FindCoordinator, JoinGroup v9, SyncGroup v5, Heartbeat v4, LeaveGroup v5, OffsetCommit v9,
- * OffsetFetch v9, ListGroups v5, DescribeGroups v6, DeleteGroups v2, OffsetDelete v0); 0 is success, -1 means unknown.
+ * Consumer groups, classic protocol and server-side assignors (KIP-848), on a broker's client port (9092). Fields, semantics and
+ * error codes are those of Kafka's APIs of the same names (FindCoordinator, JoinGroup v9, SyncGroup v5, Heartbeat v4,
+ * LeaveGroup v5, OffsetCommit v9, OffsetFetch v9, ListGroups v5, DescribeGroups v6, DeleteGroups v2, OffsetDelete v0,
+ * ConsumerGroupHeartbeat v1, ConsumerGroupDescribe v1); 0 is success, -1 means unknown.
  *
  * A group lives on the leader of one partition of __consumer_offsets. Every call but FindCoordinator goes to that broker; any
  * other one answers NOT_COORDINATOR (ask FindCoordinator again), one that is reading the group's state answers
@@ -137,6 +138,8 @@ export interface HeartbeatRequest {
   generationId: number;
   memberId: string;
   groupInstanceId: string;
+  /** The answer may wait so long for a rebalance to begin, so that the member hears of it at once; 0: not at all. At most 60 s. */
+  maxWaitMs: number;
 }
 
 export interface HeartbeatResponse {
@@ -173,7 +176,10 @@ export interface LeftMember {
 
 export interface OffsetCommitRequest {
   groupId: string;
-  /** -1 with an empty member id: by a consumer outside of the group's protocol or by a tool; only while the group is empty. */
+  /**
+   * -1 with an empty member id: by a consumer outside of the group's protocol or by a tool; only while the group is empty. In a
+   * group whose coordinator assigns: the member epoch.
+   */
   generationId: number;
   memberId: string;
   groupInstanceId: string;
@@ -195,7 +201,10 @@ export interface CommittedOffset {
 }
 
 export interface OffsetCommitResponse {
-  /** For all partitions alike (unknown member, generation, coordinator). */
+  /**
+   * For all partitions alike (unknown member, generation, coordinator). STALE_MEMBER_EPOCH: the member's epoch has moved on, try
+   * again with the new one if the partitions are still its own.
+   */
   errorCode: number;
   errorMessage: string;
   /** In the order of the request; those of a request that failed as a whole carry its code, too. */
@@ -211,7 +220,10 @@ export interface OffsetCommitted {
 
 export interface OffsetFetchRequest {
   groupId: string;
-  /** Checked when not empty: UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID (KIP-848's member epochs come later). */
+  /**
+   * Checked when not empty: UNKNOWN_MEMBER_ID, ILLEGAL_GENERATION, FENCED_INSTANCE_ID,
+   * STALE_MEMBER_EPOCH.
+   */
   memberId: string;
   generationId: number;
   partitions: TopicPartition[];
@@ -244,7 +256,10 @@ export interface FetchedOffset {
 }
 
 export interface ListGroupsRequest {
-  /** Empty: all. Kafka's names: Empty, PreparingRebalance, CompletingRebalance, Stable, Dead; upper and lower case are the same. */
+  /**
+   * Empty: all. Kafka's names: Empty, PreparingRebalance, CompletingRebalance, Stable, Dead; of groups
+   * with a server-side assignor Empty, Assigning, Reconciling, Stable. Upper and lower case are the same.
+   */
   states: string[];
   /** Empty: all. Kafka's names: classic, consumer. */
   types: string[];
@@ -333,6 +348,93 @@ export interface OffsetDeleted {
   partition: number;
   /** GROUP_SUBSCRIBED_TO_TOPIC: a member of the group consumes the topic. */
   errorCode: number;
+}
+
+/** Everything about the member, every time: a heartbeat that got lost is made good by the next one. */
+export interface ConsumerGroupHeartbeatRequest {
+  groupId: string;
+  /** Made by the member when it joins, and the same until it leaves or is put out (KIP-1082). */
+  memberId: string;
+  /** 0 joins, -1 leaves, -2 leaves for a while (static members); else as the last answer said. */
+  memberEpoch: number;
+  instanceId: string;
+  rackId: string;
+  /** How long the group waits for this member to give partitions up. */
+  rebalanceTimeoutMs: number;
+  subscribedTopics: string[];
+  /** RE2; matches whole names, never internal topics. Empty: none. */
+  subscribedTopicRegex: string;
+  /** Empty: the group's default. */
+  serverAssignor: string;
+  /** What the member holds, or was told to take. What it does not name it has given up. */
+  owned: MemberPartitions[];
+  clientId: string;
+  /** The answer may wait so long for news; 0: not at all. At most 60 s. */
+  maxWaitMs: number;
+  /** Grows with every heartbeat of a member, so that one that was overtaken on its way gives nothing up; 0: unknown. */
+  sequence: number;
+}
+
+export interface MemberPartitions {
+  /** 22 characters of base64url. */
+  topicId: string;
+  /** In answers only. */
+  topic: string;
+  partitions: number[];
+}
+
+export interface ConsumerGroupHeartbeatResponse {
+  /**
+   * UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH (give everything up, join again under another id), UNRELEASED_INSTANCE_ID,
+   * FENCED_INSTANCE_ID, UNSUPPORTED_ASSIGNOR, INVALID_REGULAR_EXPRESSION, GROUP_MAX_SIZE_REACHED, GROUP_ID_NOT_FOUND (a classic
+   * group with members), INVALID_REQUEST, MESSAGE_TOO_LARGE, and the coordinator's.
+   */
+  errorCode: number;
+  errorMessage: string;
+  memberId: string;
+  memberEpoch: number;
+  heartbeatIntervalMs: number;
+  /** Silence for longer than this ends the membership. */
+  sessionTimeoutMs: number;
+  /** False: the assignment is as it was. */
+  hasAssignment: boolean;
+  assignment: MemberPartitions[];
+}
+
+export interface ConsumerGroupDescribeRequest {
+  groupIds: string[];
+}
+
+export interface ConsumerGroupDescribeResponse {
+  /** In the order of the request. */
+  groups: DescribedConsumerGroup[];
+}
+
+export interface DescribedConsumerGroup {
+  /** GROUP_ID_NOT_FOUND: there is none, or it is a classic one. */
+  errorCode: number;
+  errorMessage: string;
+  groupId: string;
+  state: string;
+  groupEpoch: number;
+  assignmentEpoch: number;
+  assignor: string;
+  members: DescribedConsumerMember[];
+  /** The broker that answers. */
+  coordinatorId: number;
+}
+
+export interface DescribedConsumerMember {
+  memberId: string;
+  instanceId: string;
+  rackId: string;
+  memberEpoch: number;
+  clientId: string;
+  clientHost: string;
+  subscribedTopics: string[];
+  subscribedTopicRegex: string;
+  assignment: MemberPartitions[];
+  targetAssignment: MemberPartitions[];
 }
 
 function createBaseFindCoordinatorRequest(): FindCoordinatorRequest {
@@ -1232,7 +1334,7 @@ export const SyncGroupResponse: MessageFns<SyncGroupResponse> = {
 };
 
 function createBaseHeartbeatRequest(): HeartbeatRequest {
-  return { groupId: "", generationId: 0, memberId: "", groupInstanceId: "" };
+  return { groupId: "", generationId: 0, memberId: "", groupInstanceId: "", maxWaitMs: 0 };
 }
 
 export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
@@ -1248,6 +1350,9 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
     }
     if (message.groupInstanceId !== "") {
       writer.uint32(34).string(message.groupInstanceId);
+    }
+    if (message.maxWaitMs !== 0) {
+      writer.uint32(40).int32(message.maxWaitMs);
     }
     return writer;
   },
@@ -1295,6 +1400,14 @@ export const HeartbeatRequest: MessageFns<HeartbeatRequest> = {
             }
 
             message.groupInstanceId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.maxWaitMs = reader.int32();
             continue;
           }
         }
@@ -3172,6 +3285,804 @@ export const OffsetDeleted: MessageFns<OffsetDeleted> = {
   },
 };
 
+function createBaseConsumerGroupHeartbeatRequest(): ConsumerGroupHeartbeatRequest {
+  return {
+    groupId: "",
+    memberId: "",
+    memberEpoch: 0,
+    instanceId: "",
+    rackId: "",
+    rebalanceTimeoutMs: 0,
+    subscribedTopics: [],
+    subscribedTopicRegex: "",
+    serverAssignor: "",
+    owned: [],
+    clientId: "",
+    maxWaitMs: 0,
+    sequence: 0,
+  };
+}
+
+export const ConsumerGroupHeartbeatRequest: MessageFns<ConsumerGroupHeartbeatRequest> = {
+  encode(message: ConsumerGroupHeartbeatRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.groupId !== "") {
+      writer.uint32(10).string(message.groupId);
+    }
+    if (message.memberId !== "") {
+      writer.uint32(18).string(message.memberId);
+    }
+    if (message.memberEpoch !== 0) {
+      writer.uint32(24).int32(message.memberEpoch);
+    }
+    if (message.instanceId !== "") {
+      writer.uint32(34).string(message.instanceId);
+    }
+    if (message.rackId !== "") {
+      writer.uint32(42).string(message.rackId);
+    }
+    if (message.rebalanceTimeoutMs !== 0) {
+      writer.uint32(48).int32(message.rebalanceTimeoutMs);
+    }
+    for (const v of message.subscribedTopics) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.subscribedTopicRegex !== "") {
+      writer.uint32(66).string(message.subscribedTopicRegex);
+    }
+    if (message.serverAssignor !== "") {
+      writer.uint32(74).string(message.serverAssignor);
+    }
+    for (const v of message.owned) {
+      MemberPartitions.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.clientId !== "") {
+      writer.uint32(90).string(message.clientId);
+    }
+    if (message.maxWaitMs !== 0) {
+      writer.uint32(96).int32(message.maxWaitMs);
+    }
+    if (message.sequence !== 0) {
+      writer.uint32(104).int64(message.sequence);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConsumerGroupHeartbeatRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConsumerGroupHeartbeatRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.groupId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.memberId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.memberEpoch = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.instanceId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.rackId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rebalanceTimeoutMs = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.subscribedTopics.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.subscribedTopicRegex = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.serverAssignor = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.owned.push(MemberPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.maxWaitMs = reader.int32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.sequence = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMemberPartitions(): MemberPartitions {
+  return { topicId: "", topic: "", partitions: [] };
+}
+
+export const MemberPartitions: MessageFns<MemberPartitions> = {
+  encode(message: MemberPartitions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== "") {
+      writer.uint32(10).string(message.topicId);
+    }
+    if (message.topic !== "") {
+      writer.uint32(18).string(message.topic);
+    }
+    if (message.partitions.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.partitions) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberPartitions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberPartitions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.partitions.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.partitions.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConsumerGroupHeartbeatResponse(): ConsumerGroupHeartbeatResponse {
+  return {
+    errorCode: 0,
+    errorMessage: "",
+    memberId: "",
+    memberEpoch: 0,
+    heartbeatIntervalMs: 0,
+    sessionTimeoutMs: 0,
+    hasAssignment: false,
+    assignment: [],
+  };
+}
+
+export const ConsumerGroupHeartbeatResponse: MessageFns<ConsumerGroupHeartbeatResponse> = {
+  encode(message: ConsumerGroupHeartbeatResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.errorCode !== 0) {
+      writer.uint32(8).int32(message.errorCode);
+    }
+    if (message.errorMessage !== "") {
+      writer.uint32(18).string(message.errorMessage);
+    }
+    if (message.memberId !== "") {
+      writer.uint32(26).string(message.memberId);
+    }
+    if (message.memberEpoch !== 0) {
+      writer.uint32(32).int32(message.memberEpoch);
+    }
+    if (message.heartbeatIntervalMs !== 0) {
+      writer.uint32(40).int32(message.heartbeatIntervalMs);
+    }
+    if (message.sessionTimeoutMs !== 0) {
+      writer.uint32(48).int32(message.sessionTimeoutMs);
+    }
+    if (message.hasAssignment !== false) {
+      writer.uint32(56).bool(message.hasAssignment);
+    }
+    for (const v of message.assignment) {
+      MemberPartitions.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConsumerGroupHeartbeatResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConsumerGroupHeartbeatResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.errorCode = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.errorMessage = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.memberId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.memberEpoch = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.heartbeatIntervalMs = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sessionTimeoutMs = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.hasAssignment = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.assignment.push(MemberPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConsumerGroupDescribeRequest(): ConsumerGroupDescribeRequest {
+  return { groupIds: [] };
+}
+
+export const ConsumerGroupDescribeRequest: MessageFns<ConsumerGroupDescribeRequest> = {
+  encode(message: ConsumerGroupDescribeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.groupIds) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConsumerGroupDescribeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConsumerGroupDescribeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.groupIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConsumerGroupDescribeResponse(): ConsumerGroupDescribeResponse {
+  return { groups: [] };
+}
+
+export const ConsumerGroupDescribeResponse: MessageFns<ConsumerGroupDescribeResponse> = {
+  encode(message: ConsumerGroupDescribeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.groups) {
+      DescribedConsumerGroup.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConsumerGroupDescribeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConsumerGroupDescribeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.groups.push(DescribedConsumerGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDescribedConsumerGroup(): DescribedConsumerGroup {
+  return {
+    errorCode: 0,
+    errorMessage: "",
+    groupId: "",
+    state: "",
+    groupEpoch: 0,
+    assignmentEpoch: 0,
+    assignor: "",
+    members: [],
+    coordinatorId: 0,
+  };
+}
+
+export const DescribedConsumerGroup: MessageFns<DescribedConsumerGroup> = {
+  encode(message: DescribedConsumerGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.errorCode !== 0) {
+      writer.uint32(8).int32(message.errorCode);
+    }
+    if (message.errorMessage !== "") {
+      writer.uint32(18).string(message.errorMessage);
+    }
+    if (message.groupId !== "") {
+      writer.uint32(26).string(message.groupId);
+    }
+    if (message.state !== "") {
+      writer.uint32(34).string(message.state);
+    }
+    if (message.groupEpoch !== 0) {
+      writer.uint32(40).int32(message.groupEpoch);
+    }
+    if (message.assignmentEpoch !== 0) {
+      writer.uint32(48).int32(message.assignmentEpoch);
+    }
+    if (message.assignor !== "") {
+      writer.uint32(58).string(message.assignor);
+    }
+    for (const v of message.members) {
+      DescribedConsumerMember.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.coordinatorId !== 0) {
+      writer.uint32(72).int32(message.coordinatorId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedConsumerGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedConsumerGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.errorCode = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.errorMessage = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.groupId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.groupEpoch = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.assignmentEpoch = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.assignor = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.members.push(DescribedConsumerMember.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.coordinatorId = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDescribedConsumerMember(): DescribedConsumerMember {
+  return {
+    memberId: "",
+    instanceId: "",
+    rackId: "",
+    memberEpoch: 0,
+    clientId: "",
+    clientHost: "",
+    subscribedTopics: [],
+    subscribedTopicRegex: "",
+    assignment: [],
+    targetAssignment: [],
+  };
+}
+
+export const DescribedConsumerMember: MessageFns<DescribedConsumerMember> = {
+  encode(message: DescribedConsumerMember, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.memberId !== "") {
+      writer.uint32(10).string(message.memberId);
+    }
+    if (message.instanceId !== "") {
+      writer.uint32(18).string(message.instanceId);
+    }
+    if (message.rackId !== "") {
+      writer.uint32(26).string(message.rackId);
+    }
+    if (message.memberEpoch !== 0) {
+      writer.uint32(32).int32(message.memberEpoch);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(42).string(message.clientId);
+    }
+    if (message.clientHost !== "") {
+      writer.uint32(50).string(message.clientHost);
+    }
+    for (const v of message.subscribedTopics) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.subscribedTopicRegex !== "") {
+      writer.uint32(66).string(message.subscribedTopicRegex);
+    }
+    for (const v of message.assignment) {
+      MemberPartitions.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.targetAssignment) {
+      MemberPartitions.encode(v!, writer.uint32(82).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribedConsumerMember {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribedConsumerMember();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.memberId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.instanceId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rackId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.memberEpoch = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.clientHost = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.subscribedTopics.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.subscribedTopicRegex = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.assignment.push(MemberPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.targetAssignment.push(MemberPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type GroupsDefinition = typeof GroupsDefinition;
 export const GroupsDefinition = {
   name: "Groups",
@@ -3267,6 +4178,23 @@ export const GroupsDefinition = {
       requestType: OffsetDeleteRequest as typeof OffsetDeleteRequest,
       requestStream: false,
       responseType: OffsetDeleteResponse as typeof OffsetDeleteResponse,
+      responseStream: false,
+      options: {},
+    },
+    /** Joins, stays in, moves within and leaves a group whose coordinator assigns. */
+    consumerGroupHeartbeat: {
+      name: "ConsumerGroupHeartbeat",
+      requestType: ConsumerGroupHeartbeatRequest as typeof ConsumerGroupHeartbeatRequest,
+      requestStream: false,
+      responseType: ConsumerGroupHeartbeatResponse as typeof ConsumerGroupHeartbeatResponse,
+      responseStream: false,
+      options: {},
+    },
+    consumerGroupDescribe: {
+      name: "ConsumerGroupDescribe",
+      requestType: ConsumerGroupDescribeRequest as typeof ConsumerGroupDescribeRequest,
+      requestStream: false,
+      responseType: ConsumerGroupDescribeResponse as typeof ConsumerGroupDescribeResponse,
       responseStream: false,
       options: {},
     },

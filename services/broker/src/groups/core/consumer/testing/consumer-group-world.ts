@@ -90,7 +90,14 @@ export class ConsumerGroupWorld {
     // Also what it was told and has not taken yet: what it does not name, the coordinator may give to others.
     const owned = member.owned.union(member.told ?? noPartitions);
     const request = { memberId, memberEpoch, instanceId, topics, assignor, owned };
-    const rest = { rackId: undefined, rebalanceTimeoutMs, topicPattern: '', clientId: 'c', clientHost: '/h' };
+    const rest = {
+      rackId: undefined,
+      rebalanceTimeoutMs,
+      topicPattern: '',
+      clientId: 'c',
+      clientHost: '/h',
+      sequence: 0,
+    };
     this.#carryOut(this.group.heartbeat({ ...request, ...rest }, this.nowMs), member);
   }
 
