@@ -13,7 +13,9 @@ class Client {
   readonly #produce: RpcStream<wire.ProduceRequest, wire.ProduceResponse>;
   readonly #fetch: RpcStream<wire.FetchRequest, wire.FetchResponse>;
   readonly produced = new Map<number, wire.ProduceResponse>();
-  readonly fetched = new Map<number, wire.FetchResponse>();
+  readonly fetched: wire.FetchResponse[] = [];
+  isFetchClosed = false;
+  #fetches = 0;
   #nextId = 1;
 
   constructor(cluster: SimulatedCluster, channel: RpcChannel) {
@@ -22,7 +24,12 @@ class Client {
     this.#produce = channel.open(brokerMethods.produce);
     this.#produce.handle({ onMessage: (r) => this.produced.set(r.correlationId, r), onClose: () => {} });
     this.#fetch = channel.open(brokerMethods.fetch);
-    this.#fetch.handle({ onMessage: (r) => this.fetched.set(r.correlationId, r), onClose: () => {} });
+    this.#fetch.handle({
+      onMessage: (r) => this.fetched.push(r),
+      onClose: () => {
+        this.isFetchClosed = true;
+      },
+    });
   }
 
   static async of(cluster: SimulatedCluster, brokerId: number): Promise<Client> {
@@ -43,26 +50,39 @@ class Client {
     return this.produced.get(id)?.partitions[0] as wire.PartitionAppended;
   }
 
-  ask(fetchOffset: number, fields: Partial<wire.FetchRequest & wire.PartitionFetch> = {}): number {
-    const correlationId = this.#nextId++;
-    const { maxWaitMs = 0, minBytes = 1, maxBytes = 1_000_000, topicId = '', currentLeaderEpoch = -1 } = fields;
-    const partitions = [0].map((partition) => {
-      return { topic: fields.topic ?? topic, topicId, partition, fetchOffset, currentLeaderEpoch, maxBytes };
+  /** Returns which answer will be its own. */
+  ask(
+    fetchOffset: number,
+    fields: Partial<Omit<wire.FetchRequest, 'partitions'> & wire.PartitionFetch> & { partitions?: number[] } = {},
+  ): number {
+    const { wantData = true, maxWaitMs = 0, minBytes = 1, maxBytes = 1_000_000, forgotten = [] } = fields;
+    const { topicId = '', currentLeaderEpoch = -1, lastFetchedEpoch = -1 } = fields;
+    const epochs = { currentLeaderEpoch, lastFetchedEpoch };
+    const partitions = (fields.partitions ?? [0]).map((partition) => {
+      return { topic: fields.topic ?? topic, topicId, partition, fetchOffset, ...epochs, maxBytes };
     });
-    this.#fetch.send({ correlationId, maxWaitMs, minBytes, maxBytes, isolationLevel: 0, partitions });
-    return correlationId;
+    this.#fetch.send({ wantData, maxWaitMs, minBytes, maxBytes, isolationLevel: 0, forgotten, partitions });
+    return wantData ? this.#fetches++ : -1;
   }
 
   async fetch(fetchOffset: number, fields: Parameters<Client['ask']>[1] = {}): Promise<wire.PartitionFetched> {
     const id = this.ask(fetchOffset, fields);
-    await this.#cluster.sim.runUntil(() => this.fetched.has(id));
-    return this.fetched.get(id)?.partitions[0] as wire.PartitionFetched;
+    await this.#cluster.sim.runUntil(() => this.fetched[id] !== undefined);
+    return this.fetched[id]?.partitions[0] as wire.PartitionFetched;
+  }
+
+  bytesOf(id: number): number {
+    return sizeOf(this.fetched[id]?.partitions[0]?.records);
   }
 
   listOffset(timestamp: number, currentLeaderEpoch = -1): Promise<wire.ListOffsetsResponse> {
     const partitions = [{ topic, partition: 0, currentLeaderEpoch, timestamp }];
     return this.#cluster.sim.complete(this.channel.call(brokerMethods.listOffsets, { isolationLevel: 0, partitions }));
   }
+}
+
+function sizeOf(records: readonly Uint8Array[] = []): number {
+  return records.reduce((sum, run) => sum + run.length, 0);
 }
 
 function batch(values: number, bytes = 10, timestampMs = 1_000): Uint8Array {
@@ -171,10 +191,10 @@ describe('fetch and list offsets', () => {
   test('a fetch waits for data and is answered when it comes, or when its time is over', async () => {
     const id = client.ask(0, { maxWaitMs: 5_000 });
     await cluster.sim.runFor(1_000);
-    expect(client.fetched.has(id)).toBe(false);
+    expect(client.fetched[id]).toBeUndefined();
     await client.produce(batch(1));
     await cluster.sim.runFor(10);
-    expect(client.fetched.get(id)?.partitions[0]?.records.length).toBeGreaterThan(0);
+    expect(client.bytesOf(id)).toBeGreaterThan(0);
     const startedMs = cluster.sim.nowMs;
     expect((await client.fetch(1, { maxWaitMs: 300 })).records.length).toBe(0);
     expect(cluster.sim.nowMs - startedMs).toBeGreaterThanOrEqual(300);
@@ -184,18 +204,18 @@ describe('fetch and list offsets', () => {
     const id = client.ask(0, { maxWaitMs: 5_000, minBytes: 300 });
     await client.produce(batch(1, 100));
     await cluster.sim.runFor(100);
-    expect(client.fetched.has(id)).toBe(false);
+    expect(client.fetched[id]).toBeUndefined();
     await client.produce(batch(1, 100));
     await cluster.sim.runFor(100);
-    expect(client.fetched.get(id)?.partitions[0]?.records.length).toBeGreaterThanOrEqual(300);
+    expect(client.bytesOf(id)).toBeGreaterThanOrEqual(300);
   });
 
   test('KIP-74: the first batch comes even when it is larger than every limit', async () => {
     await client.produce(batch(1, 5_000));
     await client.produce(batch(1, 5_000));
     const { records } = await client.fetch(0, { maxBytes: 10 });
-    expect(records.length).toBeGreaterThan(5_000);
-    expect(records.length).toBeLessThan(10_000);
+    expect(sizeOf(records)).toBeGreaterThan(5_000);
+    expect(sizeOf(records)).toBeLessThan(10_000);
   });
 
   test('offsets out of range and other epochs are refused (KIP-320)', async () => {
@@ -204,6 +224,47 @@ describe('fetch and list offsets', () => {
     expect((await client.fetch(0, { currentLeaderEpoch: 7 })).errorCode).toBe(errorCodes.UNKNOWN_LEADER_EPOCH);
     expect((await client.fetch(0, { currentLeaderEpoch: 0 })).errorCode).toBe(errorCodes.NONE);
     expect((await client.fetch(0, { topic: 'none' })).errorCode).toBe(errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
+  });
+
+  test('a position that the log does not have before it is told where both part (KIP-320, row 22)', async () => {
+    await client.produce(batch(3));
+    expect((await client.fetch(3, { lastFetchedEpoch: 0 })).diverging).toBeUndefined();
+    expect((await client.fetch(9, { lastFetchedEpoch: 0 })).diverging).toEqual({ epoch: 0, endOffset: 3 });
+    expect((await client.fetch(2, { lastFetchedEpoch: 4 })).diverging).toEqual({ epoch: 0, endOffset: 3 });
+    expect((await client.fetch(9)).errorCode).toBe(errorCodes.OFFSET_OUT_OF_RANGE);
+  });
+
+  test('a session: what was named stands until it has an answer, and is named again by whoever wants more', async () => {
+    const first = client.ask(0, { maxWaitMs: 300 });
+    await cluster.sim.runFor(400);
+    expect(client.fetched[first]?.partitions).toHaveLength(1);
+    const second = client.ask(0, { maxWaitMs: 300, partitions: [] });
+    await cluster.sim.runFor(400);
+    expect(client.fetched[second]?.partitions, 'nothing new').toEqual([]);
+    const third = client.ask(0, { maxWaitMs: 5_000, partitions: [] });
+    await client.produce(batch(1));
+    await cluster.sim.runFor(10);
+    expect(client.bytesOf(third)).toBeGreaterThan(0);
+    const fourth = client.ask(0, { maxWaitMs: 300, partitions: [] });
+    await client.produce(batch(1));
+    await cluster.sim.runFor(400);
+    expect(client.fetched[fourth]?.partitions, 'it stands no more').toEqual([]);
+    const fifth = client.ask(0, { maxWaitMs: 5_000, partitions: [] });
+    client.ask(1, { wantData: false });
+    await cluster.sim.runFor(10);
+    expect(client.bytesOf(fifth), 'named while a fetch waits').toBeGreaterThan(0);
+  });
+
+  test('a session: what is forgotten has no answer; two fetches at once end the stream', async () => {
+    client.ask(0, { wantData: false });
+    const id = client.ask(0, { maxWaitMs: 300, partitions: [], forgotten: [{ topic, partition: 0 }] });
+    await client.produce(batch(1));
+    await cluster.sim.runFor(400);
+    expect(client.fetched[id]?.partitions).toEqual([]);
+    client.ask(1, { maxWaitMs: 5_000 });
+    client.ask(1, { maxWaitMs: 5_000 });
+    await cluster.sim.runFor(100);
+    expect(client.isFetchClosed).toBe(true);
   });
 
   test('earliest, latest, by time, the largest time, and a time that nobody has reached', async () => {

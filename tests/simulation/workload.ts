@@ -103,6 +103,9 @@ export class SequentialProducer {
   }
 }
 
+/** Of a fetch: unchecked. */
+export const anyEpoch = { currentLeaderEpoch: -1, lastFetchedEpoch: -1 };
+
 /** Everything that a consumer can read from the leader, in order. */
 export async function readAll(
   cluster: SimulatedCluster,
@@ -121,12 +124,13 @@ export async function readAll(
       waiting = resolve;
     });
     stream.send({
-      correlationId: offset + 1,
+      wantData: true,
       maxWaitMs: 0,
       minBytes: 1,
       maxBytes: 1_000_000,
       isolationLevel: 0,
-      partitions: [{ topic, topicId: '', partition, fetchOffset: offset, currentLeaderEpoch: -1, maxBytes: 1_000_000 }],
+      forgotten: [],
+      partitions: [{ ...anyEpoch, topic, topicId: '', partition, fetchOffset: offset, maxBytes: 1_000_000 }],
     });
     const [result] = (await answered).partitions;
     if (result === undefined || result.errorCode !== 0) throw new Error(`fetch at ${offset}: ${result?.errorCode}`);
@@ -134,7 +138,7 @@ export async function readAll(
       if (offset >= result.highWatermark) break;
       throw new Error(`nothing at ${offset} below the high watermark ${result.highWatermark}`);
     }
-    for (const { header, bytes } of batchesOf(result.records)) {
+    for (const { header, bytes } of result.records.flatMap((run) => [...batchesOf(run)])) {
       for (const record of decodeRecords(bytes)) {
         values.set(record.offset, Buffer.from(record.value ?? []).toString());
       }

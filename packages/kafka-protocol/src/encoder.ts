@@ -70,7 +70,7 @@ function valueEncoder({ type }: Field, layout: Layout): Encode {
     case 'string':
       return (writer, value) => writer.string(value as string | null, isFlexible);
     case 'bytes':
-      return (writer, value) => writer.bytes(value as Uint8Array | null, isFlexible);
+      return (writer, value) => writer.bytes(value as Uint8Array | readonly Uint8Array[] | null, isFlexible);
     case 'array':
       return arrayEncoder(type.of, layout);
     case 'struct':

@@ -69,8 +69,12 @@ export const float64 = simple<number>('float64');
 export const uuid = simple<string>('uuid');
 export const string = simple<string>('string');
 export const bytes = simple<Uint8Array>('bytes');
-/** Record batches: as `bytes`, never copied. */
-export const records = bytes;
+/** Record batches: as `bytes`, never copied. Whoever has them in several places need not join them to encode. */
+export function records<const O extends FieldOptions = NoOptions>(
+  options?: O,
+): Field<OrNull<O, Uint8Array>, OrNull<O, Uint8Array | readonly Uint8Array[]>, HasDefault<O>> {
+  return { type: { kind: 'bytes' }, options: options ?? {} };
+}
 
 export const zeroUuid = 'AAAAAAAAAAAAAAAAAAAAAA';
 

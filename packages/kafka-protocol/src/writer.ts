@@ -87,9 +87,17 @@ export class Writer {
     this.#slab.write(value, at, length, 'utf8');
   }
 
-  bytes(value: Uint8Array | null, isCompact: boolean): void {
-    this.length(value === null ? -1 : value.length, isCompact);
-    if (value !== null) this.raw(value);
+  /** Several runs of bytes are written as one. */
+  bytes(value: Uint8Array | readonly Uint8Array[] | null, isCompact: boolean): void {
+    if (value === null || value instanceof Uint8Array) {
+      this.length(value === null ? -1 : value.length, isCompact);
+      if (value !== null) this.raw(value);
+      return;
+    }
+    let length = 0;
+    for (const run of value) length += run.length;
+    this.length(length, isCompact);
+    for (const run of value) this.raw(run);
   }
 
   /** Length of bytes, count of an array; -1 for null. */

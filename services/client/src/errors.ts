@@ -134,15 +134,21 @@ export class RecordDeserializationError extends SerializationError {
 export class NoOffsetForPartitionError extends KafkaError {
   static override readonly traits: Traits = { ...traits('OFFSET_OUT_OF_RANGE'), code: -1 };
 }
-/** The log no longer holds what was read before (KIP-320): an unclean election or a lost disk cut it. */
+/**
+ * The log no longer holds what was read before (KIP-320): an unclean election or a lost disk cut it. With `auto.offset.reset=none`; any other policy goes on at
+ * `divergentOffset` by itself.
+ */
 export class LogTruncationError extends KafkaError {
   static override readonly traits: Traits = { ...traits('OFFSET_OUT_OF_RANGE'), code: -1 };
   /** The position that the log no longer backs. */
   readonly offset: bigint;
+  /** The first offset whose record is another than it was: `seek` there to read on without a gap. */
+  readonly divergentOffset: bigint;
 
-  constructor(message: string, options: ErrorOptions & { readonly offset: bigint }) {
+  constructor(message: string, options: ErrorOptions & Pick<LogTruncationError, 'offset' | 'divergentOffset'>) {
     super(message, options);
     this.offset = options.offset;
+    this.divergentOffset = options.divergentOffset;
   }
 }
 

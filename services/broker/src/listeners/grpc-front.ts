@@ -1,6 +1,7 @@
 import { brokerMethods, RpcError, type ServiceBinding, stream, unary } from '@naru/rpc';
 import type { RequestTable } from '../requests/request-table.ts';
 import type { UnaryEntry } from '../requests/unary-entry.ts';
+import { FetchStream } from './fetch-stream.ts';
 import type { RequestBudget, Source } from './request-budget.ts';
 import { RequestStream, type StreamService } from './request-stream.ts';
 
@@ -15,7 +16,7 @@ export function clientServices(
       opened.handle(new RequestStream(opened, produceService(table), budget));
     }),
     stream(brokerMethods.fetch, (opened) => {
-      opened.handle(new RequestStream(opened, fetchService(table), budget));
+      opened.handle(new FetchStream(opened, table.fetch, budget));
     }),
     ...unaryServices(table.unary, budget, listener),
   ];
@@ -58,21 +59,6 @@ function produceService(
 > {
   return {
     cost: table.produceCost,
-    serve: (request, done) => {
-      table.produce.handle(request, done);
-      return undefined;
-    },
-  };
-}
-
-function fetchService(
-  table: RequestTable,
-): StreamService<
-  Parameters<RequestTable['fetch']['handle']>[0],
-  Parameters<Parameters<RequestTable['fetch']['handle']>[1]>[0]
-> {
-  return {
-    cost: table.fetchCost,
-    serve: (request, done) => table.fetch.handle(request, done),
+    serve: (request, done) => table.produce.handle(request, done),
   };
 }

@@ -1,14 +1,12 @@
 import { RpcError, type RpcStream, type StreamEvents } from '@naru/rpc';
-import type { RequestBudget, Source } from './request-budget.ts';
+import type { RequestBudget } from './request-budget.ts';
+import { StreamBrake } from './stream-brake.ts';
 
 /** How requests of one kind are served. */
 export interface StreamService<Request, Response> {
   readonly cost: (request: Request) => number;
-  /**
-   * Calls `done` once, with undefined when there is nothing to send; may return a function that gives the request up, after which `done` is not
-   * called.
-   */
-  readonly serve: (request: Request, done: (response: Response | undefined) => void) => (() => void) | undefined;
+  /** Calls `done` once, with undefined when there is nothing to send. */
+  readonly serve: (request: Request, done: (response: Response | undefined) => void) => void;
 }
 
 /** Requests of one stream that are not answered yet; a client with more has lost count. */
@@ -18,14 +16,12 @@ const outstandingMax = 100_000;
  * A stream of requests that are answered in any order, by correlation id. Holds the client back while the broker has too much to do, or while the client
  * does not read its answers.
  */
-export class RequestStream<Request, Response> implements StreamEvents<Request>, Source {
+export class RequestStream<Request, Response> implements StreamEvents<Request> {
   readonly #stream: RpcStream<Response, Request>;
   readonly #service: StreamService<Request, Response>;
   readonly #budget: RequestBudget;
-  readonly #giveUp = new Set<() => void>();
+  readonly #brake: StreamBrake;
   #outstanding = 0;
-  #holds = 0;
-  #isCongested = false;
   #isEnded = false;
   #isClosed = false;
 
@@ -33,6 +29,7 @@ export class RequestStream<Request, Response> implements StreamEvents<Request>, 
     this.#stream = stream;
     this.#service = service;
     this.#budget = budget;
+    this.#brake = new StreamBrake(stream);
   }
 
   onMessage(request: Request): void {
@@ -43,27 +40,12 @@ export class RequestStream<Request, Response> implements StreamEvents<Request>, 
     }
     const cost = this.#service.cost(request);
     this.#outstanding++;
-    this.#budget.take(cost, this);
-    let giveUp: (() => void) | undefined;
-    let isDone = false;
-    giveUp = this.#service.serve(request, (response) => {
-      isDone = true;
-      if (giveUp !== undefined) this.#giveUp.delete(giveUp);
-      this.#answered(cost, response);
-    });
-    if (giveUp === undefined || isDone) return;
-    const abandon = giveUp;
-    giveUp = () => {
-      abandon();
-      this.#answered(cost, undefined);
-    };
-    this.#giveUp.add(giveUp);
+    this.#budget.take(cost, this.#brake);
+    this.#service.serve(request, (response) => this.#answered(cost, response));
   }
 
   onDrain(): void {
-    if (!this.#isCongested) return;
-    this.#isCongested = false;
-    this.resume();
+    this.#brake.drained();
   }
 
   onEnd(): void {
@@ -73,30 +55,15 @@ export class RequestStream<Request, Response> implements StreamEvents<Request>, 
 
   onClose(): void {
     this.#isClosed = true;
-    for (const giveUp of [...this.#giveUp]) giveUp();
-    this.#giveUp.clear();
-    this.#budget.forget(this);
-  }
-
-  pause(): void {
-    if (this.#holds++ === 0 && !this.#isClosed) this.#stream.pause();
-  }
-
-  resume(): void {
-    if (--this.#holds === 0 && !this.#isClosed) this.#stream.resume();
+    this.#brake.close();
+    this.#budget.forget(this.#brake);
   }
 
   #answered(cost: number, response: Response | undefined): void {
     this.#outstanding--;
-    if (response !== undefined && !this.#isClosed && !this.#stream.send(response)) this.#congested();
+    if (response !== undefined && !this.#isClosed && !this.#stream.send(response)) this.#brake.congested();
     this.#budget.give(cost);
     this.#endWhenAnswered();
-  }
-
-  #congested(): void {
-    if (this.#isCongested || this.#isClosed) return;
-    this.#isCongested = true;
-    this.pause();
   }
 
   #endWhenAnswered(): void {

@@ -9,7 +9,13 @@ import type { PartitionLog } from '../log/partition-log.ts';
 import type { ProducerVerdict } from '../log/producer-state.ts';
 import type { IsrProposal } from './core/in-sync-replicas.ts';
 import type { LeaderTerm, Registrations, ReplicationRules } from './core/leader-state.ts';
-import { type EpochEnd, type Reconciliation, reconcile, truncationPoint } from './core/log-reconciliation.ts';
+import {
+  type EpochEnd,
+  type FollowerLogEnd,
+  type Reconciliation,
+  reconcile,
+  truncationPoint,
+} from './core/log-reconciliation.ts';
 import { type Effect, type FollowerTerm, PartitionStateMachine } from './core/partition-state-machine.ts';
 import { changeIsr } from './isr-change.ts';
 import { LogSync } from './log-sync.ts';
@@ -185,6 +191,11 @@ export class Partition {
 
   read(offset: number, maxBytes: number): Promise<ReadResult> {
     return this.log.read(offset, maxBytes, this.#machine.highWatermark);
+  }
+
+  /** Is what a reader has read before `fetchOffset` what this log has there (KIP-320)? By the rule for followers. */
+  checkPosition(reader: FollowerLogEnd): Reconciliation {
+    return reconcile(reader, this.#logView);
   }
 
   // For followers.

@@ -31,6 +31,9 @@ interface Want {
   readonly partitionMaxBytes: number;
 }
 
+/** What was read for an answer, and for which position. */
+type Read = Map<FollowedPartition, { readonly position: Position; readonly records: readonly Uint8Array[] }>;
+
 /** One replica of the follower, as the follower told it last. */
 class FollowedPartition implements Watcher {
   readonly partition: Partition;
@@ -225,33 +228,30 @@ export class ReplicaFetchSession implements Expiring {
   #answer({ maxBytes, partitionMaxBytes }: Want): void {
     this.#want = undefined;
     this.#stopWaiting();
-    const read = new Map<FollowedPartition, readonly Uint8Array[]>();
+    const read: Read = new Map();
     const fromDisk: Promise<void>[] = [];
     let left = maxBytes;
     for (const followed of this.#ready) {
       if (left <= 0) break;
       if (!followed.hasRecords) continue;
       const limit = Math.min(partitionMaxBytes, left);
-      const now = followed.partition.readNowForFollower(followed.position.fetchOffset, limit);
+      const { partition, position } = followed;
+      const now = partition.readNowForFollower(position.fetchOffset, limit);
       left -= now?.sizeBytes ?? limit;
       followed.isServed = true;
       this.#ready.delete(followed);
-      if (now !== undefined) read.set(followed, now.records);
+      if (now !== undefined) read.set(followed, { position, records: now.records });
       else fromDisk.push(this.#readDisk(followed, limit, read));
     }
     if (fromDisk.length === 0) this.#send(read);
     else void Promise.all(fromDisk).then(() => this.#send(read));
   }
 
-  async #readDisk(
-    followed: FollowedPartition,
-    maxBytes: number,
-    read: Map<FollowedPartition, readonly Uint8Array[]>,
-  ): Promise<void> {
+  async #readDisk(followed: FollowedPartition, maxBytes: number, read: Read): Promise<void> {
     const { partition, position } = followed;
     try {
       const result = await partition.readForFollower(position.fetchOffset, maxBytes);
-      if (result.kind === 'batches') read.set(followed, result.records);
+      if (result.kind === 'batches') read.set(followed, { position, records: result.records });
       else this.#refuse(followed, codeOf[result.kind === 'out-of-range' ? 'out-of-range' : 'storage-failed']);
     } catch {
       this.#refuse(followed, codeOf['storage-failed']);
@@ -259,18 +259,20 @@ export class ReplicaFetchSession implements Expiring {
   }
 
   /** Everything that an answer says of a partition is of this moment, and the records are of a leader that still is one. */
-  #send(read: ReadonlyMap<FollowedPartition, readonly Uint8Array[]>): void {
+  #send(read: Read): void {
     if (this.#isClosed) return;
     const answers: Answer[] = [];
-    for (const [followed, records] of read) {
+    for (const [followed, { position, records }] of read) {
       if (this.#followed.get(followed.partition) !== followed) continue;
-      const check = followed.partition.checkLeader(followed.position.leaderEpoch);
-      if (check === 'leader') answers.push(tell(followed, records));
-      else this.#refuse(followed, codeOf[check]);
+      const check = followed.partition.checkLeader(position.leaderEpoch);
+      if (check !== 'leader') this.#refuse(followed, codeOf[check]);
+      else answers.push(tell(followed, position, records));
+      // Nobody names it again for nothing.
+      if (records.length === 0) followed.isServed = false;
     }
     for (const followed of this.#moved) {
       const isLeader = followed.partition.checkLeader(followed.position.leaderEpoch) === 'leader';
-      if (isLeader && followed.hasNews) answers.push(tell(followed, noRecords));
+      if (isLeader && followed.hasNews) answers.push(tell(followed, followed.position, noRecords));
     }
     this.#moved.clear();
     answers.push(...this.#refusals);
@@ -286,9 +288,8 @@ export class ReplicaFetchSession implements Expiring {
 
 const noRecords: readonly Uint8Array[] = [];
 
-function tell(followed: FollowedPartition, records: readonly Uint8Array[]): Answer {
-  const { partition, position } = followed;
-  const { highWatermark, logStartOffset } = partition;
+function tell(followed: FollowedPartition, position: Position, records: readonly Uint8Array[]): Answer {
+  const { highWatermark, logStartOffset } = followed.partition;
   followed.toldHighWatermark = highWatermark;
   followed.toldLogStartOffset = logStartOffset;
   return { ...answerTo(position, errorCodes.NONE), highWatermark, logStartOffset, records: records as Uint8Array[] };

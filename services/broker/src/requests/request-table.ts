@@ -23,8 +23,6 @@ export interface RequestTable {
   readonly fetch: FetchHandler;
   /** What one produce request holds until its acks are fulfilled. */
   readonly produceCost: (request: broker.ProduceRequest) => number;
-  /** A waiting fetch holds its request; what it reads is a view of the log's memory. */
-  readonly fetchCost: (request: broker.FetchRequest) => number;
   readonly unary: readonly UnaryEntry[];
 }
 
@@ -54,7 +52,6 @@ export function requestTable(deps: RequestDependencies): RequestTable {
       for (const { records } of request.partitions) bytes += records.length + partitionOverheadBytes;
       return bytes;
     },
-    fetchCost: (request) => requestOverheadBytes + request.partitions.length * partitionOverheadBytes,
     unary: [
       entry(brokerMethods.metadata, (request, { listener }) => metadata(admin, request, listener), largeCost),
       entry(brokerMethods.listOffsets, deps.listOffsets.handle, smallCost),

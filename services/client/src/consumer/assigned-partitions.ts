@@ -68,8 +68,7 @@ export class AssignedPartitions<K, V> {
     }
     for (const [key, state] of this.#states) {
       if (next.has(key)) continue;
-      // Whatever is under way for it no longer counts.
-      state.generation++;
+      state.leave();
       this.#parts.drop(state.topic, state.partition);
     }
     const topics = new Set([...next.values()].map((state) => state.topic));

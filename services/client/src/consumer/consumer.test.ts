@@ -420,16 +420,45 @@ describe('faults', () => {
     expect(await readCount(cluster, consumer, 4)).not.toHaveLength(0);
   });
 
-  test('a log that was cut and written anew is noticed by its leader epochs (KIP-320, row 22)', async () => {
-    const { cluster, consumer, log } = await setUp();
-    log.leaderEpoch = 5;
-    fill(log, 10, 10);
-    consumer.assign([tp()]);
-    await readCount(cluster, consumer, 10);
-    log.append(encodeBatch({ records: [{ key: null, value: Buffer.from('old'), timestampMs: 0 }] }), 3);
-    const failure = await cluster.run(consumer.poll(2_000)).catch((error) => error);
-    expect(failure).toBeInstanceOf(LogTruncationError);
-    expect(failure.offset).toBe(10n);
+  describe('a log that was cut and written anew is noticed by its leader epochs (KIP-320, row 22)', () => {
+    /** Ten records are read, an unclean election cuts the log to six and writes another four. */
+    async function cut(autoOffsetReset: string, read = 10) {
+      const world = await setUp({ autoOffsetReset, maxPollRecords: read }, 1, 2);
+      const { cluster, consumer, log } = world;
+      log.leaderEpoch = 5;
+      fill(log, 10, 2);
+      consumer.assign([tp()]);
+      consumer.seek(tp(), 0n);
+      const before = await readCount(cluster, consumer, read);
+      log.truncate(6);
+      log.moveTo(2);
+      fill(log, 5, 1);
+      return { ...world, before };
+    }
+
+    test('auto.offset.reset=none: an error that names the first offset that is another', async () => {
+      const { cluster, consumer, log } = await cut('none');
+      const failure = await cluster.run(consumer.poll(5_000)).catch((error) => error);
+      expect(failure).toBeInstanceOf(LogTruncationError);
+      expect(failure).toMatchObject({ topic: 't', partition: 0, offset: 10n, divergentOffset: 6n });
+      await expect(cluster.run(consumer.poll(5_000)), 'again at each poll').rejects.toBeInstanceOf(LogTruncationError);
+      consumer.seek(tp(), failure.divergentOffset);
+      expect(valuesOf(await readCount(cluster, consumer, 5))).toEqual(log.values.slice(6));
+    });
+
+    test.each(['earliest', 'latest'])('auto.offset.reset=%s: reading goes on where both part', async (policy) => {
+      const { cluster, consumer, log } = await cut(policy);
+      const records = await readCount(cluster, consumer, 5);
+      expect(records[0]?.offset).toBe(6n);
+      expect(valuesOf(records)).toEqual(log.values.slice(6));
+    });
+
+    test('only what was not handed out is cut: nobody notices, and what is gone is not handed out', async () => {
+      const { cluster, consumer, log, before } = await cut('none', 4);
+      await cluster.simulation.runFor(3_000);
+      const after = await readCount(cluster, consumer, 7);
+      expect(valuesOf([...before, ...after])).toEqual(log.values);
+    });
   });
 
   test('a value that cannot be decoded: the error names its offset, seek goes past it', async () => {

@@ -3,35 +3,39 @@ import type { BrokerLink } from '../cluster/broker-link.ts';
 import type { Doubt } from '../cluster/doubt.ts';
 import { DisconnectError, type KafkaError } from '../errors.ts';
 import { errorFromRpc } from '../errors-from-wire.ts';
-import type { PartitionState } from './partition-state.ts';
+import { partitionKey } from '../topic-partition.ts';
+import type { FetchSession, PartitionState } from './partition-state.ts';
 
-/** One partition in one fetch; an answer counts only while the partition's generation is still this one. */
-export interface FetchPart<K, V> {
-  readonly state: PartitionState<K, V>;
-  readonly generation: number;
-}
-
-export interface OpenFetch<K, V> {
-  readonly correlationId: number;
+/** A fetch that waits for its answer. */
+export interface OpenFetch {
   /** Monotonic milliseconds by which the answer must have come. */
   readonly deadlineMs: number;
   readonly doubt: Doubt;
-  readonly parts: readonly FetchPart<K, V>[];
 }
+
+/** What of a fetch is not about partitions. */
+export type FetchTerms = Pick<broker.FetchRequest, 'maxWaitMs' | 'minBytes' | 'maxBytes' | 'isolationLevel'>;
 
 export interface FetchLaneEvents<K, V> {
-  onAnswer(lane: FetchLane<K, V>, fetch: OpenFetch<K, V>, answer: broker.FetchResponse): void;
+  onAnswer(lane: FetchLane<K, V>, answer: broker.FetchResponse): void;
   onWritable(): void;
-  /** The stream is gone. `open` is empty when the connection never came about. */
-  onBroken(lane: FetchLane<K, V>, open: readonly OpenFetch<K, V>[], error: KafkaError): void;
+  /** The stream is gone, and with it the session. */
+  onBroken(lane: FetchLane<K, V>, error: KafkaError): void;
 }
 
-/** One broker's Fetch stream with the requests that wait for their answers. */
-export class FetchLane<K, V> {
+/**
+ * One broker's Fetch stream. The stream is the session: a partition that was named stands there until an answer brings something for it, so
+ * that a request holds what is new and not what is read. One fetch waits at a time; partitions that become free meanwhile are told without one.
+ */
+export class FetchLane<K, V> implements FetchSession<K, V> {
   readonly brokerId: number;
   readonly link: BrokerLink;
   readonly #events: FetchLaneEvents<K, V>;
-  readonly #open = new Map<number, OpenFetch<K, V>>();
+  readonly #standing = new Map<string, PartitionState<K, V>>();
+  /** Of those that stand: the broker has not heard of them yet. */
+  readonly #unnamed = new Set<PartitionState<K, V>>();
+  readonly #forgotten = new Map<string, broker.ForgottenPartition>();
+  #open: OpenFetch | undefined;
   #stream: RpcStream<broker.FetchRequest, broker.FetchResponse> | undefined;
   #isOpening = false;
 
@@ -41,16 +45,45 @@ export class FetchLane<K, V> {
     this.#events = events;
   }
 
-  get openCount(): number {
-    return this.#open.size;
-  }
-
-  get openFetches(): Iterable<OpenFetch<K, V>> {
-    return this.#open.values();
+  get openFetch(): OpenFetch | undefined {
+    return this.#open;
   }
 
   get isOpen(): boolean {
     return this.#stream !== undefined;
+  }
+
+  /** A fetch is due: somebody stands there and nobody waits. */
+  get isIdle(): boolean {
+    return this.#stream !== undefined && this.#open === undefined && this.#standing.size > 0;
+  }
+
+  get standing(): readonly PartitionState<K, V>[] {
+    return [...this.#standing.values()];
+  }
+
+  find(topic: string, partition: number): PartitionState<K, V> | undefined {
+    return this.#standing.get(partitionKey(topic, partition));
+  }
+
+  /** From its fetch offset on, told with the next `send` or `tell`. */
+  stand(state: PartitionState<K, V>): void {
+    this.#standing.set(partitionKey(state.topic, state.partition), state);
+    this.#unnamed.add(state);
+    state.session = this;
+  }
+
+  /** An answer has ended its standing at the broker. */
+  release(state: PartitionState<K, V>): void {
+    this.#standing.delete(partitionKey(state.topic, state.partition));
+    state.session = undefined;
+  }
+
+  /** It is not to be read from there any more; the broker is told in time. */
+  forget(state: PartitionState<K, V>): void {
+    const { topic, partition } = state;
+    this.release(state);
+    if (!this.#unnamed.delete(state)) this.#forgotten.set(partitionKey(topic, partition), { topic, partition });
   }
 
   /** Begins to connect unless it is connected or at it; `onWritable` or `onBroken` tells how it went. */
@@ -79,9 +112,14 @@ export class FetchLane<K, V> {
   }
 
   /** A fetch is small: no need to wait for a slow stream to drain. */
-  send(request: broker.FetchRequest, open: OpenFetch<K, V>): void {
-    this.#open.set(open.correlationId, open);
-    this.#stream?.send(request);
+  fetch(open: OpenFetch, terms: FetchTerms, position: (state: PartitionState<K, V>) => broker.PartitionFetch): void {
+    this.#open = open;
+    this.#send(true, terms, position);
+  }
+
+  /** What has changed, beside a fetch that waits. */
+  tell(terms: FetchTerms, position: (state: PartitionState<K, V>) => broker.PartitionFetch): void {
+    if (this.#unnamed.size > 0 || this.#forgotten.size > 0) this.#send(false, terms, position);
   }
 
   /** Drops a connection that no longer answers. */
@@ -90,22 +128,31 @@ export class FetchLane<K, V> {
     this.#stream?.fail();
   }
 
+  #send(wantData: boolean, terms: FetchTerms, position: (state: PartitionState<K, V>) => broker.PartitionFetch): void {
+    const forgotten = [...this.#forgotten.values()];
+    const partitions = [...this.#unnamed].map(position);
+    this.#forgotten.clear();
+    this.#unnamed.clear();
+    this.#stream?.send({ wantData, ...terms, forgotten, partitions });
+  }
+
   #onAnswer(answer: broker.FetchResponse): void {
-    const fetch = this.#open.get(answer.correlationId);
-    if (fetch === undefined) return;
-    this.#open.delete(answer.correlationId);
+    this.#open = undefined;
     this.link.confirm();
-    this.#events.onAnswer(this, fetch, answer);
+    this.#events.onAnswer(this, answer);
   }
 
   #onBroken(cause: unknown): void {
     this.#stream = undefined;
-    const open = [...this.#open.values()];
-    this.#open.clear();
+    this.#open = undefined;
+    for (const state of this.#standing.values()) state.session = undefined;
+    this.#standing.clear();
+    this.#unnamed.clear();
+    this.#forgotten.clear();
     const error =
       cause === undefined
         ? new DisconnectError('the broker ended the stream', { broker: this.brokerId })
         : errorFromRpc(cause, { broker: this.brokerId });
-    this.#events.onBroken(this, open, error);
+    this.#events.onBroken(this, error);
   }
 }

@@ -10,15 +10,14 @@ import {
 import {
   CorruptRecordError,
   KafkaError,
-  LogTruncationError,
   RecordDeserializationError,
   UnsupportedCompressionTypeError,
 } from '../errors.ts';
 import type { ConsumedHeader, ConsumerRecord, Deserializers } from './consumer-record.ts';
 import type { PartitionState } from './partition-state.ts';
 
-/** Offset after the last whole batch in the bytes; undefined when there is no whole batch. */
-export function offsetAfter(bytes: Uint8Array): number | undefined {
+/** The last whole batch in the bytes; undefined when there is none. */
+export function lastBatch(bytes: Uint8Array): BatchHeader | undefined {
   let last = -1;
   let position = 0;
   for (let size = batchSizeAt(bytes, 0); size !== undefined; size = batchSizeAt(bytes, position)) {
@@ -26,11 +25,11 @@ export function offsetAfter(bytes: Uint8Array): number | undefined {
     last = position;
     position += size;
   }
-  return last < 0 ? undefined : readBatchHeader(bytes, last).lastOffset + 1;
+  return last < 0 ? undefined : readBatchHeader(bytes, last);
 }
 
 /**
- * One partition's part of a fetch answer, decoded batch by batch as the application asks for records: what is never read is never decompressed
+ * A run of one partition's batches from a fetch answer, decoded batch by batch as the application asks for records: what is never read is never decompressed
  * or checked.
  */
 export class FetchedData<K, V> {
@@ -98,7 +97,6 @@ export class FetchedData<K, V> {
       if (size === undefined || this.#position + size > this.#bytes.length) return false;
       const header = readBatchHeader(this.#bytes, this.#position);
       const batch = this.#bytes.subarray(this.#position, this.#position + size);
-      this.#checkEpoch(header);
       if (header.lastOffset >= state.position && !header.isControl) {
         if (this.#checkCrcs) this.#checkCrc(header, batch);
         this.#reader = new RecordReader(batch);
@@ -120,15 +118,6 @@ export class FetchedData<K, V> {
         partition,
       },
     );
-  }
-
-  /** Leader epochs never fall along a log: an older one behind a newer one says that what was read before was cut away (row 22). */
-  #checkEpoch(header: BatchHeader): void {
-    const { topic, partition, positionEpoch, position } = this.#state;
-    const epoch = header.partitionLeaderEpoch;
-    if (epoch < 0 || epoch >= positionEpoch || header.lastOffset < position) return;
-    const message = `${topic}-${partition} was cut: offset ${position} follows leader epoch ${positionEpoch}, the log now has epoch ${epoch} there`;
-    throw new LogTruncationError(message, { topic, partition, offset: BigInt(position) });
   }
 
   #recordAt(reader: RecordReader): ConsumerRecord<K, V> | undefined {

@@ -11,15 +11,17 @@ import {
   OffsetOutOfRangeError,
 } from '../errors.ts';
 import { errorFromCode, errorFromRpc } from '../errors-from-wire.ts';
-import { partitionKey } from '../topic-partition.ts';
 import type { Deserializers } from './consumer-record.ts';
-import { FetchLane, type FetchPart, type OpenFetch } from './fetch-lane.ts';
-import { FetchedData, offsetAfter } from './fetched-data.ts';
+import { FetchLane, type FetchTerms } from './fetch-lane.ts';
+import { FetchedData, lastBatch } from './fetched-data.ts';
 import { earliestTimestamp, latestTimestamp, lookupOffsets } from './offset-lookup.ts';
 import type { PartitionState } from './partition-state.ts';
 
-/** Fetches open at once per broker. Partitions that become free while others wait for data go into a fetch of their own. */
-export const openFetchesMax = 8;
+/** One partition in a lookup; what is found counts only while the partition's generation is still this one. */
+interface LookupPart<K, V> {
+  readonly state: PartitionState<K, V>;
+  readonly generation: number;
+}
 
 /** A lookup over several partitions waits this long for the slowest of them. */
 const sharedLookupMs = 1_000;
@@ -37,7 +39,11 @@ export interface FetcherParts<K, V> {
  * next answer is on its way while the application works on the last one. What waits is bounded: no fetch leaves while
  * `fetch.max.bytes` are buffered, and the answers under way cannot bring more than about as much again.
  *
- * Races end by generation: a seek raises it, and an answer to an older generation is dropped, whatever it says.
+ * Each leader has a session, its stream (`FetchLane`): a partition is named when it moves, and answered when there is something. What crosses a seek is
+ * told by its offset: an answer to another position than the partition's is dropped, whatever it says.
+ *
+ * Each fetch says of which leader epoch the record before the position was (KIP-320): a log that has another one there was cut. So every position is
+ * checked by whoever leads now, also one that was committed by somebody else.
  */
 export class Fetcher<K, V> {
   readonly #cluster: Cluster;
@@ -47,7 +53,6 @@ export class Fetcher<K, V> {
   readonly #isolationLevel: number;
   readonly #lanes = new Map<number, FetchLane<K, V>>();
   readonly #stopListening: () => void;
-  #nextCorrelationId = 1;
   #isPumpPending = false;
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
@@ -59,7 +64,10 @@ export class Fetcher<K, V> {
     this.#parts = parts;
     this.#resetPolicy = parseResetPolicy(config['auto.offset.reset']);
     this.#isolationLevel = config['isolation.level'] === 'read_committed' ? 1 : 0;
-    this.#stopListening = cluster.onRefresh(() => this.wake());
+    this.#stopListening = cluster.onRefresh(() => {
+      for (const lane of this.#lanes.values()) this.#dropFormerLeader(lane);
+      this.wake();
+    });
   }
 
   get isolationLevel(): number {
@@ -111,17 +119,16 @@ export class Fetcher<K, V> {
     for (const state of this.#parts.partitions()) {
       const ownBytes = state.bufferedBytes;
       bufferedBytes += ownBytes;
-      if (state.isInFlight || state.isPaused || state.isAwaitingCommitted || state.failure !== undefined) continue;
+      if (state.session !== undefined || state.isInLookup || state.isPaused || state.isAwaitingCommitted) continue;
+      if (state.failure !== undefined) continue;
       if (state.retryAtMs > nowMs) nextMs = Math.min(nextMs, state.retryAtMs);
       else if (state.reset !== undefined) toReset.push(state);
       else if (ownBytes < this.#config['max.partition.fetch.bytes']) this.#assignToLeader(state, byLeader);
     }
     if (toReset.length > 0) this.#resetPositions(toReset);
     const roomBytes = this.#config['fetch.max.bytes'] - bufferedBytes;
-    if (roomBytes > 0) {
-      const share = Math.max(1, Math.floor(roomBytes / Math.max(1, byLeader.size)));
-      for (const [leaderId, states] of byLeader) this.#fetchFrom(leaderId, states, share, nowMs);
-    }
+    if (roomBytes > 0) for (const [leaderId, states] of byLeader) this.#stand(leaderId, states);
+    this.#fetch(roomBytes, nowMs);
     this.#wakeAt(nextMs);
   }
 
@@ -152,54 +159,54 @@ export class Fetcher<K, V> {
   #dropSilentLanes(nowMs: number): number {
     let nextMs = Number.POSITIVE_INFINITY;
     for (const lane of this.#lanes.values()) {
-      for (const fetch of lane.openFetches) {
-        const states = fetch.parts.map((part) => part.state);
-        if (fetch.deadlineMs <= nowMs || fetch.doubt.isLost(this.#cluster, lane.brokerId, states)) {
-          this.#cluster.logger.warn({ broker: lane.brokerId }, 'a fetch was not answered in time');
-          lane.reset();
-          break;
-        }
-        nextMs = Math.min(nextMs, fetch.deadlineMs, fetch.doubt.nextMs);
-      }
+      const { openFetch, brokerId } = lane;
+      if (openFetch === undefined) continue;
+      const { deadlineMs, doubt } = openFetch;
+      if (deadlineMs <= nowMs || doubt.isLost(this.#cluster, brokerId, lane.standing)) {
+        this.#cluster.logger.warn({ broker: brokerId }, 'a fetch was not answered in time');
+        lane.reset();
+      } else nextMs = Math.min(nextMs, deadlineMs, doubt.nextMs);
     }
     return nextMs;
   }
 
-  #fetchFrom(leaderId: number, states: readonly PartitionState<K, V>[], maxBytes: number, nowMs: number): void {
-    const lane = this.#lane(leaderId);
-    if (lane === undefined) {
-      this.#cluster.requestRefresh();
-      return;
+  /** A leader that is cut off does not know that it leads no more: whoever has heard of the next one asks there. */
+  #dropFormerLeader(lane: FetchLane<K, V>): void {
+    for (const state of lane.standing) {
+      const leaderId = this.#cluster.partition(state.topic, state.partition)?.leaderId ?? -1;
+      if (leaderId >= 0 && leaderId !== lane.brokerId) lane.forget(state);
     }
-    if (!lane.isOpen) {
-      lane.ensureOpen();
-      return;
-    }
-    if (lane.openCount >= openFetchesMax) return;
-    const parts: FetchPart<K, V>[] = [];
-    const partitions: broker.PartitionFetch[] = [];
-    for (const state of states) {
-      state.isInFlight = true;
-      parts.push({ state, generation: state.generation });
-      partitions.push(this.#partitionFetch(state));
-    }
-    const maxWaitMs = this.#config['fetch.max.wait.ms'];
-    const correlationId = this.#nextCorrelationId++;
-    const deadlineMs = nowMs + maxWaitMs + this.#config['request.timeout.ms'];
-    const request = {
-      correlationId,
-      maxWaitMs,
-      minBytes: this.#config['fetch.min.bytes'],
-      maxBytes,
-      isolationLevel: this.#isolationLevel,
-      partitions,
-    };
-    const doubt = new Doubt(nowMs + maxWaitMs);
-    lane.send(request, { correlationId, deadlineMs, doubt, parts });
-    this.#wakeAt(doubt.nextMs);
   }
 
-  #partitionFetch({ topic, partition, fetchOffset }: PartitionState<K, V>): broker.PartitionFetch {
+  #stand(leaderId: number, states: readonly PartitionState<K, V>[]): void {
+    const lane = this.#lane(leaderId);
+    if (lane === undefined) this.#cluster.requestRefresh();
+    else if (!lane.isOpen) lane.ensureOpen();
+    else for (const state of states) lane.stand(state);
+  }
+
+  /** What is buffered and what may come share the room. */
+  #fetch(roomBytes: number, nowMs: number): void {
+    const lanes = [...this.#lanes.values()];
+    const idle = roomBytes > 0 ? lanes.filter((lane) => lane.isIdle) : [];
+    const maxWaitMs = this.#config['fetch.max.wait.ms'];
+    const terms: FetchTerms = {
+      maxWaitMs,
+      minBytes: this.#config['fetch.min.bytes'],
+      maxBytes: Math.max(1, Math.floor(roomBytes / Math.max(1, idle.length))),
+      isolationLevel: this.#isolationLevel,
+    };
+    for (const lane of idle) {
+      const doubt = new Doubt(nowMs + maxWaitMs);
+      const deadlineMs = nowMs + maxWaitMs + this.#config['request.timeout.ms'];
+      lane.fetch({ deadlineMs, doubt }, terms, this.#partitionFetch);
+      this.#wakeAt(doubt.nextMs);
+    }
+    for (const lane of lanes) lane.tell(terms, this.#partitionFetch);
+  }
+
+  readonly #partitionFetch = (state: PartitionState<K, V>): broker.PartitionFetch => {
+    const { topic, partition, fetchOffset, fetchEpoch } = state;
     const info = this.#cluster.image.topics.get(topic);
     return {
       topic,
@@ -207,54 +214,63 @@ export class Fetcher<K, V> {
       partition,
       fetchOffset,
       currentLeaderEpoch: info?.partitions[partition]?.leaderEpoch ?? -1,
+      lastFetchedEpoch: fetchEpoch,
       maxBytes: this.#config['max.partition.fetch.bytes'],
     };
-  }
+  };
 
   #lane(brokerId: number): FetchLane<K, V> | undefined {
     const link = this.#cluster.link(brokerId);
     const known = this.#lanes.get(brokerId);
     if (link === undefined) return undefined;
     if (known?.link === link) return known;
+    known?.reset();
     const lane = new FetchLane<K, V>(brokerId, link, {
-      onAnswer: (_lane, fetch, answer) => this.#onAnswer(fetch, answer),
+      onAnswer: (answered, answer) => this.#onAnswer(answered, answer),
       onWritable: () => this.wake(),
-      onBroken: (broken, open, error) => this.#onBroken(broken, open, error),
+      onBroken: (broken, error) => this.#onBroken(broken, error),
     });
     this.#lanes.set(brokerId, lane);
     return lane;
   }
 
-  #onAnswer(fetch: OpenFetch<K, V>, answer: broker.FetchResponse): void {
-    const results = new Map(answer.partitions.map((result) => [partitionKey(result.topic, result.partition), result]));
+  #onAnswer(lane: FetchLane<K, V>, answer: broker.FetchResponse): void {
     let hasArrived = false;
-    for (const { state, generation } of fetch.parts) {
-      if (state.generation !== generation) continue;
-      state.isInFlight = false;
-      const result = results.get(partitionKey(state.topic, state.partition));
-      // A broker may leave out what has nothing to say.
-      if (result === undefined) continue;
-      hasArrived = (result.errorCode === 0 ? this.#accept(state, result) : this.#refuse(state, result)) || hasArrived;
+    for (const result of answer.partitions) {
+      const state = lane.find(result.topic, result.partition);
+      if (state === undefined || state.fetchOffset !== result.fetchOffset) continue;
+      if (this.#take(lane, state, result)) hasArrived = true;
     }
     if (hasArrived) this.#parts.onArrival();
     this.wake();
   }
 
-  /** True when there are records. */
-  #accept(state: PartitionState<K, V>, result: broker.PartitionFetched): boolean {
+  /** True when the application has something to see. */
+  #take(lane: FetchLane<K, V>, state: PartitionState<K, V>, result: broker.PartitionFetched): boolean {
+    if (result.errorCode !== 0) {
+      lane.release(state);
+      return this.#refuse(state, result);
+    }
     state.failedAttempts = 0;
     state.wasOutOfRange = false;
     state.highWatermark = result.highWatermark;
     state.lastStableOffset = result.lastStableOffset;
     state.logStartOffset = result.logStartOffset;
-    const next = result.records.length === 0 ? undefined : offsetAfter(result.records);
-    if (next === undefined || next <= state.fetchOffset) return false;
+    if (result.diverging !== undefined) {
+      lane.release(state);
+      return this.#onDiverging(state, result.diverging);
+    }
+    if (result.records.length === 0) return false;
+    lane.release(state);
     const { deserializers } = this.#parts;
-    state.buffered.push(
-      new FetchedData(state, result.records, { deserializers, checkCrcs: this.#config['check.crcs'] }),
-    );
-    state.fetchOffset = next;
-    return true;
+    const before = state.fetchOffset;
+    for (const bytes of result.records) {
+      const last = lastBatch(bytes);
+      if (last === undefined || last.lastOffset < state.fetchOffset) continue;
+      const data = new FetchedData(state, bytes, { deserializers, checkCrcs: this.#config['check.crcs'] });
+      state.fetched(data, last.lastOffset + 1, last.partitionLeaderEpoch);
+    }
+    return state.fetchOffset > before;
   }
 
   /** True when the application must hear of it. */
@@ -271,7 +287,29 @@ export class Fetcher<K, V> {
   }
 
   /**
-   * The log may have lost its beginning to retention, or its end to an unclean election; or a leader that is behind answered. The last passes
+   * What was read up to the fetch offset is not what the log has (KIP-320, rows 22, 54): it was cut by an unclean election or with a lost disk. As in Kafka, reading goes
+   * on where both part, so that nothing that was written anew is passed over, or ends with an error when nobody has chosen a policy.
+   */
+  #onDiverging(state: PartitionState<K, V>, end: broker.EpochEnd): boolean {
+    const { topic, partition, position, positionEpoch } = state;
+    // What the application has not seen yet is read anew. Whether it has seen what is gone shows the next answer.
+    if (state.fetchOffset !== position) {
+      state.seek(position, positionEpoch);
+      return false;
+    }
+    const message = `${topic}-${partition} was cut: what was read before offset ${position}, of leader epoch ${positionEpoch}, is another log from offset ${end.endOffset} on`;
+    if (this.#resetPolicy.kind === 'none') {
+      const offsets = { offset: BigInt(position), divergentOffset: BigInt(end.endOffset) };
+      state.failure = new LogTruncationError(`${message}; seek to go on`, { topic, partition, ...offsets });
+      return true;
+    }
+    this.#cluster.logger.warn({ topic, partition, offset: position, divergentOffset: end.endOffset }, message);
+    state.seek(end.endOffset, end.epoch);
+    return false;
+  }
+
+  /**
+   * The log has lost its beginning to retention; or the position is of nobody knows whom and lies beyond the end, or a leader that is behind answered. The last passes
    * with fresh metadata, so the policy is applied only when the offset is out of range again (row 54).
    */
   #onOutOfRange(state: PartitionState<K, V>, result: broker.PartitionFetched, error: KafkaError): boolean {
@@ -287,12 +325,6 @@ export class Fetcher<K, V> {
     if (state.buffered.length > 0) {
       state.retryAtMs = this.#cluster.nowMs() + this.#cluster.retryPauseMs(1);
       return false;
-    }
-    // The record before this offset was read, or committed as processed: the log ended behind it once. To reset would pass over what is written there anew.
-    if (!wasDeleted && state.positionEpoch >= 0) {
-      const message = `${topic}-${partition} was cut: it ends before offset ${fetchOffset}, which followed leader epoch ${state.positionEpoch}; seek to go on`;
-      state.failure = new LogTruncationError(message, { topic, partition, offset: BigInt(fetchOffset) });
-      return true;
     }
     if (this.#resetPolicy.kind === 'none') {
       state.failure = new OffsetOutOfRangeError(`offset ${fetchOffset} of ${topic}-${partition} is out of range`, {
@@ -317,12 +349,9 @@ export class Fetcher<K, V> {
     state.retryAtMs = isLeaderKnown ? 0 : this.#cluster.nowMs() + this.#cluster.retryPauseMs(state.failedAttempts);
   }
 
-  #onBroken(lane: FetchLane<K, V>, open: readonly OpenFetch<K, V>[], error: KafkaError): void {
+  #onBroken(lane: FetchLane<K, V>, error: KafkaError): void {
     if (this.#isClosed) return;
     this.#cluster.logger.debug({ err: error, broker: lane.brokerId }, 'the fetch stream is broken');
-    for (const { parts } of open) {
-      for (const { state, generation } of parts) if (state.generation === generation) state.isInFlight = false;
-    }
     this.#cluster.requestRefresh();
     this.#wakeAt(this.#cluster.nowMs() + Math.max(1, lane.link.pauseMs));
   }
@@ -332,7 +361,7 @@ export class Fetcher<K, V> {
     const groups = groupBy(states, (state) => state.reset ?? this.#resetPolicy);
     for (const [policy, group] of groups) {
       const parts = group.map((state) => ({ state, generation: state.generation }));
-      for (const state of group) state.isInFlight = true;
+      for (const state of group) state.isInLookup = true;
       void this.#resetTo(policy, parts).then(() => {
         this.#parts.onArrival();
         this.wake();
@@ -340,8 +369,8 @@ export class Fetcher<K, V> {
     }
   }
 
-  async #resetTo(policy: ResetPolicy, parts: readonly FetchPart<K, V>[]): Promise<void> {
-    const isCurrent = ({ state, generation }: FetchPart<K, V>): boolean =>
+  async #resetTo(policy: ResetPolicy, parts: readonly LookupPart<K, V>[]): Promise<void> {
+    const isCurrent = ({ state, generation }: LookupPart<K, V>): boolean =>
       state.generation === generation && !this.#isClosed;
     try {
       const offsets = await this.#lookUp(
@@ -357,7 +386,7 @@ export class Fetcher<K, V> {
       for (const part of parts) {
         if (!isCurrent(part)) continue;
         const { state } = part;
-        state.isInFlight = false;
+        state.isInLookup = false;
         if (isShared) state.reset = { ...policy };
         else if (error.retriable) this.#retry(state, error, false);
         else state.failure = error;

@@ -2,6 +2,11 @@ import type { ResetPolicy } from '../config.ts';
 import type { KafkaError } from '../errors.ts';
 import type { FetchedData } from './fetched-data.ts';
 
+/** Where a partition stands to be fetched. */
+export interface FetchSession<K, V> {
+  forget(state: PartitionState<K, V>): void;
+}
+
 /**
  * What the consumer knows of one assigned partition. `position` moves as records are handed to the application, `fetchOffset` as answers
  * come in: the answers between the two wait in `buffered`.
@@ -14,6 +19,8 @@ export class PartitionState<K, V> {
   /** Leader epoch of the record before the position; -1 unknown. */
   positionEpoch = -1;
   fetchOffset = -1;
+  /** Leader epoch of the record before the fetch offset; -1 unknown. */
+  fetchEpoch = -1;
   /** Set: the position must be looked up first. */
   reset: ResetPolicy | undefined;
   /** The group is asked where to begin; nothing is fetched before it has answered. */
@@ -24,9 +31,11 @@ export class PartitionState<K, V> {
   /** The last offset that the group is known to have for it; -1 none. */
   committed = -1;
   isPaused = false;
-  /** A request of the current generation is under way: a fetch or a lookup. */
-  isInFlight = false;
-  /** Grows with every seek; an answer to a request of an older generation is dropped. */
+  /** It is being fetched: a broker has been told, or will be in this turn. */
+  session: FetchSession<K, V> | undefined;
+  /** Its position is being looked up. */
+  isInLookup = false;
+  /** Grows with every seek; what a lookup of an older generation finds is dropped. */
   generation = 0;
   readonly buffered: FetchedData<K, V>[] = [];
   highWatermark = -1;
@@ -70,6 +79,19 @@ export class PartitionState<K, V> {
     this.position = offset;
     this.positionEpoch = leaderEpoch;
     this.fetchOffset = offset;
+    this.fetchEpoch = leaderEpoch;
+  }
+
+  /** An answer came in. */
+  fetched(data: FetchedData<K, V>, nextOffset: number, leaderEpoch: number): void {
+    this.buffered.push(data);
+    this.fetchOffset = nextOffset;
+    this.fetchEpoch = leaderEpoch;
+  }
+
+  /** Not of this consumer any more: whatever is under way for it no longer counts. */
+  leave(): void {
+    this.#forget();
   }
 
   /** Goes on from where the policy says, once that was looked up. */
@@ -82,7 +104,8 @@ export class PartitionState<K, V> {
 
   #forget(): void {
     this.generation++;
-    this.isInFlight = false;
+    this.session?.forget(this);
+    this.isInLookup = false;
     this.buffered.length = 0;
     this.failure = undefined;
     this.retryAtMs = 0;

@@ -174,27 +174,38 @@ export class ScriptedCluster {
 
   #serveFetch(brokerId: number, fetch: RpcStream<broker.FetchResponse, broker.FetchRequest>): void {
     const { timers } = this.node(brokerId).runtime;
+    const standing = new Map<string, broker.PartitionFetch>();
+    let wake = (): void => {};
     fetch.handle({
       onMessage: (request) => {
+        for (const { topic, partition } of request.forgotten) standing.delete(`${topic}/${partition}`);
+        for (const asked of request.partitions) standing.set(`${asked.topic}/${asked.partition}`, asked);
         this.fetched.push({ brokerId, request, atMs: this.simulation.nowMs });
         const script = this.onFetch(brokerId, request);
         if (script.kind === 'disconnect') {
           this.simulation.network.resetConnections(`b${brokerId}`, clientHost);
           return;
         }
+        if (!request.wantData) {
+          wake();
+          return;
+        }
         const respond = (isLast: boolean): boolean => {
-          const answer = this.#fetch(brokerId, request, script);
-          const isReady = answer.partitions.some((p) => p.records.length > 0 || p.errorCode !== 0);
+          const partitions = [...standing.values()].map((asked) => this.#fetch(brokerId, asked, request, script));
+          const isReady = partitions.some(isOver);
           if (!isReady && !isLast) return false;
           this.#waiting.delete(wake);
           timer.cancel();
-          fetch.send(answer);
+          for (const answer of partitions.filter(isOver)) standing.delete(`${answer.topic}/${answer.partition}`);
+          fetch.send({ partitions });
+          wake = () => {};
           return true;
         };
-        const wake = (): void => void respond(false);
         const timer = timers.after(request.maxWaitMs, () => respond(true));
         const begin = (): void => {
-          if (!respond(false)) this.#waiting.add(wake);
+          if (respond(false)) return;
+          wake = () => void respond(false);
+          this.#waiting.add(wake);
         };
         if (script.kind === 'answer' && (script.delayMs ?? 0) > 0) timers.after(script.delayMs as number, begin);
         else begin();
@@ -208,23 +219,29 @@ export class ScriptedCluster {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  #fetch(brokerId: number, request: broker.FetchRequest, script: FetchScript): broker.FetchResponse {
-    const partitions = request.partitions.map((asked): broker.PartitionFetched => {
-      const log = this.logs.get(`${asked.topic}/${asked.partition}`);
-      const answer = { ...emptyFetched, topic: asked.topic, partition: asked.partition };
-      if (script.kind === 'refuse') return { ...answer, errorCode: script.code };
-      if (log === undefined) return { ...answer, errorCode: errorCodes.UNKNOWN_TOPIC_OR_PARTITION };
-      const ends = { highWatermark: log.endOffset, lastStableOffset: log.endOffset, logStartOffset: log.startOffset };
-      if (log.leaderId !== brokerId) return { ...answer, errorCode: errorCodes.NOT_LEADER_OR_FOLLOWER };
-      if (asked.currentLeaderEpoch >= 0 && asked.currentLeaderEpoch < log.leaderEpoch) {
-        return { ...answer, errorCode: errorCodes.FENCED_LEADER_EPOCH };
-      }
-      if (asked.fetchOffset < log.startOffset || asked.fetchOffset > log.endOffset) {
-        return { ...answer, ...ends, errorCode: errorCodes.OFFSET_OUT_OF_RANGE };
-      }
-      return { ...answer, ...ends, records: log.read(asked.fetchOffset, Math.min(asked.maxBytes, request.maxBytes)) };
-    });
-    return { correlationId: request.correlationId, partitions };
+  #fetch(
+    brokerId: number,
+    asked: broker.PartitionFetch,
+    request: broker.FetchRequest,
+    script: FetchScript,
+  ): broker.PartitionFetched {
+    const { topic, partition, fetchOffset } = asked;
+    const log = this.logs.get(`${topic}/${partition}`);
+    const answer = { ...emptyFetched, topic, partition, fetchOffset };
+    if (script.kind === 'refuse') return { ...answer, errorCode: script.code };
+    if (log === undefined) return { ...answer, errorCode: errorCodes.UNKNOWN_TOPIC_OR_PARTITION };
+    const ends = { highWatermark: log.endOffset, lastStableOffset: log.endOffset, logStartOffset: log.startOffset };
+    if (log.leaderId !== brokerId) return { ...answer, errorCode: errorCodes.NOT_LEADER_OR_FOLLOWER };
+    if (asked.currentLeaderEpoch >= 0 && asked.currentLeaderEpoch < log.leaderEpoch) {
+      return { ...answer, errorCode: errorCodes.FENCED_LEADER_EPOCH };
+    }
+    const diverging = fetchOffset < log.startOffset ? undefined : log.divergence(fetchOffset, asked.lastFetchedEpoch);
+    if (diverging !== undefined) return { ...answer, ...ends, diverging };
+    if (fetchOffset < log.startOffset || fetchOffset > log.endOffset) {
+      return { ...answer, ...ends, errorCode: errorCodes.OFFSET_OUT_OF_RANGE };
+    }
+    const records = log.read(fetchOffset, Math.min(asked.maxBytes, request.maxBytes));
+    return { ...answer, ...ends, records: records.length === 0 ? [] : [records] };
   }
 
   #metadata(request: broker.MetadataRequest): broker.MetadataResponse {
@@ -285,8 +302,14 @@ const emptyFetched = {
   lastStableOffset: -1,
   leaderId: -1,
   leaderEpoch: -1,
-  records: new Uint8Array(0),
+  diverging: undefined,
+  records: [],
 };
+
+/** Ends the standing of a partition. */
+function isOver({ records, errorCode, diverging }: broker.PartitionFetched): boolean {
+  return records.length > 0 || errorCode !== 0 || diverging !== undefined;
+}
 
 function describePartition(log: ScriptedLog): broker.PartitionMetadata {
   const { partition, leaderId, leaderEpoch } = log;

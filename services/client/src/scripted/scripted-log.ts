@@ -88,6 +88,17 @@ export class ScriptedLog {
     return baseOffset;
   }
 
+  /** What a leader says to a position that is not of this log (KIP-320): the largest epoch not above, and where it ends. */
+  divergence(fetchOffset: number, lastFetchedEpoch: number): { epoch: number; endOffset: number } | undefined {
+    if (lastFetchedEpoch < 0) return undefined;
+    const headers = this.#batches.flatMap((batch) => [...batchesOf(batch)].map((view) => view.header));
+    const known = headers.filter((header) => header.partitionLeaderEpoch <= lastFetchedEpoch);
+    const above = headers.find((header) => header.partitionLeaderEpoch > lastFetchedEpoch);
+    const epoch = known.at(-1)?.partitionLeaderEpoch ?? lastFetchedEpoch;
+    const endOffset = above?.baseOffset ?? this.endOffset;
+    return epoch < lastFetchedEpoch || endOffset < fetchOffset ? { epoch, endOffset } : undefined;
+  }
+
   /** Whole batches from the one that holds `offset`; the first in any case. */
   read(offset: number, maxBytes: number): Buffer {
     const found: Buffer[] = [];

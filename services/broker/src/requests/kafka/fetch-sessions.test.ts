@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type FetchPlan, FetchSessions } from './fetch-sessions.ts';
 
-const told = { errorCode: 0, recordsBytes: 0, highWatermark: 5, logStartOffset: 0 };
+const told = { errorCode: 0, hasRecords: false, isDiverging: false, highWatermark: 5, logStartOffset: 0 };
 
 function setUp() {
   let nowMs = 0;
@@ -26,6 +26,7 @@ function setUp() {
           partition,
           fetchOffset: 0,
           currentLeaderEpoch: -1,
+          lastFetchedEpoch: -1,
           partitionMaxBytes: 1,
         })),
       },
@@ -69,7 +70,7 @@ describe('KIP-227', () => {
     const tells = (news: Partial<typeof told>) => session?.tells(one, { ...told, ...news });
     expect(tells({})).toBe(true);
     expect(tells({})).toBe(false);
-    expect(tells({ recordsBytes: 1 })).toBe(true);
+    expect(tells({ hasRecords: true })).toBe(true);
     expect(tells({ highWatermark: 6 })).toBe(true);
     expect(tells({ highWatermark: 6 })).toBe(false);
     expect(tells({ errorCode: 6, highWatermark: -1 })).toBe(true);
@@ -80,7 +81,7 @@ describe('KIP-227', () => {
   test('who got records goes to the end of the list', () => {
     const { plan } = setUp();
     const { session, partitions } = plan(0, 0, [1, 2, 3]);
-    session?.tells(partitions[0] as FetchPlan['partitions'][number], { ...told, recordsBytes: 9 });
+    session?.tells(partitions[0] as FetchPlan['partitions'][number], { ...told, hasRecords: true });
     expect(numbers(plan(session?.id ?? -1, 1))).toEqual([2, 3, 1]);
   });
 

@@ -19,6 +19,7 @@ export interface SessionPartition {
   readonly partition: number;
   currentLeaderEpoch: number;
   fetchOffset: number;
+  lastFetchedEpoch: number;
   partitionMaxBytes: number;
   highWatermark: number;
   logStartOffset: number;
@@ -29,7 +30,7 @@ interface AskedTopic {
   readonly topicId: string;
   readonly partitions: readonly Pick<
     SessionPartition,
-    'partition' | 'currentLeaderEpoch' | 'fetchOffset' | 'partitionMaxBytes'
+    'partition' | 'currentLeaderEpoch' | 'fetchOffset' | 'lastFetchedEpoch' | 'partitionMaxBytes'
   >[];
 }
 
@@ -75,7 +76,8 @@ export class FetchSession {
   tells(partition: SessionPartition, answer: Told): boolean {
     const isChanged =
       answer.errorCode !== errorCodes.NONE ||
-      answer.recordsBytes > 0 ||
+      answer.hasRecords ||
+      answer.isDiverging ||
       answer.highWatermark !== partition.highWatermark ||
       answer.logStartOffset !== partition.logStartOffset;
     // What had an error is told again when it has none.
@@ -83,7 +85,7 @@ export class FetchSession {
     partition.highWatermark = isFailed ? -1 : answer.highWatermark;
     partition.logStartOffset = isFailed ? -1 : answer.logStartOffset;
     const key = keyOf(partition);
-    if (answer.recordsBytes > 0 && this.partitions.get(key) === partition) {
+    if (answer.hasRecords && this.partitions.get(key) === partition) {
       this.partitions.delete(key);
       this.partitions.set(key, partition);
     }
@@ -93,7 +95,8 @@ export class FetchSession {
 
 export interface Told {
   readonly errorCode: number;
-  readonly recordsBytes: number;
+  readonly hasRecords: boolean;
+  readonly isDiverging: boolean;
   readonly highWatermark: number;
   readonly logStartOffset: number;
 }
@@ -173,8 +176,8 @@ export class FetchSessions {
       const known = session.partitions.get(keyOf(asked));
       if (known === undefined) session.partitions.set(keyOf(asked), asked);
       else {
-        const { fetchOffset, currentLeaderEpoch, partitionMaxBytes } = asked;
-        Object.assign(known, { fetchOffset, currentLeaderEpoch, partitionMaxBytes });
+        const { fetchOffset, currentLeaderEpoch, lastFetchedEpoch, partitionMaxBytes } = asked;
+        Object.assign(known, { fetchOffset, currentLeaderEpoch, lastFetchedEpoch, partitionMaxBytes });
       }
     }
     for (const { topic, topicId, partitions } of forgottenTopics) {
@@ -206,12 +209,13 @@ function keyOf({ topic, topicId, partition }: Pick<SessionPartition, 'topic' | '
 
 function partitionsOf(topics: readonly AskedTopic[]): SessionPartition[] {
   return topics.flatMap(({ topic, topicId, partitions }) =>
-    partitions.map(({ partition, currentLeaderEpoch, fetchOffset, partitionMaxBytes }) => ({
+    partitions.map(({ partition, currentLeaderEpoch, fetchOffset, lastFetchedEpoch, partitionMaxBytes }) => ({
       topic,
       topicId,
       partition,
       currentLeaderEpoch,
       fetchOffset,
+      lastFetchedEpoch,
       partitionMaxBytes,
       // No broker says so: the first answer tells everything.
       highWatermark: -1,

@@ -1,5 +1,6 @@
 import { apis, errorCodes, type RequestOf, type ResponseOf } from '@naru/kafka-protocol';
 import type { broker } from '@naru/rpc';
+import type { SingleFetch } from '../fetch.ts';
 import { type FetchPlan, FetchSessions, type Told } from './fetch-sessions.ts';
 import { type KafkaApi, type KafkaCall, kafkaApi } from './kafka-api.ts';
 import type { KafkaDependencies } from './kafka-dependencies.ts';
@@ -45,8 +46,7 @@ class KafkaFetch {
     const { request, answer } = this.#call;
     const asked = this.#asked();
     const isRefused = asked.length < this.#plan.partitions.length;
-    const fetch: broker.FetchRequest = {
-      correlationId: 0,
+    const fetch: SingleFetch = {
       // Whoever has an error hears of it at once, as in Kafka; so does a client that asks for nothing.
       maxWaitMs: isRefused || asked.length === 0 ? 0 : request.maxWaitMs,
       minBytes: request.minBytes,
@@ -54,8 +54,8 @@ class KafkaFetch {
       isolationLevel: request.isolationLevel,
       partitions: asked,
     };
-    return this.#deps.fetch.handle(fetch, (response) => {
-      answer({ kind: 'response', response: this.#response(response.partitions) });
+    return this.#deps.fetch.handle(fetch, (answers) => {
+      answer({ kind: 'response', response: this.#response(answers) });
     });
   }
 
@@ -65,13 +65,21 @@ class KafkaFetch {
     // A follower fetches on the brokers' port; nobody becomes in sync by saying so here (CVE-2018-1288).
     const replicaId = request.replicaState?.replicaId ?? request.replicaId;
     const refusal = replicaId >= 0 ? errorCodes.CLUSTER_AUTHORIZATION_FAILED : errorCodes.NONE;
-    for (const { topic, topicId, partition, fetchOffset, currentLeaderEpoch, partitionMaxBytes } of this.#plan
-      .partitions) {
+    for (const { topic, topicId, partitionMaxBytes, ...position } of this.#plan.partitions) {
       const name = this.#nameOf(topic, topicId);
       const code = name === undefined ? errorCodes.UNKNOWN_TOPIC_ID : refusal;
       this.#refusals.push(code);
       if (name === undefined || code !== errorCodes.NONE) continue;
-      asked.push({ topic: name, topicId: '', partition, fetchOffset, currentLeaderEpoch, maxBytes: partitionMaxBytes });
+      const { partition, fetchOffset, currentLeaderEpoch, lastFetchedEpoch } = position;
+      asked.push({
+        topic: name,
+        topicId: '',
+        partition,
+        fetchOffset,
+        currentLeaderEpoch,
+        lastFetchedEpoch,
+        maxBytes: partitionMaxBytes,
+      });
     }
     return asked;
   }
@@ -85,10 +93,11 @@ class KafkaFetch {
     const { isolationLevel } = this.#call.request;
     const topics = new Map<string, { topic: string; topicId: string; partitions: Answer[] }>();
     const hints: LeaderHint[] = [];
-    let next = 0;
+    const byName = new Map(fetched.map((one) => [`${one.topic}\n${one.partition}`, one]));
     for (const [i, asked] of partitions.entries()) {
       const refusal = this.#refusals[i] as number;
-      const one = refusal === errorCodes.NONE ? (fetched[next++] as broker.PartitionFetched) : undefined;
+      const name = this.#nameOf(asked.topic, asked.topicId);
+      const one = refusal === errorCodes.NONE ? byName.get(`${name}\n${asked.partition}`) : undefined;
       const answer = one === undefined ? refused(asked.partition, refusal) : answerOf(one, isolationLevel);
       const isNews = session?.tells(asked, toldBy(answer)) ?? true;
       if (isIncremental && !isNews) continue;
@@ -107,8 +116,14 @@ class KafkaFetch {
   }
 }
 
-function toldBy({ errorCode, highWatermark, logStartOffset, records }: Answer): Told {
-  return { errorCode, highWatermark, logStartOffset: logStartOffset ?? -1, recordsBytes: records?.length ?? 0 };
+function toldBy({ errorCode, highWatermark, logStartOffset, divergingEpoch, records }: Answer): Told {
+  return {
+    errorCode,
+    highWatermark,
+    logStartOffset: logStartOffset ?? -1,
+    hasRecords: records !== null && records.length > 0,
+    isDiverging: divergingEpoch !== undefined && divergingEpoch !== null,
+  };
 }
 
 const noBytes = new Uint8Array(0);
@@ -119,12 +134,14 @@ function refused(partition: number, errorCode: number): Answer {
 
 function answerOf(fetched: broker.PartitionFetched, isolationLevel: number): Answer {
   const { partition, errorCode, highWatermark, lastStableOffset, logStartOffset, leaderId, leaderEpoch } = fetched;
+  const { diverging } = fetched;
   return {
     partition,
     errorCode,
     highWatermark,
     lastStableOffset,
     logStartOffset,
+    divergingEpoch: diverging ?? null,
     currentLeader: errorCode !== errorCodes.NONE && leaderId >= 0 ? { leaderId, leaderEpoch } : null,
     // Nothing is aborted while there are no transactions.
     abortedTransactions: isolationLevel === 0 ? null : [],

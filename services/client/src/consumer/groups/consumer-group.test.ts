@@ -140,9 +140,9 @@ describe('joining', () => {
     });
     members.push(new Member(consumer(options)).start());
     await until(cluster, () => members.every((member) => member.partitions.length === 2));
-    expect(a.events).toHaveLength(3);
-    expect(a.events[1]).toMatch(/^revoked \d,\d$/);
-    expect(a.events[2]).toBe('assigned ');
+    // Two rebalances; the second, which gives the partitions to the other, may just end.
+    const changes = a.events.filter((event) => event !== 'assigned ');
+    expect(changes).toEqual(['assigned 0,1,2,3', expect.stringMatching(/^revoked \d,\d$/)]);
     for (const log of logs) fill(log, 1);
     await until(cluster, () => members.flatMap((member) => member.read).length === 4);
   });
@@ -257,7 +257,10 @@ describe('offsets', () => {
     expect(groups.offsets.get('t/0')?.offset, 'record 3 is not lost').toBe(3);
   });
 
-  test('a log that was cut below the committed offset is an error, not a reset to its end or beginning (row 54)', async () => {
+  test.each([
+    ['latest', 'reading goes on there, not at the end or beginning'],
+    ['none', 'it is an error'],
+  ])('row 54: the log was cut below the committed offset, auto.offset.reset=%s: %s', async (autoOffsetReset) => {
     const { cluster, groups, logs, consumer } = await setUp(1);
     const log = logs[0] as ScriptedLog;
     fill(log, 10);
@@ -265,16 +268,16 @@ describe('offsets', () => {
     groups.offsets.set('t/0', { topic: 't', partition: 0, offset: 20, leaderEpoch: 0, metadata: '' });
     log.truncate(10);
     log.moveTo(2);
-    const one = consumer({ autoOffsetReset: 'latest' });
+    fill(log, 15);
+    const one = consumer({ autoOffsetReset });
     one.subscribe(['t']);
-    const failed = expect(cluster.run(one.poll(10_000))).rejects.toMatchObject({
-      name: 'LogTruncationError',
-      offset: 20n,
-    });
-    await failed;
-    one.seek({ topic: 't', partition: 0 }, 10n);
-    fill(log, 1);
-    expect(await cluster.run(one.poll(5_000))).toHaveLength(1);
+    if (autoOffsetReset === 'none') {
+      const failure = await cluster.run(one.poll(10_000)).catch((error) => error);
+      expect(failure).toMatchObject({ name: 'LogTruncationError', offset: 20n, divergentOffset: 10n });
+      one.seek({ topic: 't', partition: 0 }, failure.divergentOffset);
+    }
+    const records = await cluster.run(one.poll(5_000));
+    expect([records.length, records[0]?.offset]).toEqual([15, 10n]);
   });
 
   test('for await ends when the consumer is closed; an iteration that begins then is refused', async () => {

@@ -87,13 +87,21 @@ export interface InitProducerIdResponse {
 }
 
 export interface FetchRequest {
-  correlationId: number;
+  wantData: boolean;
   maxWaitMs: number;
   minBytes: number;
   maxBytes: number;
   /** 0 read_uncommitted, 1 read_committed. */
   isolationLevel: number;
+  /** Leave the session. Done before `partitions` is read. */
+  forgotten: ForgottenPartition[];
+  /** New in the session, or to be read from another offset. */
   partitions: PartitionFetch[];
+}
+
+export interface ForgottenPartition {
+  topic: string;
+  partition: number;
 }
 
 export interface PartitionFetch {
@@ -103,29 +111,37 @@ export interface PartitionFetch {
   fetchOffset: number;
   /** The leader epoch that the client knows; -1 unchecked (KIP-320). */
   currentLeaderEpoch: number;
+  /** Of the record before fetch_offset, as the client read it; -1 unknown. When the log has another one there, it was cut (KIP-320). */
+  lastFetchedEpoch: number;
   maxBytes: number;
 }
 
 export interface FetchResponse {
-  correlationId: number;
   partitions: PartitionFetched[];
 }
 
 export interface PartitionFetched {
   topic: string;
   partition: number;
+  /** To which position this is the answer. */
+  fetchOffset: number;
   errorCode: number;
   errorMessage: string;
+  /** These three and the records are of one moment. */
   highWatermark: number;
   logStartOffset: number;
   lastStableOffset: number;
   leaderId: number;
   leaderEpoch: number;
+  /** last_fetched_epoch is not what the log has before fetch_offset: records up to this end may be the client's, those after it are not. */
+  diverging:
+    | EpochEnd
+    | undefined;
   /**
-   * Whole batches; the first one may begin before fetch_offset. The first batch comes even when it is larger than max_bytes
+   * Whole batches, one after the other; the first one may begin before fetch_offset. The first batch comes even when it is larger than max_bytes
    * (KIP-74).
    */
-  records: Uint8Array;
+  records: Uint8Array[];
 }
 
 /** The largest leader epoch of a log that is not larger than the one that was asked for, and the offset where it ends (KIP-279). */
@@ -849,13 +865,13 @@ export const InitProducerIdResponse: MessageFns<InitProducerIdResponse> = {
 };
 
 function createBaseFetchRequest(): FetchRequest {
-  return { correlationId: 0, maxWaitMs: 0, minBytes: 0, maxBytes: 0, isolationLevel: 0, partitions: [] };
+  return { wantData: false, maxWaitMs: 0, minBytes: 0, maxBytes: 0, isolationLevel: 0, forgotten: [], partitions: [] };
 }
 
 export const FetchRequest: MessageFns<FetchRequest> = {
   encode(message: FetchRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.correlationId !== 0) {
-      writer.uint32(8).int64(message.correlationId);
+    if (message.wantData !== false) {
+      writer.uint32(8).bool(message.wantData);
     }
     if (message.maxWaitMs !== 0) {
       writer.uint32(16).int32(message.maxWaitMs);
@@ -869,8 +885,11 @@ export const FetchRequest: MessageFns<FetchRequest> = {
     if (message.isolationLevel !== 0) {
       writer.uint32(40).int32(message.isolationLevel);
     }
+    for (const v of message.forgotten) {
+      ForgottenPartition.encode(v!, writer.uint32(50).fork()).join();
+    }
     for (const v of message.partitions) {
-      PartitionFetch.encode(v!, writer.uint32(50).fork()).join();
+      PartitionFetch.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -893,7 +912,7 @@ export const FetchRequest: MessageFns<FetchRequest> = {
               break;
             }
 
-            message.correlationId = longToNumber(reader.int64());
+            message.wantData = reader.bool();
             continue;
           }
           case 2: {
@@ -933,6 +952,14 @@ export const FetchRequest: MessageFns<FetchRequest> = {
               break;
             }
 
+            message.forgotten.push(ForgottenPartition.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
             message.partitions.push(PartitionFetch.decode(reader, reader.uint32()));
             continue;
           }
@@ -949,8 +976,73 @@ export const FetchRequest: MessageFns<FetchRequest> = {
   },
 };
 
+function createBaseForgottenPartition(): ForgottenPartition {
+  return { topic: "", partition: 0 };
+}
+
+export const ForgottenPartition: MessageFns<ForgottenPartition> = {
+  encode(message: ForgottenPartition, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ForgottenPartition {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseForgottenPartition();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBasePartitionFetch(): PartitionFetch {
-  return { topic: "", topicId: "", partition: 0, fetchOffset: 0, currentLeaderEpoch: 0, maxBytes: 0 };
+  return {
+    topic: "",
+    topicId: "",
+    partition: 0,
+    fetchOffset: 0,
+    currentLeaderEpoch: 0,
+    lastFetchedEpoch: 0,
+    maxBytes: 0,
+  };
 }
 
 export const PartitionFetch: MessageFns<PartitionFetch> = {
@@ -970,8 +1062,11 @@ export const PartitionFetch: MessageFns<PartitionFetch> = {
     if (message.currentLeaderEpoch !== 0) {
       writer.uint32(40).int32(message.currentLeaderEpoch);
     }
+    if (message.lastFetchedEpoch !== 0) {
+      writer.uint32(48).int32(message.lastFetchedEpoch);
+    }
     if (message.maxBytes !== 0) {
-      writer.uint32(48).int32(message.maxBytes);
+      writer.uint32(56).int32(message.maxBytes);
     }
     return writer;
   },
@@ -1034,6 +1129,14 @@ export const PartitionFetch: MessageFns<PartitionFetch> = {
               break;
             }
 
+            message.lastFetchedEpoch = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
             message.maxBytes = reader.int32();
             continue;
           }
@@ -1051,16 +1154,13 @@ export const PartitionFetch: MessageFns<PartitionFetch> = {
 };
 
 function createBaseFetchResponse(): FetchResponse {
-  return { correlationId: 0, partitions: [] };
+  return { partitions: [] };
 }
 
 export const FetchResponse: MessageFns<FetchResponse> = {
   encode(message: FetchResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.correlationId !== 0) {
-      writer.uint32(8).int64(message.correlationId);
-    }
     for (const v of message.partitions) {
-      PartitionFetched.encode(v!, writer.uint32(18).fork()).join();
+      PartitionFetched.encode(v!, writer.uint32(10).fork()).join();
     }
     return writer;
   },
@@ -1079,15 +1179,7 @@ export const FetchResponse: MessageFns<FetchResponse> = {
         const tag = reader.uint32();
         switch (tag >>> 3) {
           case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.correlationId = longToNumber(reader.int64());
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
+            if (tag !== 10) {
               break;
             }
 
@@ -1111,6 +1203,7 @@ function createBasePartitionFetched(): PartitionFetched {
   return {
     topic: "",
     partition: 0,
+    fetchOffset: 0,
     errorCode: 0,
     errorMessage: "",
     highWatermark: 0,
@@ -1118,7 +1211,8 @@ function createBasePartitionFetched(): PartitionFetched {
     lastStableOffset: 0,
     leaderId: 0,
     leaderEpoch: 0,
-    records: new Uint8Array(0),
+    diverging: undefined,
+    records: [],
   };
 }
 
@@ -1130,29 +1224,35 @@ export const PartitionFetched: MessageFns<PartitionFetched> = {
     if (message.partition !== 0) {
       writer.uint32(16).int32(message.partition);
     }
+    if (message.fetchOffset !== 0) {
+      writer.uint32(24).int64(message.fetchOffset);
+    }
     if (message.errorCode !== 0) {
-      writer.uint32(24).int32(message.errorCode);
+      writer.uint32(32).int32(message.errorCode);
     }
     if (message.errorMessage !== "") {
-      writer.uint32(34).string(message.errorMessage);
+      writer.uint32(42).string(message.errorMessage);
     }
     if (message.highWatermark !== 0) {
-      writer.uint32(40).int64(message.highWatermark);
+      writer.uint32(48).int64(message.highWatermark);
     }
     if (message.logStartOffset !== 0) {
-      writer.uint32(48).int64(message.logStartOffset);
+      writer.uint32(56).int64(message.logStartOffset);
     }
     if (message.lastStableOffset !== 0) {
-      writer.uint32(56).int64(message.lastStableOffset);
+      writer.uint32(64).int64(message.lastStableOffset);
     }
     if (message.leaderId !== 0) {
-      writer.uint32(64).int32(message.leaderId);
+      writer.uint32(72).int32(message.leaderId);
     }
     if (message.leaderEpoch !== 0) {
-      writer.uint32(72).int32(message.leaderEpoch);
+      writer.uint32(80).int32(message.leaderEpoch);
     }
-    if (message.records.length !== 0) {
-      writer.uint32(82).bytes(message.records);
+    if (message.diverging !== undefined) {
+      EpochEnd.encode(message.diverging, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.records) {
+      writer.uint32(98).bytes(v!);
     }
     return writer;
   },
@@ -1191,23 +1291,23 @@ export const PartitionFetched: MessageFns<PartitionFetched> = {
               break;
             }
 
-            message.errorCode = reader.int32();
+            message.fetchOffset = longToNumber(reader.int64());
             continue;
           }
           case 4: {
-            if (tag !== 34) {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.errorCode = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
               break;
             }
 
             message.errorMessage = reader.string();
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
-            message.highWatermark = longToNumber(reader.int64());
             continue;
           }
           case 6: {
@@ -1215,7 +1315,7 @@ export const PartitionFetched: MessageFns<PartitionFetched> = {
               break;
             }
 
-            message.logStartOffset = longToNumber(reader.int64());
+            message.highWatermark = longToNumber(reader.int64());
             continue;
           }
           case 7: {
@@ -1223,7 +1323,7 @@ export const PartitionFetched: MessageFns<PartitionFetched> = {
               break;
             }
 
-            message.lastStableOffset = longToNumber(reader.int64());
+            message.logStartOffset = longToNumber(reader.int64());
             continue;
           }
           case 8: {
@@ -1231,7 +1331,7 @@ export const PartitionFetched: MessageFns<PartitionFetched> = {
               break;
             }
 
-            message.leaderId = reader.int32();
+            message.lastStableOffset = longToNumber(reader.int64());
             continue;
           }
           case 9: {
@@ -1239,15 +1339,31 @@ export const PartitionFetched: MessageFns<PartitionFetched> = {
               break;
             }
 
-            message.leaderEpoch = reader.int32();
+            message.leaderId = reader.int32();
             continue;
           }
           case 10: {
-            if (tag !== 82) {
+            if (tag !== 80) {
               break;
             }
 
-            message.records = reader.bytes();
+            message.leaderEpoch = reader.int32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.diverging = EpochEnd.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.records.push(reader.bytes());
             continue;
           }
         }
@@ -3494,7 +3610,11 @@ export const BrokerDefinition = {
       responseStream: true,
       options: {},
     },
-    /** Reads batches. Several requests may be open at once; each is answered once, matched by correlation_id. */
+    /**
+     * Reads batches. The stream is a session: a partition that was named stands in it until an answer brings records, an error or a
+     * divergence for it, and then is named again by whoever wants more. So a request names only what is new, and an answer holds only what has
+     * news. A request with want_data is answered once, and only one may wait; the others tell and get no answer.
+     */
     fetch: {
       name: "Fetch",
       requestType: FetchRequest as typeof FetchRequest,
