@@ -17,6 +17,7 @@ export class ReplicaWorld extends LogWorld {
   readonly turnEnd = new TurnEnd(this.node.runtime.timers);
   readonly deadlines = new Deadlines(this.node.runtime.clock, this.node.runtime.timers);
   readonly partitions = new Map<number, Partition>();
+  flushBeforeAck = true;
   onFollowerFlushed: (partition: Partition) => void = () => {};
 
   async replica(index: number): Promise<Partition> {
@@ -24,7 +25,7 @@ export class ReplicaWorld extends LogWorld {
     const partition = new Partition({
       log: await this.complete(this.manager.getOrCreate(wanted)),
       highWatermark: 0,
-      rules: { minInSyncReplicas: 1, lagTimeMaxMs: 10_000, flushBeforeAck: true },
+      rules: { minInSyncReplicas: 1, lagTimeMaxMs: 10_000, flushBeforeAck: this.flushBeforeAck },
       registrations: epochOf,
       clock: this.node.runtime.clock,
       turnEnd: this.turnEnd,
