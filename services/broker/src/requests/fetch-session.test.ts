@@ -59,11 +59,12 @@ class Leader {
   }
 
   /** Of a disk that needs some time for the read, and for nothing after it. */
-  askSlowDisk(fetchOffset: number): void {
+  async askSlowDisk(fetchOffset: number): Promise<void> {
     const { disk } = this.world.node;
     const { times } = disk;
     disk.times = { ...times, operation: { minMs: 20, meanMs: 20 } };
     this.ask(fetchOffset);
+    await this.run(1);
     disk.times = times;
     expect(this.answers).toHaveLength(0);
   }
@@ -81,7 +82,7 @@ describe('an answer is of one moment (row 16)', () => {
   test('the high watermark moved while the disk was read: the answer says where it is now', async () => {
     const leader = await Leader.start(1);
     await leader.write(20);
-    leader.askSlowDisk(0);
+    await leader.askSlowDisk(0);
     await leader.write(20);
     expect(leader.answers).toHaveLength(1);
     expect(leader.last?.records.length).toBeGreaterThan(0);
@@ -91,7 +92,7 @@ describe('an answer is of one moment (row 16)', () => {
   test('the log start passed the records while they were read: they are out of range', async () => {
     const leader = await Leader.start(1);
     await leader.write(20);
-    leader.askSlowDisk(0);
+    await leader.askSlowDisk(0);
     void leader.partition.log.deleteRecordsBefore(10);
     await leader.run();
     expect(leader.last).toMatchObject({ errorCode: errorCodes.OFFSET_OUT_OF_RANGE, logStartOffset: 10, records: [] });
@@ -100,7 +101,7 @@ describe('an answer is of one moment (row 16)', () => {
   test('another epoch began while the disk was read: what was read may not be in its log', async () => {
     const leader = await Leader.start(1);
     await leader.write(20);
-    leader.askSlowDisk(0);
+    await leader.askSlowDisk(0);
     leader.partition.rest();
     await leader.run();
     expect(leader.last).toMatchObject({ errorCode: errorCodes.NOT_LEADER_OR_FOLLOWER, records: [] });
