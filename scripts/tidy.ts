@@ -94,9 +94,8 @@ function refusal(file: string, imported: string, folder: string, layer: Layer): 
     const name = imported.startsWith('@')
       ? imported.split('/').slice(0, 2).join('/')
       : (imported.split('/')[0] as string);
-    return owner.dependencies?.[name] === undefined && owner.optionalDependencies?.[name] === undefined
-      ? `it is no dependency of ${owner.name}`
-      : undefined;
+    const declared = { ...owner.dependencies, ...owner.optionalDependencies, ...owner.peerDependencies };
+    return declared[name] === undefined ? `it is no dependency of ${owner.name}` : undefined;
   }
   const target = normalize(join(dirname(file), imported));
   const inside = relative(folder, target);

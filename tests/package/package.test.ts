@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { Client } from '@naru/client';
 import { startCluster, type TestCluster } from '@naru/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -33,6 +33,13 @@ async function nodes(): Promise<string[]> {
   const candidates = path.map((directory) => join(directory, 'node')).filter((file) => existsSync(file));
   const versions = await Promise.all(candidates.slice(0, 1).map((node) => runOrThrow(node, ['--version'], project)));
   return [pinnedNode, ...candidates.filter((_, i) => Number(/^v(\d+)/.exec(versions[i] ?? '')?.[1]) >= 20)];
+}
+
+/** What would come from the registry. */
+async function installFromRepository(name: string): Promise<void> {
+  const path = join(project, 'node_modules', name);
+  await mkdir(dirname(path), { recursive: true });
+  if (!existsSync(path)) await symlink(join(root, 'node_modules', name), path);
 }
 
 describe('the tarball of @naru/client in an empty project', () => {
@@ -87,6 +94,21 @@ describe('the tarball of @naru/client in an empty project', () => {
     ]);
   });
 
+  test('the entry for OpenTelemetry loads by both ways, and asks for its peer where that is missing', async () => {
+    const required = "require('@naru/client/opentelemetry').instrument()()";
+    const imported = "import { instrument } from '@naru/client/opentelemetry'; instrument()();";
+    expect((await run(pinnedNode, ['-e', required], project)).stderr).toContain("'@opentelemetry/api'");
+    await installFromRepository('@opentelemetry/api');
+    for (const node of await nodes()) {
+      expect(await run(node, ['-e', required], project)).toEqual({ status: 0, stdout: '', stderr: '' });
+      expect(await run(node, ['--input-type=module', '-e', imported], project)).toEqual({
+        status: 0,
+        stdout: '',
+        stderr: '',
+      });
+    }
+  });
+
   test('every error is called as its class, also in the bundle', async () => {
     const program = `import * as sdk from '@naru/client';
       const classes = Object.entries(sdk).filter(([, one]) => typeof one === 'function' && one.prototype instanceof Error);
@@ -98,6 +120,7 @@ describe('the tarball of @naru/client in an empty project', () => {
   test.each(['nodenext', 'bundler'])(
     'type-checks with moduleResolution %s, library files included',
     async (moduleResolution) => {
+      await installFromRepository('@opentelemetry/api');
       await writeFile(join(project, 'consumer.ts'), typed);
       const compilerOptions = {
         strict: true,
@@ -147,6 +170,7 @@ await client.close();
 /** What must not compile says so. */
 const typed = `
 import { Client, type ConsumerRecord, KafkaError, Producer, type ProducerRecord, type Serializer } from '@naru/client';
+import { instrument, traced } from '@naru/client/opentelemetry';
 import { startCluster, type TestCluster } from '@naru/testing';
 
 const numbers: Serializer<number> = { serialize: (value) => Buffer.from(String(value)) };
@@ -162,6 +186,9 @@ export async function use(cluster: TestCluster): Promise<bigint> {
   }
   const consumer = client.consumer({ 'group.id': 'g', autoOffsetReset: 'earliest' });
   consumer.subscribe(['t']);
+  const stop: () => void = instrument();
+  await consumer.run({}, traced(async ({ value }) => String(value)));
+  stop();
   const [first]: ConsumerRecord[] = await consumer.poll(1_000);
   // @ts-expect-error: a value of another type
   await producer.send({ topic: 't', value: 'text' });
@@ -176,9 +203,7 @@ export const started: Promise<TestCluster> = startCluster({ brokers: 1 });
 `;
 
 test('@naru/testing runs a cluster and @naru/client against it, on Node 20 and the pinned one', async () => {
-  // Its own dependencies come from the registry; here from the repository.
-  for (const name of ['level', 'pino'])
-    await symlink(join(root, 'node_modules', name), join(project, 'node_modules', name));
+  for (const name of ['level', 'pino']) await installFromRepository(name);
   await writeFile(join(project, 'cluster.mjs'), clusterProgram);
   for (const node of await nodes()) {
     const { status, stdout, stderr } = await run(node, ['cluster.mjs'], project);

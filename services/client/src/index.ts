@@ -44,6 +44,16 @@ export type {
   RetryOptions,
   RunOptions,
 } from './consumer/record-runner.ts';
+export type {
+  AppendMessage,
+  AssignmentMessage,
+  BatchEndMessage,
+  CommitMessage,
+  DiagnosedBatch,
+  DiagnosticsChannels,
+  ReceiveMessage,
+  SendMessage,
+} from './diagnostics/channels.ts';
 export * from './errors.ts';
 export { errorFromCode } from './errors-from-wire.ts';
 export type { ClientLogger } from './logger.ts';

@@ -2,6 +2,8 @@ import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { PartitionInfo } from '../cluster/metadata.ts';
 import { type ConsumerConfig, parseResetPolicy } from '../config.ts';
+import { channels } from '../diagnostics/channels.ts';
+import { announceReceived } from '../diagnostics/received.ts';
 import { IllegalStateError, type KafkaError, TimeoutError, WakeupError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import { AssignedPartitions, type OpenRecord } from './assigned-partitions.ts';
@@ -45,6 +47,8 @@ const closeTimeoutMs = 30_000;
 export class Consumer<K = Buffer, V = Buffer> {
   readonly #cluster: Cluster;
   readonly #config: ConsumerConfig;
+  /** For those who watch it. */
+  readonly #name: { readonly clientId: string; readonly groupId: string };
   readonly #parts: ConsumerParts<K, V>;
   readonly #fetcher: Fetcher<K, V>;
   readonly #partitions: AssignedPartitions<K, V>;
@@ -65,6 +69,7 @@ export class Consumer<K = Buffer, V = Buffer> {
   constructor(cluster: Cluster, config: ConsumerConfig, parts: ConsumerParts<K, V>) {
     this.#cluster = cluster;
     this.#config = config;
+    this.#name = { clientId: config['client.id'], groupId: config['group.id'] };
     this.#parts = parts;
     this.#fetcher = new Fetcher(cluster, config, {
       deserializers: parts.deserializers,
@@ -395,14 +400,19 @@ export class Consumer<K = Buffer, V = Buffer> {
     this.#enterPoll();
     const group = this.#group;
     try {
-      const deadlineMs = this.#cluster.nowMs() + options.timeoutMs;
+      const beganMs = this.#cluster.nowMs();
+      const deadlineMs = beganMs + options.timeoutMs;
       for (;;) {
         // A listener runs: poll waits for it, whatever happens.
         if (!group?.isBusy) {
           this.#checkBeforeRead(signal);
           const mayRead = group?.mayRead() ?? true;
           const records = mayRead ? this.#collect(max, options.partitionsMax ?? Number.POSITIVE_INFINITY) : [];
-          if (records.length > 0 || isEnough?.() || this.#cluster.nowMs() >= deadlineMs) return records;
+          if (records.length > 0 || isEnough?.() || this.#cluster.nowMs() >= deadlineMs) {
+            if (records.length > 0 && channels.receive.hasSubscribers)
+              announceReceived(this.#name, records, beganMs, this.#cluster.runtime.clock);
+            return records;
+          }
           const commitAtMs = group?.commitIfDue() ?? Number.POSITIVE_INFINITY;
           await this.#arrival(Math.min(deadlineMs, commitAtMs), signal);
         } else {
@@ -484,6 +494,9 @@ export class Consumer<K = Buffer, V = Buffer> {
         if (why === 'revoked') partitions.rememberPaused();
         partitions.replace(next, true);
         if (why !== 'revoked') partitions.forgetPaused();
+        if (channels.assignment.hasSubscribers) {
+          channels.assignment.publish({ ...this.#name, partitions: partitions.list(), why });
+        }
       },
       processed: (asked) => {
         // Handlers move on by themselves, not only at polls.

@@ -14,6 +14,8 @@ export interface AccumulatorSettings {
   readonly compressionLevel: number | undefined;
   /** Batches get sequence numbers. */
   readonly isIdempotent: boolean;
+  /** The producer's name, for those who watch it. */
+  readonly clientId: string;
 }
 
 /** What the sender must know; both are called often and must only take note. */
@@ -134,7 +136,8 @@ export class Accumulator {
   }
 
   #openBatch(queue: PartitionQueue, recordBytes: number): ProducerBatch | undefined {
-    const { batchBytes, bufferBytes, lingerMs, deliveryTimeoutMs, compression, compressionLevel } = this.#settings;
+    const { batchBytes, bufferBytes, lingerMs, deliveryTimeoutMs } = this.#settings;
+    const { compression, compressionLevel, clientId } = this.#settings;
     const largest = Math.max(batchBytes, recordBytes + 64);
     const reservedBytes = Math.min(largest, bufferBytes);
     if (reservedBytes > this.#freeBytes) {
@@ -147,6 +150,7 @@ export class Accumulator {
       sequence: ++this.#lastSequence,
       topic: queue.topic,
       partition: queue.partition,
+      clientId,
       compression,
       compressionLevel,
       expectedBytes: Math.max(queue.lastBatchBytes, recordBytes + 64),

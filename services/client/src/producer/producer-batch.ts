@@ -7,6 +7,7 @@ import {
   setProducer,
 } from '@naru/record';
 import { assert } from '@naru/runtime';
+import { type BatchEndMessage, channels, type DiagnosedBatch } from '../diagnostics/channels.ts';
 import type { KafkaError } from '../errors.ts';
 import { type Numbering, numberedFrom } from './partition-sequence.ts';
 import type { SendCallback } from './producer-record.ts';
@@ -21,6 +22,7 @@ export interface BatchSettings {
   readonly sequence: number;
   readonly topic: string;
   readonly partition: number;
+  readonly clientId: string;
   readonly compression: Compression;
   readonly compressionLevel: number | undefined;
   /** Size of the partition's last batch: the next one will be about as large. */
@@ -57,6 +59,8 @@ export class ProducerBatch {
   #bytes: Uint8Array | undefined;
   #recordsCount = 0;
   #numbering: Numbering | undefined;
+  /** What it is called by those who watch the producer; made when there are any. */
+  #diagnosed: DiagnosedBatch | undefined;
 
   constructor(settings: BatchSettings) {
     this.settings = settings;
@@ -118,6 +122,9 @@ export class ProducerBatch {
     headers: readonly HeaderEntry[],
     callback: SendCallback | undefined,
   ): void {
+    if (channels.append.hasSubscribers) {
+      channels.append.publish({ batch: this.#named, headers: headers as HeaderEntry[] });
+    }
     this.#builder.append(key, value, timestampMs, headers);
     this.#callbacks.push(callback);
     this.#timestamps.push(timestampMs);
@@ -134,6 +141,8 @@ export class ProducerBatch {
   succeed(baseOffset: number, logAppendTimeMs: number): void {
     if (this.isSettled) return;
     this.isSettled = true;
+    if (channels.batchEnd.hasSubscribers)
+      this.#announceEnd({ outcome: 'acknowledged', baseOffset: BigInt(baseOffset) });
     const { topic, partition } = this.settings;
     const callbacks = this.#callbacks;
     const timestamps = this.#timestamps;
@@ -148,6 +157,7 @@ export class ProducerBatch {
   fail(error: KafkaError): void {
     if (this.isSettled) return;
     this.isSettled = true;
+    if (channels.batchEnd.hasSubscribers) this.#announceEnd({ outcome: 'failed', error });
     for (const callback of this.#callbacks) callback?.(error, undefined);
     this.#forget();
   }
@@ -171,6 +181,7 @@ export class ProducerBatch {
       parts[1].number(numberedFrom(this.#numbering, half));
     }
     this.isSettled = true;
+    if (channels.batchEnd.hasSubscribers) this.#announceEnd({ outcome: 'divided' });
     this.#forget();
     return parts;
   }
@@ -184,6 +195,17 @@ export class ProducerBatch {
     part.mayBeAppended = this.mayBeAppended;
     part.mustGoAlone = true;
     return part;
+  }
+
+  get #named(): DiagnosedBatch {
+    const { topic, partition, clientId } = this.settings;
+    this.#diagnosed ??= { topic, partition, clientId };
+    return this.#diagnosed;
+  }
+
+  #announceEnd(end: Pick<BatchEndMessage, 'outcome' | 'baseOffset' | 'error'>): void {
+    const { recordsCount, sizeBytes: bytes, attempts: failedAttempts } = this;
+    channels.batchEnd.publish({ batch: this.#named, recordsCount, bytes, failedAttempts, ...end });
   }
 
   #forget(): void {

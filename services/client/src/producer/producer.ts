@@ -1,9 +1,10 @@
-import { batchHeaderBytes, recordBytesMax } from '@naru/record';
+import { batchHeaderBytes, type HeaderEntry, recordBytesMax } from '@naru/record';
 import { sleep } from '@naru/runtime';
 import { abortable } from '../abortable.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { PartitionInfo } from '../cluster/metadata.ts';
 import { compressionLevel, type ProducerConfig } from '../config.ts';
+import { channels } from '../diagnostics/channels.ts';
 import {
   BufferExhaustedError,
   IllegalStateError,
@@ -76,6 +77,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
         compression: config['compression.type'],
         compressionLevel: compressionLevel(config),
         isIdempotent: config['enable.idempotence'],
+        clientId: config['client.id'],
       },
       {
         onReady: () => this.#sender.wake(),
@@ -246,7 +248,8 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
 
   #sendOrThrow(record: ProducerRecord<K, V>, callback: SendCallback): WaitingSend | undefined {
     const { topic } = record;
-    const { key, value, headers } = this.#encoder.encode(record);
+    const { key, value, headers: ownHeaders } = this.#encoder.encode(record);
+    const headers = channels.send.hasSubscribers ? this.#announce(topic, key, value, ownHeaders) : ownHeaders;
     const recordBytes = recordBytesMax(key, value, headers);
     this.#check(record, recordBytes);
     const timestampMs = record.timestamp ?? this.#cluster.runtime.clock.wallMs();
@@ -264,6 +267,18 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     const send = { topic, partition, key, value, timestampMs, headers, callback, deadlineMs, isWaiting: true };
     this.#wait(send);
     return send;
+  }
+
+  /** Returns the headers with what subscribers added. */
+  #announce(
+    topic: string,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    ownHeaders: readonly HeaderEntry[],
+  ): HeaderEntry[] {
+    const headers = [...ownHeaders];
+    channels.send.publish({ clientId: this.#config['client.id'], topic, key, value, headers });
+    return headers;
   }
 
   #check(record: ProducerRecord<K, V>, recordBytes: number): void {

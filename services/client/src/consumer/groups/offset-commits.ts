@@ -3,6 +3,7 @@ import { groupMethods, type groups } from '@naru/rpc';
 import { sleep } from '@naru/runtime';
 import type { Cluster } from '../../cluster/cluster.ts';
 import type { ConsumerConfig } from '../../config.ts';
+import { channels } from '../../diagnostics/channels.ts';
 import {
   CommitFailedError,
   IllegalStateError,
@@ -70,12 +71,16 @@ export class OffsetCommits {
       throw new IllegalStateError(`${waitingCommitsMax} commits are waiting to be answered`);
     }
     const identity = this.#parts.identity();
+    const sinceMs = this.#cluster.runtime.clock.wallMs();
     this.#waitingCount++;
     const done = this.#tail.then(() => this.#commitUntil(request, identity, deadlineMs));
-    this.#tail = done.then(
-      () => this.#onSettled(),
-      () => this.#onSettled(),
-    );
+    const onSettled = (error?: unknown): void => {
+      this.#waitingCount--;
+      if (!channels.commit.hasSubscribers) return;
+      const { 'client.id': clientId, 'group.id': groupId } = this.#config;
+      channels.commit.publish({ clientId, groupId, offsets, sinceMs, error });
+    };
+    this.#tail = done.then(() => onSettled(), onSettled);
     return done;
   }
 
@@ -97,10 +102,6 @@ export class OffsetCommits {
         await sleep(this.#cluster.runtime.timers, pauseMs, this.#parts.signal);
       }
     }
-  }
-
-  #onSettled(): void {
-    this.#waitingCount--;
   }
 
   async #commitUntil(offsets: groups.CommittedOffset[], identity: MemberIdentity, deadlineMs: number): Promise<void> {
