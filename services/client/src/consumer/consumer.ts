@@ -2,8 +2,7 @@ import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { PartitionInfo } from '../cluster/metadata.ts';
 import { type ConsumerConfig, parseResetPolicy } from '../config.ts';
-import { channels } from '../diagnostics/channels.ts';
-import { announceReceived } from '../diagnostics/received.ts';
+import { announceAssignment, announceReceived } from '../diagnostics/consumer-messages.ts';
 import { IllegalStateError, type KafkaError, TimeoutError, WakeupError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import { AssignedPartitions, type OpenRecord } from './assigned-partitions.ts';
@@ -24,7 +23,14 @@ import { Fetcher } from './fetcher.ts';
 import { ConsumerGroup, type ConsumerHealth, type GroupHost, type RebalanceListener } from './groups/consumer-group.ts';
 import type { MemberIdentity } from './groups/membership.ts';
 import type { CommittedOffset, OffsetToCommit } from './groups/offset-commits.ts';
-import { earliestTimestamp, type FoundOffset, latestTimestamp, lookupOffsets } from './offset-lookup.ts';
+import {
+  earliestTimestamp,
+  type FoundOffset,
+  latestTimestamp,
+  lookupOffsets,
+  offsetAtTime,
+  withOffset,
+} from './offset-lookup.ts';
 import type { PartitionState } from './partition-state.ts';
 import { RecordIterator } from './record-iterator.ts';
 import { type DeadLetterFunction, type RecordHandler, RecordRunner, type RunOptions } from './record-runner.ts';
@@ -338,21 +344,15 @@ export class Consumer<K = Buffer, V = Buffer> {
     for (const { timestamp, topic, partition } of queries) {
       if (timestamp < 0) throw new IllegalStateError(`${timestamp} is not a time`, { topic, partition });
     }
-    return (await this.#lookup(queries)).map(({ topic, partition, offset, timestamp, leaderEpoch }) =>
-      offset < 0
-        ? { topic, partition, offset: undefined, timestamp: undefined, leaderEpoch: undefined }
-        : { topic, partition, offset: BigInt(offset), timestamp, leaderEpoch },
-    );
+    return (await this.#lookup(queries)).map(offsetAtTime);
   }
 
   /** How far each assigned partition is behind, as of its last answer. Asks nobody. */
   lag(): PartitionLag[] {
+    const { isolationLevel } = this.#fetcher;
     return [...this.#partitions.values()].map((state) => {
-      const { topic, partition, highWatermark, position } = state;
-      const end = this.#fetcher.isolationLevel === 1 ? state.lastStableOffset : highWatermark;
-      const from = this.#firstOpen(topic, partition)?.offset ?? BigInt(position);
-      const isKnown = end >= 0 && state.isPlaced;
-      return { topic, partition, lag: isKnown ? BigInt(Math.max(0, end - Number(from))) : undefined };
+      const { topic, partition } = state;
+      return { topic, partition, lag: state.lag(this.#firstOpen(topic, partition)?.offset, isolationLevel) };
     });
   }
 
@@ -409,8 +409,7 @@ export class Consumer<K = Buffer, V = Buffer> {
           const mayRead = group?.mayRead() ?? true;
           const records = mayRead ? this.#collect(max, options.partitionsMax ?? Number.POSITIVE_INFINITY) : [];
           if (records.length > 0 || isEnough?.() || this.#cluster.nowMs() >= deadlineMs) {
-            if (records.length > 0 && channels.receive.hasSubscribers)
-              announceReceived(this.#name, records, beganMs, this.#cluster.runtime.clock);
+            announceReceived(this.#name, records, beganMs, this.#cluster.runtime.clock);
             return records;
           }
           const commitAtMs = group?.commitIfDue() ?? Number.POSITIVE_INFINITY;
@@ -494,9 +493,7 @@ export class Consumer<K = Buffer, V = Buffer> {
         if (why === 'revoked') partitions.rememberPaused();
         partitions.replace(next, true);
         if (why !== 'revoked') partitions.forgetPaused();
-        if (channels.assignment.hasSubscribers) {
-          channels.assignment.publish({ ...this.#name, partitions: partitions.list(), why });
-        }
+        announceAssignment(this.#name, partitions.list(), why);
       },
       processed: (asked) => {
         // Handlers move on by themselves, not only at polls.
@@ -597,8 +594,4 @@ export class Consumer<K = Buffer, V = Buffer> {
   #checkOpen(): void {
     if (this.#isClosed) throw new IllegalStateError('the consumer is closed');
   }
-}
-
-function withOffset({ topic, partition, offset }: FoundOffset): PartitionOffset {
-  return { topic, partition, offset: BigInt(offset) };
 }

@@ -4,6 +4,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { type KafkaError, LeaderNotAvailableError, TimeoutError } from '../errors.ts';
 import { errorFromCode } from '../errors-from-wire.ts';
 import { partitionKey, type TopicPartition } from '../topic-partition.ts';
+import type { OffsetAtTime, PartitionOffset } from './consumer-options.ts';
 
 /** Special timestamps of ListOffsets (Kafka: ListOffsetsRequest). */
 export const latestTimestamp = -1;
@@ -116,4 +117,14 @@ async function askLeader(
 
 function keyOf({ topic, partition }: TopicPartition): string {
   return partitionKey(topic, partition);
+}
+
+export function withOffset({ topic, partition, offset }: FoundOffset): PartitionOffset {
+  return { topic, partition, offset: BigInt(offset) };
+}
+
+export function offsetAtTime({ topic, partition, offset, timestamp, leaderEpoch }: FoundOffset): OffsetAtTime {
+  return offset < 0
+    ? { topic, partition, offset: undefined, timestamp: undefined, leaderEpoch: undefined }
+    : { topic, partition, offset: BigInt(offset), timestamp, leaderEpoch };
 }

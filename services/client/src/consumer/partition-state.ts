@@ -64,6 +64,13 @@ export class PartitionState<K, V> {
     return bytes;
   }
 
+  /** Records between the position (or `from`, the first record that is not done with) and the end of what may be read; undefined: not known. */
+  lag(from: bigint | undefined, isolationLevel: number): bigint | undefined {
+    const end = isolationLevel === 1 ? this.lastStableOffset : this.highWatermark;
+    if (end < 0 || !this.isPlaced) return undefined;
+    return BigInt(Math.max(0, end - Number(from ?? this.position)));
+  }
+
   /** Records were handed out or passed over, up to `offset`. */
   advanceTo(offset: number, leaderEpoch: number): void {
     if (offset <= this.position) return;
