@@ -9,6 +9,7 @@ import { type Figure, formatTable } from './report.ts';
 import { benchCoordinator } from './workloads/coordinator.ts';
 import { benchFailover } from './workloads/failover.ts';
 import { benchGroups } from './workloads/groups.ts';
+import { benchKafka } from './workloads/kafka.ts';
 import { benchLatency } from './workloads/latency.ts';
 import { benchStart } from './workloads/start.ts';
 import { benchThroughput } from './workloads/throughput.ts';
@@ -33,6 +34,7 @@ const benches: Readonly<Record<string, (limits: Limits) => Promise<Figure[]>>> =
   coordinator: benchCoordinator,
   failover: benchFailover,
   groups: benchGroups,
+  kafka: benchKafka,
 };
 
 const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });

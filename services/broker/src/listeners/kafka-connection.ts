@@ -67,6 +67,7 @@ export class KafkaConnection implements ConnectionHandler, Source {
   #outstandingBytes = 0;
   #heldBytes = 0;
   #isReading = false;
+  #isFlushing = false;
   #isClosed = false;
   #isEnding = false;
   #hasSpoken = false;
@@ -285,7 +286,17 @@ export class KafkaConnection implements ConnectionHandler, Source {
           return;
         }
     }
-    if (!this.#isReading) this.#flush();
+    if (!this.#isReading) this.#flushSoon();
+  }
+
+  /** What one event answers (a high watermark that moved past five produce requests) leaves in one write, and brings the client's next requests in one. */
+  #flushSoon(): void {
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    queueMicrotask(() => {
+      this.#isFlushing = false;
+      this.#flush();
+    });
   }
 
   /** Sends the answers whose turn it is, all in one write. */

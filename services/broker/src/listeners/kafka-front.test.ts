@@ -1,5 +1,6 @@
 import { apis, type RequestOf, type ResponseOf } from '@naru/kafka-protocol';
 import type { Logger } from '@naru/observability';
+import type { Connection } from '@naru/runtime';
 import { createSimulation, type Simulation } from '@naru/runtime/simulated';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -21,6 +22,8 @@ class World {
   readonly produces: ProduceCall[] = [];
   readonly metadatas: (() => void)[] = [];
   readonly givenUp: number[] = [];
+  /** Of the front, on all connections. */
+  writes = 0;
   readonly front: KafkaFront;
   readonly budget: RequestBudget;
   readonly #client = this.sim.addNode('client').runtime;
@@ -64,11 +67,15 @@ class World {
   }
 
   async listen(): Promise<void> {
-    await this.sim.complete(
-      this.#server.network.listen(address, (connection) =>
-        this.front.accept(connection, [], { listener: 'PLAINTEXT', onClose: () => {} }),
-      ),
-    );
+    const accepted = (connection: Connection): void => {
+      const write = connection.write.bind(connection);
+      connection.write = (chunks) => {
+        this.writes++;
+        return write(chunks);
+      };
+      this.front.accept(connection, [], { listener: 'PLAINTEXT', onClose: () => {} });
+    };
+    await this.sim.complete(this.#server.network.listen(address, accepted));
   }
 
   connect(): Promise<KafkaPeer> {
@@ -115,6 +122,14 @@ describe('order of requests and responses on one connection', () => {
     world.produces[0]?.answer(produced);
     await world.settle();
     expect(peer.answered).toEqual([1, 2, 3]);
+  });
+
+  test('what one event answers leaves in one write', async () => {
+    for (let i = 0; i < 5; i++) peer.send(apis.produce, 8, produceRequest());
+    await world.settle();
+    for (const { answer } of world.produces) answer(produced);
+    await world.settle();
+    expect([peer.answered.length, world.writes]).toEqual([5, 1]);
   });
 
   test('acks=0 has no response and does not hold up the next one', async () => {
