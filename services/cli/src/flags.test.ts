@@ -8,12 +8,24 @@ const flags = {
   'producer-props': { kind: 'words', doc: 'Settings' },
   'producer.config': { kind: 'value', doc: 'File' },
   create: { kind: 'switch', doc: 'Create' },
+  state: { kind: 'optional', doc: 'State' },
   time: { kind: 'value', default: '-1', doc: 'Time' },
 } as const;
 
 const parse = (...argv: string[]) => parseFlags(flags, argv).values;
 
 describe('parseFlags', () => {
+  test('a value that may be left out', () => {
+    const state = (...argv: string[]) => parse('--topic', 't', ...argv).state;
+    expect([
+      state(),
+      state('--state'),
+      state('--state', '--create'),
+      state('--state', 'x'),
+      state('--state=x'),
+    ]).toEqual([undefined, '', '', 'x', 'x']);
+  });
+
   test('values, lists, switches, words and defaults', () => {
     expect(
       parse(

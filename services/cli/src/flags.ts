@@ -5,10 +5,11 @@ export interface Flag {
   /**
    * - `switch`: present or not;
    * - `value`: the last one given counts;
+   * - `optional`: the same, and the value may be left out, which makes it empty (`--list --state`, `--list --state Stable`);
    * - `list`: may be given several times;
    * - `words`: takes every word up to the next flag (`--producer-props a=b c=d`).
    */
-  readonly kind: 'switch' | 'value' | 'list' | 'words';
+  readonly kind: 'switch' | 'value' | 'optional' | 'list' | 'words';
   /** What the value is called in the help. */
   readonly value?: string;
   readonly doc: string;
@@ -61,6 +62,12 @@ export function parseFlags<const T extends Flags>(
       values[name] = true;
       continue;
     }
+    if (flag.kind === 'optional') {
+      const next = argv[i + 1];
+      if (inline !== undefined || next === undefined || isFlagWord(next)) values[name] = inline ?? '';
+      else values[name] = argv[++i];
+      continue;
+    }
     const first = inline ?? argv[++i];
     if (first === undefined || (inline === undefined && isFlagWord(first)))
       throw new UsageError(`--${name} needs a value`);
@@ -78,7 +85,7 @@ export function parseFlags<const T extends Flags>(
   for (const [name, flag] of Object.entries(flags)) {
     if (values[name] !== undefined) continue;
     if (flag.required) throw new UsageError(`missing required flag --${name}`);
-    values[name] = flag.kind === 'switch' ? false : flag.kind === 'value' ? flag.default : [];
+    values[name] = flag.kind === 'switch' ? false : flag.kind === 'list' || flag.kind === 'words' ? [] : flag.default;
   }
   return { values: values as FlagValues<T>, positional };
 }
@@ -122,7 +129,8 @@ export function keyValues(name: string, pairs: readonly string[]): Record<string
 
 export function formatHelp(usage: string, summary: string, flags: Flags): string {
   const rows = Object.entries(flags).map(([name, flag]) => {
-    const value = flag.kind === 'switch' ? '' : ` <${flag.value ?? 'value'}>`;
+    const placeholder = flag.kind === 'switch' ? '' : ` <${flag.value ?? 'value'}>`;
+    const value = flag.kind === 'optional' ? ` [${flag.value ?? 'value'}]` : placeholder;
     const extra = flag.required ? ' (required)' : flag.default !== undefined ? ` (default: ${flag.default})` : '';
     return [
       `  --${name}${value}${flag.kind === 'list' || flag.kind === 'words' ? ' …' : ''}`,

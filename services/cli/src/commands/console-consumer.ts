@@ -1,6 +1,7 @@
-import type { Client, Consumer, ConsumerRecord } from '@naru/client';
+import type { Client, Consumer } from '@naru/client';
 import { type Command, CommandError } from '../command.ts';
 import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
+import { formatPropertyNames, type RecordFormat, recordFormat } from '../console/record-format.ts';
 import { ConsumedOffsets } from '../consumed-offsets.ts';
 import { type FlagValues, keyValues, parseFlags, UsageError, wholeNumber } from '../flags.ts';
 import { Output } from '../output.ts';
@@ -19,8 +20,17 @@ const flags = {
   property: {
     kind: 'list',
     value: 'key=value',
-    doc: 'print.timestamp, print.partition, print.offset, print.epoch, print.headers, print.key, print.value, key.separator, line.separator, headers.separator, null.literal',
+    doc: formatPropertyNames,
   },
+  formatter: {
+    kind: 'value',
+    value: 'class',
+    doc: 'DefaultMessageFormatter, LoggingMessageFormatter or NoOpMessageFormatter',
+  },
+  'formatter-config': { kind: 'value', value: 'file', doc: 'properties file for the formatter' },
+  'key-deserializer': { kind: 'value', value: 'class', doc: 'string, integer, long, … or the class in Java' },
+  'value-deserializer': { kind: 'value', value: 'class', doc: 'the same for values' },
+  'enable-systest-events': { kind: 'switch', doc: 'print shutdown_complete at the end' },
   'formatter-property': { kind: 'list', value: 'key=value', doc: 'the same as --property' },
   'consumer-property': { kind: 'list', value: 'key=value', doc: 'any setting of the consumer' },
   'command-property': { kind: 'list', value: 'key=value', doc: 'the same as --consumer-property' },
@@ -41,10 +51,7 @@ export const command: Command<typeof flags> = {
   flags,
   run: async (argv) => {
     const { values } = parseFlags(flags, argv);
-    const format = recordFormat({
-      ...keyValues('property', values.property),
-      ...keyValues('formatter-property', values['formatter-property']),
-    });
+    const format = recordFormat(formatProperties(values), values.formatter);
     const max =
       values['max-messages'] === undefined
         ? Number.POSITIVE_INFINITY
@@ -52,27 +59,55 @@ export const command: Command<typeof flags> = {
     const timeoutMs =
       values['timeout-ms'] === undefined
         ? Number.POSITIVE_INFINITY
-        : wholeNumber('timeout-ms', values['timeout-ms'], 0);
+        : wholeNumber('timeout-ms', values['timeout-ms'], -1);
     checkStart(values);
     const settings = consumerSettings(values);
     const group = settings['group.id'];
     return withClient({ ...values, 'command-config': undefined }, {}, async (client) => {
       const consumer = client.consumer(settings);
       try {
-        if (group !== undefined && values.partition === undefined) subscribe(consumer, values);
+        if (group !== undefined) subscribe(consumer, values);
         else await assign(client, consumer, values);
         const printed = new ConsumedOffsets();
         const limit = max < 0 ? Number.POSITIVE_INFINITY : max;
-        const count = await print(consumer, format, { max: limit, timeoutMs, printed });
+        const options = { max: limit, timeoutMs: timeoutMs < 0 ? Number.POSITIVE_INFINITY : timeoutMs, printed };
+        const count = await print(consumer, skipping(format, values['skip-message-on-error']), options);
         if (group !== undefined && settings['enable.auto.commit'] !== 'false') await printed.commit(consumer);
         process.stderr.write(`Processed a total of ${count} messages\n`);
       } finally {
         await consumer.close();
       }
+      if (values['enable-systest-events']) process.stdout.write('shutdown_complete\n');
       return 0;
     });
   },
 };
+
+function formatProperties(values: Values): Record<string, string> {
+  const { 'key-deserializer': key, 'value-deserializer': value } = values;
+  return {
+    ...readPropertiesFile(values['formatter-config']),
+    ...(key === undefined ? {} : { 'key.deserializer': key }),
+    ...(value === undefined ? {} : { 'value.deserializer': value }),
+    ...keyValues('property', values.property),
+    ...keyValues('formatter-property', values['formatter-property']),
+  };
+}
+
+/** What cannot be printed ends it, or is told and passed over. */
+function skipping(format: RecordFormat, isLenient: boolean): RecordFormat {
+  return (record) => {
+    try {
+      return format(record);
+    } catch (error) {
+      const where = `${record.topic}-${record.partition} at offset ${record.offset}`;
+      const message = `Error processing message of ${where}: ${(error as Error).message}`;
+      if (!isLenient) throw new CommandError(message, { cause: error });
+      process.stderr.write(`${message}; skipped\n`);
+      return [];
+    }
+  };
+}
 
 function checkStart(values: Values): void {
   if ((values.topic === undefined) === (values.include === undefined))
@@ -80,6 +115,7 @@ function checkStart(values: Values): void {
   if (values.offset !== undefined && values.partition === undefined) throw new UsageError('--offset needs --partition');
   if (values.offset !== undefined && values['from-beginning'])
     throw new UsageError('give --offset or --from-beginning, not both');
+  if (values.partition !== undefined && values.include !== undefined) throw new UsageError('--partition needs --topic');
 }
 
 function subscribe(consumer: Consumer, values: Values): void {
@@ -88,20 +124,29 @@ function subscribe(consumer: Consumer, values: Values): void {
 }
 
 function consumerSettings(values: Values): Record<string, string> {
-  const settings: Record<string, string> = {
-    'auto.offset.reset': values['from-beginning'] ? 'earliest' : 'latest',
-    ...(values['isolation-level'] === undefined ? {} : { 'isolation.level': values['isolation-level'] }),
+  const given: Record<string, string> = {
     ...readPropertiesFile(values['consumer.config']),
     ...readPropertiesFile(values['command-config']),
     ...keyValues('consumer-property', values['consumer-property']),
     ...keyValues('command-property', values['command-property']),
   };
-  const given = settings['group.id'];
-  if (values.group === undefined) return settings;
-  if (given !== undefined && given !== values.group) {
-    throw new UsageError(`--group says '${values.group}', the consumer's properties say group.id=${given}`);
+  const { 'group.id': groupId = values.group, 'auto.offset.reset': reset } = given;
+  if (values.group !== undefined && groupId !== values.group) {
+    throw new UsageError(`--group says '${values.group}', the consumer's properties say group.id=${groupId}`);
   }
-  return { ...settings, 'group.id': values.group };
+  if (groupId !== undefined && values.partition !== undefined) {
+    throw new UsageError('give --group or --partition, not both: a group shares out all partitions');
+  }
+  if (values['from-beginning'] && reset !== undefined && reset !== 'earliest') {
+    throw new UsageError(`--from-beginning contradicts auto.offset.reset=${reset}`);
+  }
+  return {
+    'client.id': 'console-consumer',
+    'auto.offset.reset': values['from-beginning'] ? 'earliest' : 'latest',
+    ...given,
+    ...(values['isolation-level'] === undefined ? {} : { 'isolation.level': values['isolation-level'] }),
+    ...(groupId === undefined ? {} : { 'group.id': groupId }),
+  };
 }
 
 async function assign(client: Client, consumer: Consumer, values: Values): Promise<void> {
@@ -158,57 +203,4 @@ async function print(consumer: Consumer, format: RecordFormat, options: PrintOpt
     await output.flush();
   }
   return count;
-}
-
-type RecordFormat = (record: ConsumerRecord) => (string | Uint8Array)[];
-
-const formatProperties = {
-  'print.timestamp': 'false',
-  'print.partition': 'false',
-  'print.offset': 'false',
-  'print.epoch': 'false',
-  'print.headers': 'false',
-  'print.key': 'false',
-  'print.value': 'true',
-  'key.separator': '\t',
-  'line.separator': '\n',
-  'headers.separator': ',',
-  'null.literal': 'null',
-};
-
-/** The order of the fields is that of Kafka's DefaultMessageFormatter. */
-export function recordFormat(given: Readonly<Record<string, string>>): RecordFormat {
-  for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(formatProperties, key))
-      throw new UsageError(
-        `unknown formatter property '${key}'; there are ${Object.keys(formatProperties).join(', ')}`,
-      );
-  }
-  const property = { ...formatProperties, ...given };
-  const on = (name: keyof typeof formatProperties) => property[name] === 'true';
-  const nullLiteral = property['null.literal'];
-  const fields: ((record: ConsumerRecord) => (string | Uint8Array)[])[] = [];
-  if (on('print.timestamp')) fields.push((record) => [`CreateTime:${record.timestamp}`]);
-  if (on('print.partition')) fields.push((record) => [`Partition:${record.partition}`]);
-  if (on('print.offset')) fields.push((record) => [`Offset:${record.offset}`]);
-  if (on('print.epoch')) fields.push((record) => [`Epoch:${record.leaderEpoch}`]);
-  if (on('print.headers')) fields.push((record) => headerText(record, property['headers.separator'], nullLiteral));
-  if (on('print.key')) fields.push((record) => [record.key ?? nullLiteral]);
-  if (on('print.value')) fields.push((record) => [record.value ?? nullLiteral]);
-  return (record) => {
-    const parts: (string | Uint8Array)[] = [];
-    for (const [i, field] of fields.entries()) {
-      if (i > 0) parts.push(property['key.separator']);
-      parts.push(...field(record));
-    }
-    parts.push(property['line.separator']);
-    return parts;
-  };
-}
-
-function headerText(record: ConsumerRecord, separator: string, nullLiteral: string): string[] {
-  if (record.headers.length === 0) return ['NO_HEADERS'];
-  return [
-    record.headers.map(([name, value]) => `${name}:${value === null ? nullLiteral : value.toString()}`).join(separator),
-  ];
 }

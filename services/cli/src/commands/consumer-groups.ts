@@ -2,47 +2,61 @@ import type { Admin, GroupOutcome } from '@naru/client';
 import { type Command, CommandError } from '../command.ts';
 import { withClient } from '../connection.ts';
 import { describeAll } from '../consumer-groups/describe.ts';
-import { flags, takeStates, timeoutOf, type Values } from '../consumer-groups/flags.ts';
+import { flags, statesOf, timeoutOf, typesOf, type Values } from '../consumer-groups/flags.ts';
 import { namedPartitions, resetOffsets } from '../consumer-groups/reset.ts';
+import { printTable } from '../consumer-groups/table.ts';
 import { parseFlags, UsageError } from '../flags.ts';
 
-const actions = ['list', 'describe', 'delete', 'reset-offsets', 'delete-offsets'] as const;
+const actions = ['list', 'describe', 'delete', 'reset-offsets', 'delete-offsets', 'validate-regex'] as const;
+type Action = (typeof actions)[number];
 
 export const command: Command<typeof flags> = {
   name: 'consumer-groups',
   summary: 'Lists, describes and deletes consumer groups, and sets their offsets.',
   usage:
-    'kafka-consumer-groups.sh --bootstrap-server <host:port> --list|--describe|--delete|--reset-offsets|--delete-offsets [flags]',
+    'kafka-consumer-groups.sh --bootstrap-server <host:port> --list|--describe|--delete|--reset-offsets|--delete-offsets|--validate-regex [flags]',
   flags,
   run: async (argv) => {
-    const { argv: rest, states } = takeStates(argv);
-    const { values } = parseFlags(flags, rest);
-    const chosen = actions.filter((action) => values[action]);
+    const { values } = parseFlags(flags, argv);
+    const chosen = actions.filter((action) => values[action] !== undefined && values[action] !== false);
     if (chosen.length !== 1) throw new UsageError(`give exactly one of --${actions.join(', --')}`);
-    const [action] = chosen as [(typeof actions)[number]];
-    if (values['all-groups'] && values.group.length > 0) throw new UsageError('give --group or --all-groups, not both');
-    if (action !== 'list' && values.group.length === 0 && !values['all-groups']) {
-      throw new UsageError(`--${action} needs --group or --all-groups`);
-    }
-    if ([values.members, values.offsets, values.state].filter(Boolean).length > 1) {
-      throw new UsageError('give one of --members, --offsets, --state');
-    }
-    return withClient(values, {}, (client) => perform(client.admin(), action, values, states));
+    const [action] = chosen as [Action];
+    if (action === 'validate-regex') return validateRegex(values['validate-regex'] as string);
+    check(action, values);
+    return withClient(values, {}, (client) => perform(client.admin(), action, values));
   },
 };
 
-async function perform(
-  admin: Admin,
-  action: (typeof actions)[number],
-  values: Values,
-  states: readonly string[],
-): Promise<number> {
+function check(action: Action, values: Values): void {
+  if (values['all-groups'] && values.group.length > 0) throw new UsageError('give --group or --all-groups, not both');
+  if (action !== 'list' && values.group.length === 0 && !values['all-groups']) {
+    throw new UsageError(`--${action} needs --group or --all-groups`);
+  }
+  const views = [values.members, values.offsets, values.state !== undefined].filter(Boolean);
+  if (views.length > 1) throw new UsageError('give one of --members, --offsets, --state');
+  if (action !== 'list' && values.type !== undefined) throw new UsageError('--type goes with --list');
+  if (action === 'describe' && values.state) throw new UsageError('--state takes no value with --describe');
+}
+
+function validateRegex(pattern: string): number {
   try {
-    if (action === 'list') return await list(admin, values, states);
+    new RegExp(pattern);
+  } catch (error) {
+    const reason = (error as Error).message.split(': ').at(-1);
+    process.stdout.write(`The regular expression \`${pattern}\` is invalid: ${reason}.\n`);
+    return 1;
+  }
+  process.stdout.write(`The regular expression \`${pattern}\` is valid.\n`);
+  return 0;
+}
+
+async function perform(admin: Admin, action: Exclude<Action, 'validate-regex'>, values: Values): Promise<number> {
+  try {
+    if (action === 'list') return await list(admin, values);
     const groupIds = await chosenGroups(admin, values);
     switch (action) {
       case 'describe':
-        return await describeAll(admin, groupIds, values);
+        return await describeAll(admin, groupIds.toSorted(), values);
       case 'delete':
         return await remove(admin, groupIds, values);
       case 'reset-offsets':
@@ -63,16 +77,20 @@ async function chosenGroups(admin: Admin, values: Values): Promise<readonly stri
   return (await admin.listGroups({ timeoutMs: timeoutOf(values) })).map(({ groupId }) => groupId);
 }
 
-async function list(admin: Admin, values: Values, states: readonly string[]): Promise<number> {
-  const groups = await admin.listGroups({ timeoutMs: timeoutOf(values), states });
-  if (!values.state) {
+async function list(admin: Admin, values: Values): Promise<number> {
+  const options = { timeoutMs: timeoutOf(values), states: statesOf(values), types: typesOf(values) };
+  const groups = await admin.listGroups(options);
+  if (values.state === undefined && values.type === undefined) {
     for (const { groupId } of groups) process.stdout.write(`${groupId}\n`);
     return 0;
   }
   const width = Math.max(15, ...groups.map(({ groupId }) => groupId.length)) + 10;
-  const line = (group: string, state: string): string => `${group.padEnd(width)} ${state.padEnd(20)}\n`;
-  process.stdout.write(line('GROUP', 'STATE'));
-  for (const { groupId, state } of groups) process.stdout.write(line(groupId, state));
+  const line = (group: string, type: string, state: string): string => {
+    const columns = [...(values.type === undefined ? [] : [type]), ...(values.state === undefined ? [] : [state])];
+    return `${[group.padEnd(width), ...columns.map((column) => column.padEnd(20))].join(' ')}\n`;
+  };
+  process.stdout.write(line('GROUP', 'TYPE', 'STATE'));
+  for (const { groupId, type, state } of groups) process.stdout.write(line(groupId, type, state));
   return 0;
 }
 
@@ -100,17 +118,17 @@ async function deleteOffsets(admin: Admin, groupIds: readonly string[], values: 
   for (const groupId of groupIds) {
     const outcomes = await admin.deleteGroupOffsets(groupId, partitions, { timeoutMs: timeoutOf(values) });
     const hasFailed = outcomes.some(({ error }) => error !== undefined);
-    const topics = [...new Set(partitions.map(({ topic }) => topic))].join(', ');
     process.stdout.write(
       hasFailed
-        ? '\nEncountered some partition-level error, see the follow-up details:\n'
-        : `Request succeed for deleting offsets from group ${groupId} topic ${topics}\n`,
+        ? '\nError: Encountered some partition-level error, see the follow-up details:\n'
+        : `Request succeed for deleting offsets with topic ${values.topic.join(', ')} group ${groupId}\n`,
     );
-    process.stdout.write(`\n${'TOPIC'.padEnd(30)} ${'PARTITION'.padEnd(15)} ${'STATUS'.padEnd(15)}\n`);
-    for (const { topic, partition, error } of outcomes) {
-      const result = error === undefined ? 'Successful' : `Error: ${error.message}`;
-      process.stdout.write(`${topic.padEnd(30)} ${String(partition).padEnd(15)} ${result.padEnd(15)}\n`);
-    }
+    const rows = outcomes.map(({ topic, partition, error }) => [
+      topic,
+      String(partition),
+      error === undefined ? 'Successful' : `Error: ${error.message}`,
+    ]);
+    printTable([['TOPIC', 'PARTITION', 'STATUS'], ...rows], [-30, -15, -15]);
     if (hasFailed) status = 1;
   }
   return status;

@@ -1,10 +1,12 @@
 import type { Admin, GroupDescription, GroupMemberDescription, GroupOffset, TopicPartition } from '@naru/client';
 import { timeoutOf, type Values } from './flags.ts';
+import { byTopicPartition, printTable } from './table.ts';
 
 const missing = '-';
 const columnMin = 15;
 const instanceColumnMin = 17;
 const coordinatorColumnMin = 25;
+const assignmentColumnMin = 20;
 
 /** Prints one group after the other; 1 when one of them does not exist. */
 export async function describeAll(admin: Admin, groupIds: readonly string[], values: Values): Promise<number> {
@@ -15,7 +17,7 @@ export async function describeAll(admin: Admin, groupIds: readonly string[], val
     const isThere = announceState(group);
     if (!isThere) status = 1;
     else if (values.members) printMembers(group, values.verbose);
-    else if (values.state) printState(group);
+    else if (values.state !== undefined) printState(group, values.verbose);
     else await printOffsets(admin, group, values);
   }
   return status;
@@ -48,13 +50,12 @@ async function printOffsets(admin: Admin, group: GroupDescription, values: Value
   const committed = await admin.listGroupOffsets(group.groupId, { timeoutMs });
   const rows = offsetRows(group, committed);
   if (rows.length === 0) return;
-  const queries = rows.map(({ topic, partition }) => ({ topic, partition, spec: 'latest' as const }));
-  const ends = await admin.listOffsets(queries, { timeoutMs });
+  const ends = await logEnds(admin, rows, timeoutMs);
   const epoch = values.verbose ? ['LEADER-EPOCH'] : [];
   const header = ['GROUP', 'TOPIC', 'PARTITION', ...epoch, 'CURRENT-OFFSET', 'LOG-END-OFFSET', 'LAG'];
   const table = [[...header, 'CONSUMER-ID', 'HOST', 'CLIENT-ID']];
-  for (const [i, row] of rows.entries()) {
-    const end = ends[i]?.offset;
+  for (const row of rows) {
+    const end = ends.get(`${row.topic}/${row.partition}`);
     const offset = row.committed?.offset;
     const lag = offset === undefined || end === undefined ? missing : String(end - offset);
     const leaderEpoch = row.committed?.leaderEpoch ?? -1;
@@ -75,6 +76,26 @@ async function printOffsets(admin: Admin, group: GroupDescription, values: Value
   printTable(table, widths);
 }
 
+/** Of the partitions that are there and have a leader: the others must not hide what is known of the rest. */
+async function logEnds(
+  admin: Admin,
+  rows: readonly TopicPartition[],
+  timeoutMs: number,
+): Promise<ReadonlyMap<string, bigint | undefined>> {
+  const described = await admin.describeTopics([...new Set(rows.map(({ topic }) => topic))], { timeoutMs });
+  const led = new Set<string>();
+  for (const topic of described) {
+    if ('error' in topic) continue;
+    for (const { partition, leader } of topic.partitions) {
+      if (leader !== undefined && leader >= 0) led.add(`${topic.name}/${partition}`);
+    }
+  }
+  const asked = rows.filter(({ topic, partition }) => led.has(`${topic}/${partition}`));
+  const queries = asked.map(({ topic, partition }) => ({ topic, partition, spec: 'latest' as const }));
+  const found = queries.length === 0 ? [] : await admin.listOffsets(queries, { timeoutMs });
+  return new Map(found.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
+}
+
 /** What members have, who has most first; then what is committed and nobody's. */
 function offsetRows(group: GroupDescription, committed: readonly GroupOffset[]): OffsetRow[] {
   const byPartition = new Map(committed.map((offset) => [`${offset.topic}/${offset.partition}`, offset]));
@@ -92,70 +113,64 @@ function offsetRows(group: GroupDescription, committed: readonly GroupOffset[]):
   return [...rows, ...rest.map((offset) => ({ ...offset, committed: offset, member: undefined }))];
 }
 
-export function byTopicPartition(a: TopicPartition, b: TopicPartition): number {
-  if (a.topic === b.topic) return a.partition - b.partition;
-  return a.topic < b.topic ? -1 : 1;
-}
-
 function printMembers(group: GroupDescription, isVerbose: boolean): void {
   if (group.members.length === 0) return;
   const hasInstances = group.members.some(({ groupInstanceId }) => groupInstanceId !== undefined);
   const instance = (text: string): string[] => (hasInstances ? [text] : []);
-  const verbose = (text: string): string[] => (isVerbose ? [text] : []);
-  const table = [
-    [
-      'GROUP',
-      'CONSUMER-ID',
-      ...instance('GROUP-INSTANCE-ID'),
-      'HOST',
-      'CLIENT-ID',
-      '#PARTITIONS',
-      ...verbose('ASSIGNMENT'),
-    ],
-  ];
-  for (const member of group.members) {
-    table.push([
-      group.groupId,
-      member.memberId,
-      ...instance(member.groupInstanceId ?? ''),
-      member.clientHost,
-      member.clientId,
-      String(member.assignment.length),
-      ...verbose(assignmentText(member.assignment)),
-    ]);
-  }
+  const header = ['GROUP', 'CONSUMER-ID', ...instance('GROUP-INSTANCE-ID'), 'HOST', 'CLIENT-ID', '#PARTITIONS'];
+  const verbose = ['CURRENT-EPOCH', 'CURRENT-ASSIGNMENT', 'TARGET-EPOCH', 'TARGET-ASSIGNMENT'];
+  const rows = group.members.map((member) => [
+    group.groupId,
+    member.memberId,
+    ...instance(member.groupInstanceId ?? ''),
+    member.clientHost,
+    member.clientId,
+    String(member.assignment.length),
+    ...(isVerbose
+      ? [
+          orMissing(member.memberEpoch),
+          assignmentText(member.assignment),
+          orMissing(group.targetAssignmentEpoch),
+          assignmentText(member.targetAssignment ?? []),
+        ]
+      : ['']),
+  ]);
   const instanceWidth = hasInstances ? [instanceColumnMin] : [];
-  printTable(table, [columnMin, columnMin, ...instanceWidth, columnMin, columnMin, -15, ...(isVerbose ? [0] : [])]);
-}
-
-/** `t(0,1), u(2)`. */
-function assignmentText(assignment: readonly TopicPartition[]): string {
-  if (assignment.length === 0) return missing;
-  const byTopic = Map.groupBy([...assignment].sort(byTopicPartition), ({ topic }) => topic);
-  return [...byTopic]
-    .map(([topic, list]) => `${topic}(${list.map(({ partition }) => partition).join(',')})`)
-    .join(', ');
-}
-
-function printState(group: GroupDescription): void {
-  const { id, host, port } = group.coordinator;
-  const coordinator = `${host}:${port}  (${id})`;
-  const width = Math.max(coordinatorColumnMin, coordinator.length);
+  // Without more columns Kafka leaves the blank in front of them.
+  const verboseWidths = isVerbose ? [-15, assignmentColumnMin, -15, assignmentColumnMin] : [0];
   printTable(
-    [
-      ['GROUP', 'COORDINATOR (ID)', 'ASSIGNMENT-STRATEGY', 'STATE', '#MEMBERS'],
-      [group.groupId, coordinator, group.protocol, group.state, String(group.members.length)],
-    ],
-    [-width, -25, -20, -15, 0],
+    [[...header, ...(isVerbose ? verbose : [''])], ...rows],
+    [columnMin, columnMin, ...instanceWidth, columnMin, columnMin, -15, ...verboseWidths],
   );
 }
 
-/** `widths`: negative: exactly (as printf's `%-Ns`), positive: at least, and as wide as the widest cell; 0: the last column, not padded. */
-export function printTable(table: readonly (readonly string[])[], widths: readonly number[]): void {
-  const resolved = widths.map((width, column) => {
-    if (width <= 0) return -width;
-    return Math.max(width, ...table.slice(1).map((row) => (row[column] ?? '').length));
-  });
-  const line = (row: readonly string[]): string => row.map((cell, i) => cell.padEnd(resolved[i] ?? 0)).join(' ');
-  process.stdout.write(`\n${table.map(line).join('\n')}\n`);
+function orMissing(epoch: number | undefined): string {
+  return epoch === undefined ? missing : String(epoch);
+}
+
+/** `t:0,1;u:2`. */
+function assignmentText(assignment: readonly TopicPartition[]): string {
+  if (assignment.length === 0) return missing;
+  const byTopic = Map.groupBy([...assignment].sort(byTopicPartition), ({ topic }) => topic);
+  return [...byTopic].map(([topic, list]) => `${topic}:${list.map(({ partition }) => partition).join(',')}`).join(';');
+}
+
+function printState(group: GroupDescription, isVerbose: boolean): void {
+  const { id, host, port } = group.coordinator;
+  const coordinator = `${host}:${port}  (${id})`;
+  const header = ['GROUP', 'COORDINATOR (ID)', 'ASSIGNMENT-STRATEGY', 'STATE'];
+  const row = [group.groupId, coordinator, group.protocol === '' ? missing : group.protocol, group.state];
+  const widths = [columnMin, coordinatorColumnMin, -20, -20];
+  if (isVerbose) {
+    header.push('GROUP-EPOCH', 'TARGET-ASSIGNMENT-EPOCH');
+    row.push(orMissing(group.groupEpoch), orMissing(group.targetAssignmentEpoch));
+    widths.push(-15, -25);
+  }
+  printTable(
+    [
+      [...header, '#MEMBERS'],
+      [...row, String(group.members.length)],
+    ],
+    [...widths, 0],
+  );
 }

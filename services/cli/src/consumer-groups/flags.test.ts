@@ -1,16 +1,14 @@
 import { expect, test } from 'vitest';
-import { UsageError } from '../flags.ts';
-import { parseTopic, takeStates } from './flags.ts';
+import { parseFlags, UsageError } from '../flags.ts';
+import { flags, parseTopic, statesOf, typesOf, type Values } from './flags.ts';
 
-test('--state alone, with a list behind it or after an equals sign', () => {
-  expect(takeStates(['--list', '--state'])).toEqual({ argv: ['--list', '--state'], states: [] });
-  expect(takeStates(['--state', '--list'])).toEqual({ argv: ['--state', '--list'], states: [] });
-  expect(takeStates(['--list', '--state', 'stable,Empty', '--timeout', '1'])).toEqual({
-    argv: ['--list', '--state', '--timeout', '1'],
-    states: ['Stable', 'Empty'],
-  });
-  expect(takeStates(['--list', '--state=Dead']).states).toEqual(['Dead']);
-  expect(() => takeStates(['--list', '--state', 'sleeping'])).toThrow(UsageError);
+test('states and types by their names, in any case', () => {
+  const values = (...argv: string[]): Values => parseFlags(flags, argv).values;
+  expect(statesOf(values('--list', '--state'))).toEqual([]);
+  expect(statesOf(values('--list', '--state', 'stable,Empty', '--timeout', '1'))).toEqual(['Stable', 'Empty']);
+  expect(statesOf(values('--list', '--state=Dead'))).toEqual(['Dead']);
+  expect(typesOf(values('--list', '--type', 'classic'))).toEqual(['Classic']);
+  expect(() => statesOf(values('--list', '--state', 'sleeping'))).toThrow(UsageError);
 });
 
 test('topics with and without partitions', () => {

@@ -19,10 +19,17 @@ export const flags = {
   members: { kind: 'switch', doc: 'with --describe: the members' },
   offsets: { kind: 'switch', doc: 'with --describe: offsets and lag, which is the default' },
   state: {
-    kind: 'switch',
+    kind: 'optional',
+    value: 'state,…',
     doc: 'with --describe: the state; with --list: states as well, or only groups in some (--state Stable,Empty)',
   },
-  verbose: { kind: 'switch', doc: 'with --describe: leader epochs, or with --members assignments' },
+  type: {
+    kind: 'optional',
+    value: 'type,…',
+    doc: 'with --list: types as well, or only groups of some (--type classic,consumer)',
+  },
+  'validate-regex': { kind: 'value', value: 'regex', doc: 'say whether a regular expression can be subscribed to' },
+  verbose: { kind: 'switch', doc: 'with --describe: leader epochs, assignments, group epochs' },
   timeout: { kind: 'value', value: 'ms', default: '5000', doc: 'how long to wait for the brokers, milliseconds' },
   'dry-run': { kind: 'switch', doc: 'with --reset-offsets: show what would be set' },
   execute: { kind: 'switch', doc: 'with --reset-offsets: set it' },
@@ -39,30 +46,25 @@ export const flags = {
 
 export type Values = FlagValues<typeof flags>;
 
-/** `--state` takes a list of states or nothing: the list is taken out first. */
-export function takeStates(argv: readonly string[]): {
-  readonly argv: readonly string[];
-  readonly states: readonly string[];
-} {
-  const at = argv.findIndex((word) => word === '--state' || word.startsWith('--state='));
-  const word = argv[at];
-  if (word === undefined) return { argv, states: [] };
-  const next = argv[at + 1];
-  const isInline = word.startsWith('--state=');
-  const hasList = isInline || (next !== undefined && !next.startsWith('--'));
-  if (!hasList) return { argv, states: [] };
-  const list = isInline ? word.slice('--state='.length) : (next as string);
-  const rest = [...argv.slice(0, at), '--state', ...argv.slice(at + (isInline ? 1 : 2))];
-  return { argv: rest, states: parseStates(list) };
-}
-
 const states = ['Empty', 'PreparingRebalance', 'CompletingRebalance', 'Stable', 'Dead', 'Assigning', 'Reconciling'];
 
-function parseStates(list: string): readonly string[] {
+const types = ['Classic', 'Consumer'];
+
+/** States of `--state`, none when it names none. */
+export function statesOf(values: Values): readonly string[] {
+  return named('state', values.state, states);
+}
+
+export function typesOf(values: Values): readonly string[] {
+  return named('type', values.type, types);
+}
+
+function named(what: string, list: string | undefined, known: readonly string[]): readonly string[] {
+  if (list === undefined || list === '') return [];
   return list.split(',').map((written) => {
-    const state = states.find((one) => one.toLowerCase() === written.trim().toLowerCase());
-    if (state === undefined) throw new UsageError(`'${written}' is no state of a group: ${states.join(', ')}`);
-    return state;
+    const found = known.find((one) => one.toLowerCase() === written.trim().toLowerCase());
+    if (found === undefined) throw new UsageError(`'${written}' is no ${what} of a group: ${known.join(', ')}`);
+    return found;
   });
 }
 

@@ -10,8 +10,8 @@ import {
 import { CommandError } from '../command.ts';
 import { describeTopics } from '../connection.ts';
 import { UsageError, wholeNumber } from '../flags.ts';
-import { byTopicPartition, printTable } from './describe.ts';
 import { parseTopic, timeoutOf, type Values } from './flags.ts';
+import { byTopicPartition, printTable } from './table.ts';
 
 const scenarios = [
   'to-earliest',
@@ -37,7 +37,7 @@ export async function resetOffsets(admin: Admin, groupIds: readonly string[], va
   const chosen = scenarios.filter((name) => values[name] !== undefined && values[name] !== false);
   if (chosen.length !== 1) throw new UsageError(`--reset-offsets needs exactly one of --${scenarios.join(', --')}`);
   if (values.execute && values['dry-run']) throw new UsageError('give --dry-run or --execute, not both');
-  if (!values.execute && !values['dry-run'] && !values.export) process.stderr.write(dryRunNotice);
+  if (!values.execute && !values['dry-run']) process.stderr.write(dryRunNotice);
   const scenario = chosen[0] as Scenario;
   const timeoutMs = timeoutOf(values);
   const table: [group: string, offset: NewOffset][] = [];
@@ -54,7 +54,7 @@ export async function resetOffsets(admin: Admin, groupIds: readonly string[], va
     if (values.execute) orThrow(await admin.alterGroupOffsets(group.groupId, offsets, { timeoutMs }));
     table.push(...offsets.map((offset): [string, NewOffset] => [group.groupId, offset]));
   }
-  if (values.export) exportOffsets(table, groupIds.length > 1);
+  if (values.export) exportOffsets(table, values.group.length !== 1);
   else if (table.length > 0) printOffsets(table);
   return status;
 }
@@ -64,18 +64,23 @@ function printOffsets(table: readonly [group: string, offset: NewOffset][]): voi
   printTable([['GROUP', 'TOPIC', 'PARTITION', 'NEW-OFFSET'], ...rows], [-30, -30, -10, -15]);
 }
 
-/** With the group in front when there are several. */
+/** With the group in front unless one was named. Kafka's tool ends with an empty line. */
 function exportOffsets(table: readonly [group: string, offset: NewOffset][], hasGroups: boolean): void {
   const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
   for (const [group, { topic, partition, offset }] of table) {
     const first = hasGroups ? [quoted(group)] : [];
     process.stdout.write(`${[...first, quoted(topic), partition, offset].join(',')}\n`);
   }
+  process.stdout.write('\n');
 }
 
 async function newOffsets(admin: Admin, groupId: string, scenario: Scenario, values: Values): Promise<NewOffset[]> {
   const timeoutMs = timeoutOf(values);
-  if (scenario === 'from-file') return clamped(admin, readOffsets(values['from-file'] as string, groupId), timeoutMs);
+  if (scenario === 'from-file') {
+    const planned = readOffsets(values['from-file'] as string, groupId);
+    if (planned.length === 0) process.stdout.write(`\nError: No reset plan for group ${groupId} found.\n`);
+    return clamped(admin, planned, timeoutMs);
+  }
   const committed = await admin.listGroupOffsets(groupId, { timeoutMs });
   const partitions = await partitionsToReset(admin, committed, values);
   const atSpec = (spec: OffsetSpec): Promise<ListedOffset[]> =>
@@ -100,6 +105,11 @@ async function newOffsets(admin: Admin, groupId: string, scenario: Scenario, val
     case 'to-datetime':
     case 'by-duration': {
       const found = await atSpec({ timestamp: scenario === 'to-datetime' ? datetimeOf(values) : durationAgo(values) });
+      for (const { topic, partition, offset } of found) {
+        if (offset !== undefined) continue;
+        const text = `Partition ${partition} from topic ${topic} is empty. Falling back to latest known offset.`;
+        process.stdout.write(`\nWarn: ${text}\n`);
+      }
       return withOffset((i) => found[i]?.offset);
     }
     case 'to-offset': {
@@ -150,10 +160,14 @@ export async function namedPartitions(admin: Admin, written: readonly string[]):
     admin,
     asked.map(({ topic }) => topic),
   );
-  return asked.flatMap(({ topic, partitions }, i) => {
+  const missing: string[] = [];
+  const named = asked.flatMap(({ topic, partitions }, i) => {
     const all = described[i]?.partitions.map(({ partition }) => partition) ?? [];
+    for (const partition of partitions ?? []) if (!all.includes(partition)) missing.push(`${topic}-${partition}`);
     return (partitions ?? all).map((partition) => ({ topic, partition }));
   });
+  if (missing.length > 0) throw new CommandError(`Error: The partitions "${missing.join(',')}" do not exist`);
+  return named;
 }
 
 /** Within what the log has; says so where it had to be moved. */

@@ -192,11 +192,15 @@ export class Admin {
 
   /** Every broker's groups, sorted by id; `states` filters by state. */
   async listGroups(
-    options: AdminCallOptions & { readonly states?: readonly string[] | undefined } = {},
+    options: AdminCallOptions & {
+      readonly states?: readonly string[] | undefined;
+      readonly types?: readonly string[] | undefined;
+    } = {},
   ): Promise<GroupListing[]> {
     const { brokers } = await this.describeCluster(options);
     const ids = brokers.map(({ id }) => id);
-    const listed = this.#groups.list(ids, options.states ?? [], this.#deadlineMs(options));
+    const { states = [], types = [] } = options;
+    const listed = this.#groups.list(ids, { states, types }, this.#deadlineMs(options));
     return abortable(listed, options.signal);
   }
 

@@ -34,8 +34,12 @@ export class GroupAdmin {
     this.#cluster = cluster;
   }
 
-  async list(brokerIds: readonly number[], states: readonly string[], deadlineMs: number): Promise<GroupListing[]> {
-    const request = { states: [...states], types: [] };
+  async list(
+    brokerIds: readonly number[],
+    { states, types }: { readonly states: readonly string[]; readonly types: readonly string[] },
+    deadlineMs: number,
+  ): Promise<GroupListing[]> {
+    const request = { states: [...states], types: [...types] };
     const answers = await Promise.all(
       brokerIds.map((id) => this.#retried(deadlineMs, () => this.#askForList(id, request, deadlineMs))),
     );

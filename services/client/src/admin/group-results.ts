@@ -29,6 +29,9 @@ export interface GroupDescription {
   /** The assignor; empty unless the group is stable. */
   readonly protocol: string;
   readonly generation: number;
+  /** Of a group whose coordinator assigns (KIP-848); left out for classic ones. */
+  readonly groupEpoch?: number | undefined;
+  readonly targetAssignmentEpoch?: number | undefined;
   readonly coordinator: { readonly id: number; readonly host: string; readonly port: number };
   readonly members: readonly GroupMemberDescription[];
 }
@@ -41,6 +44,9 @@ export interface GroupMemberDescription {
   readonly clientHost: string;
   /** Empty unless the group is stable, and for members that speak no consumer protocol. */
   readonly assignment: readonly TopicPartition[];
+  /** Of a member whose coordinator assigns (KIP-848): how far it is, and where it is going; left out for classic ones. */
+  readonly memberEpoch?: number | undefined;
+  readonly targetAssignment?: readonly TopicPartition[] | undefined;
   /** As the member's protocol has it. */
   readonly memberMetadata: Uint8Array;
   readonly memberAssignment: Uint8Array;
