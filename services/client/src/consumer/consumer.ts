@@ -6,6 +6,7 @@ import { announceAssignment, announceReceived } from '../diagnostics/consumer-me
 import { IllegalStateError, type KafkaError, TimeoutError, WakeupError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import { AssignedPartitions, type OpenRecord } from './assigned-partitions.ts';
+import { BufferedRecords } from './buffered-records.ts';
 import type {
   BatchesOptions,
   CommitCallback,
@@ -31,7 +32,6 @@ import {
   offsetAtTime,
   withOffset,
 } from './offset-lookup.ts';
-import type { PartitionState } from './partition-state.ts';
 import { RecordIterator } from './record-iterator.ts';
 import { type DeadLetterFunction, type RecordHandler, RecordRunner, type RunOptions } from './record-runner.ts';
 
@@ -58,9 +58,8 @@ export class Consumer<K = Buffer, V = Buffer> {
   readonly #parts: ConsumerParts<K, V>;
   readonly #fetcher: Fetcher<K, V>;
   readonly #partitions: AssignedPartitions<K, V>;
+  readonly #buffered: BufferedRecords<K, V>;
   readonly #group: ConsumerGroup | undefined;
-  /** Whose turn it is: partitions take turns, so that a busy one does not starve the others. */
-  #turn = 0;
   #isPolling = false;
   #isWakeupPending = false;
   #isClosed = false;
@@ -91,6 +90,7 @@ export class Consumer<K = Buffer, V = Buffer> {
       },
       onChange: () => this.#fetcher.wake(),
     });
+    this.#buffered = new BufferedRecords(() => this.#partitions.values());
     if (config['group.id'] !== '') this.#group = new ConsumerGroup(cluster, config, this.#host(), parts.assignors);
   }
 
@@ -508,42 +508,11 @@ export class Consumer<K = Buffer, V = Buffer> {
     };
   }
 
-  /** What is buffered, from each partition in turn. Throws the failure of a partition when nothing could be read. */
   #collect(max: number, partitionsMax: number): ConsumerRecord<K, V>[] {
-    const records: ConsumerRecord<K, V>[] = [];
-    const states = [...this.#partitions.values()];
-    let failure: KafkaError | undefined;
-    let readPartitions = 0;
-    for (let i = 0; i < states.length && records.length < max && readPartitions < partitionsMax; i++) {
-      const state = states[(this.#turn + i) % states.length] as PartitionState<K, V>;
-      const before = records.length;
-      if (!state.isPaused) this.#read(state, records, max - records.length);
-      if (records.length > before) readPartitions++;
-      if (state.failure !== undefined && failure === undefined && records.length === 0) {
-        failure = state.failure;
-        // A reset policy of none and what the broker refused for good stay until the application seeks; all else is tried again.
-        if (state.reset === undefined) state.failure = undefined;
-      }
-    }
-    this.#turn = (this.#turn + 1) % Math.max(1, states.length);
-    this.#fetcher.wake();
-    if (records.length === 0 && failure !== undefined) throw failure;
-    return records;
-  }
-
-  #read(state: PartitionState<K, V>, into: ConsumerRecord<K, V>[], max: number): void {
-    const end = into.length + max;
-    while (into.length < end && state.failure === undefined) {
-      const data = state.buffered[0];
-      if (data === undefined) return;
-      const outcome = data.read(into, end - into.length);
-      if (outcome === 'more') return;
-      if (outcome === 'done') {
-        state.buffered.shift();
-        continue;
-      }
-      state.seek(state.position, state.positionEpoch);
-      state.failure = outcome;
+    try {
+      return this.#buffered.take(max, partitionsMax);
+    } finally {
+      this.#fetcher.wake();
     }
   }
 
