@@ -59,6 +59,7 @@ export class ReplicaManager implements ReplicaSource {
   readonly #byTopicId = new Map<string, Map<number, HostedPartition>>();
   readonly #fetchers = new Map<number, ReplicaFetcher>();
   readonly #ledListeners: ((partition: Partition) => void)[] = [];
+  readonly #stateListeners: ((topic: string, partition: number) => void)[] = [];
   #registrations: Registrations = new Map();
   /** The same without brokers that are stopping: the controller has let them go, and no leader takes them back into an ISR. */
   #admissible: Registrations = new Map();
@@ -130,6 +131,16 @@ export class ReplicaManager implements ReplicaSource {
     this.#ledListeners.push(listener);
   }
 
+  /** The metadata says that this broker leads it; its replica may still be on the way there. */
+  isElected(topic: string, partition: number): boolean {
+    return this.#self !== undefined && this.leaderOf(topic, partition).leaderId === this.#options.brokerId;
+  }
+
+  /** Tells of every partition whose state in the metadata is another, after its replica was told. */
+  onStateSeen(listener: (topic: string, partition: number) => void): void {
+    this.#stateListeners.push(listener);
+  }
+
   // The cluster.
 
   /** This broker's incarnation; undefined when its session is over, and then it leads and follows nothing from this moment on. */
@@ -160,7 +171,10 @@ export class ReplicaManager implements ReplicaSource {
       const config = this.#options.logConfigOf(topic.config);
       for (const hosted of this.#byTopicId.get(topic.id)?.values() ?? []) hosted.setConfig(config);
     }
-    for (const { topic, partition } of delta.partitionsChanged) this.#retarget(topic, partition);
+    for (const { topic, partition } of delta.partitionsChanged) {
+      this.#retarget(topic, partition);
+      for (const listener of this.#stateListeners) listener(topic.name, partition);
+    }
     if (haveBrokersChanged) this.#retargetDamaged(image);
   }
 

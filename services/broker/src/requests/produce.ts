@@ -3,18 +3,16 @@ import { RecordError, RecordReader, validateBatch } from '@naru/record';
 import type { broker } from '@naru/rpc';
 import { isInternalTopic } from '../controller/topic-name.ts';
 import { isCompacted } from '../log/log-config.ts';
-import type { Expiring } from '../replication/deadlines.ts';
-import { ackCodeOf, codeOf, invalidBatchCodeOf } from '../replication/error-codes.ts';
+import { codeOf, invalidBatchCodeOf } from '../replication/error-codes.ts';
 import type { AppendOutcome, Partition } from '../replication/partition.ts';
 import type { ReplicaManager } from '../replication/replica-manager.ts';
-import type { AckOutcome, AckWaiter } from '../replication/waiters.ts';
+import { HeldRecords } from './held-records.ts';
+import { answerOf, PendingProduce } from './pending-produce.ts';
 
 /** acks as on the wire. */
 const acksAll = -1;
 const acksLeader = 1;
 const acksNone = 0;
-
-const noOffset = -1;
 
 /**
  * Produce: appends whole batches, all or none of a partition's, and answers when their acks are fulfilled.
@@ -27,17 +25,24 @@ const noOffset = -1;
  * - Batches of an idempotent producer that are in the log already are not appended again and answered with where they are (KIP-98, rows
  *   39-42): base_offset and, because there may be others between them, batch_base_offsets; DUPLICATE_SEQUENCE_NUMBER, a
  *   success, when the place of the first is no longer known.
+ * - Records for a partition that this broker is about to lead wait for that (`HeldRecords`).
  * - One partition's error does not touch the others.
  */
 export class ProduceHandler {
   readonly #replicas: ReplicaManager;
+  readonly #held: HeldRecords;
 
   constructor(replicas: ReplicaManager) {
     this.#replicas = replicas;
+    this.#held = new HeldRecords(replicas);
   }
 
-  /** `done` is called once, possibly before this returns; with undefined when there is no answer to send. */
-  handle(request: broker.ProduceRequest, done: (response: broker.ProduceResponse | undefined) => void): void {
+  /** `done` is called once, possibly before this returns; with undefined when there is no answer to send. `isUnanswered`: the client will not hear of a refusal. */
+  handle(
+    request: broker.ProduceRequest,
+    done: (response: broker.ProduceResponse | undefined) => void,
+    isUnanswered = request.acks === acksNone,
+  ): void {
     const { acks } = request;
     if (acks !== acksAll && acks !== acksLeader && acks !== acksNone) {
       const partitions = request.partitions.map((asked) => answerOf(asked, codeOf['invalid-required-acks']));
@@ -45,7 +50,11 @@ export class ProduceHandler {
       return;
     }
     const pending = new PendingProduce(request, this.#replicas, done);
-    for (const asked of request.partitions) pending.add(this.#append(asked, acks === acksAll, pending));
+    for (const asked of request.partitions) {
+      const append = (): broker.PartitionAppended => this.#append(asked, acks === acksAll, pending);
+      if (this.#held.mustWait(asked, isUnanswered)) this.#held.add(asked, pending.hold(asked, append), isUnanswered);
+      else pending.add(append());
+    }
     pending.appended();
   }
 
@@ -93,87 +102,6 @@ export class ProduceHandler {
   }
 }
 
-/** The answer of one request, as its partitions get theirs. */
-class PendingProduce implements Expiring {
-  readonly #correlationId: number;
-  readonly #acks: number;
-  readonly #timeoutMs: number;
-  readonly #replicas: ReplicaManager;
-  readonly #done: (response: broker.ProduceResponse | undefined) => void;
-  readonly #answers: broker.PartitionAppended[] = [];
-  readonly #waiting = new Set<broker.PartitionAppended>();
-  #slot: number | undefined;
-  #allAppended = false;
-
-  constructor(
-    request: broker.ProduceRequest,
-    replicas: ReplicaManager,
-    done: (response: broker.ProduceResponse | undefined) => void,
-  ) {
-    // Not the request: its records belong to the log by now.
-    this.#correlationId = request.correlationId;
-    this.#acks = request.acks;
-    this.#timeoutMs = request.timeoutMs;
-    this.#replicas = replicas;
-    this.#done = done;
-  }
-
-  add(answer: broker.PartitionAppended): void {
-    this.#answers.push(answer);
-  }
-
-  await(partition: Partition, endOffset: number, answer: broker.PartitionAppended): void {
-    this.#waiting.add(answer);
-    partition.awaitReplication(endOffset, new PartitionAck(this, answer));
-  }
-
-  appended(): void {
-    this.#allAppended = true;
-    if (this.#waiting.size === 0) this.#finish();
-    else this.#slot = this.#replicas.deadlines.set(this, Math.max(0, this.#timeoutMs));
-  }
-
-  acknowledged(answer: broker.PartitionAppended, outcome: AckOutcome): void {
-    if (!this.#waiting.delete(answer)) return;
-    if (outcome !== 'replicated') this.#fail(answer, ackCodeOf[outcome]);
-    if (this.#waiting.size === 0 && this.#allAppended) this.#finish();
-  }
-
-  expired(): void {
-    for (const answer of this.#waiting) this.#fail(answer, codeOf['timed-out']);
-    this.#waiting.clear();
-    this.#finish();
-  }
-
-  #fail(answer: broker.PartitionAppended, errorCode: number): void {
-    answer.errorCode = errorCode;
-    answer.baseOffset = noOffset;
-    answer.batchBaseOffsets = [];
-    answer.appended = true;
-    Object.assign(answer, this.#replicas.leaderOf(answer.topic, answer.partition));
-  }
-
-  #finish(): void {
-    if (this.#slot !== undefined) this.#replicas.deadlines.clear(this, this.#slot);
-    const answer = { correlationId: this.#correlationId, partitions: this.#answers };
-    this.#done(this.#acks === acksNone ? undefined : answer);
-  }
-}
-
-class PartitionAck implements AckWaiter {
-  readonly #pending: PendingProduce;
-  readonly #answer: broker.PartitionAppended;
-
-  constructor(pending: PendingProduce, answer: broker.PartitionAppended) {
-    this.#pending = pending;
-    this.#answer = answer;
-  }
-
-  acknowledged(outcome: AckOutcome): void {
-    this.#pending.acknowledged(this.#answer, outcome);
-  }
-}
-
 /** Every batch before the first is appended: all or none. Undefined when they will do. */
 function checkRecords(asked: broker.PartitionRecords, { log }: Partition): broker.PartitionAppended | undefined {
   const { records } = asked;
@@ -210,20 +138,4 @@ function keyFlaw(batch: Uint8Array): string | undefined {
     if (!(error instanceof RecordError)) throw error;
     return `Compacted topic cannot accept records that cannot be read (${error.message})`;
   }
-}
-
-function answerOf(asked: broker.PartitionRecords, errorCode: number, errorMessage = ''): broker.PartitionAppended {
-  return {
-    topic: asked.topic,
-    partition: asked.partition,
-    errorCode,
-    errorMessage,
-    baseOffset: noOffset,
-    logAppendTimeMs: -1,
-    logStartOffset: noOffset,
-    leaderId: -1,
-    leaderEpoch: -1,
-    batchBaseOffsets: [],
-    appended: false,
-  };
 }

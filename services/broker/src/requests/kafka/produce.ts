@@ -58,9 +58,11 @@ class KafkaProduce {
     const { timeoutMs } = request;
     if (asked.length === 0) this.#finish([]);
     else {
-      this.#deps.produce.handle({ correlationId: 0, acks, timeoutMs, partitions: asked }, (response) => {
-        this.#finish(response?.partitions ?? []);
-      });
+      this.#deps.produce.handle(
+        { correlationId: 0, acks, timeoutMs, partitions: asked },
+        (response) => this.#finish(response?.partitions ?? []),
+        request.acks === 0,
+      );
     }
   }
 
