@@ -70,6 +70,7 @@ export class MetadataBroker {
         uncleanLeaderElection: false,
         deleteTopicEnable: true,
         autoLeaderRebalance: true,
+        leaderImbalancePercentage: 0,
         leaderImbalanceCheckIntervalMs: 20_000,
       },
       timers,

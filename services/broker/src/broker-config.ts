@@ -353,6 +353,13 @@ export const brokerConfigDefinition = defineConfig({
     default: true,
     doc: 'Whether the controller gives leadership back to preferred replicas.',
   },
+  'leader.imbalance.per.broker.percentage': {
+    type: 'int',
+    default: 10,
+    min: 0,
+    max: 100,
+    doc: 'How many of the leaderships that are meant for a broker may be elsewhere before they are moved back to it, percent.',
+  },
   'leader.imbalance.check.interval.seconds': {
     type: 'int',
     default: 300,

@@ -5,6 +5,7 @@ import type { Address, Runtime } from '@naru/runtime';
 import { type BrokerConfig, brokerConfigDefinition } from './broker-config.ts';
 import { type Endpoint, formatEndpointUri } from './cluster/endpoint.ts';
 import { ClusterMembership } from './cluster/membership.ts';
+import { topicById } from './cluster/metadata-image.ts';
 import { MetadataPublisher } from './cluster/metadata-publisher.ts';
 import type { Member } from './cluster/partition-state.ts';
 import { PartitionStateWriter } from './cluster/partition-state-writer.ts';
@@ -232,7 +233,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   });
   await membership.start();
   controller.start();
-  removeDeleted(logs, publisher, logger);
+  removeDeleted(logs, publisher, brokerId, logger);
   const kafka = new KafkaFront({
     registry: kafkaRegistry({
       ...requests,
@@ -410,13 +411,20 @@ function storeOf(logs: LogManager): LogStore {
   };
 }
 
-/** Topics that were deleted while this broker was away. Only a committed deletion of that topic id is a reason (row 58). */
-function removeDeleted(logs: LogManager, publisher: MetadataPublisher, logger: Logger): void {
-  const { deletedTopicIds } = publisher.image;
+/**
+ * What was deleted, or moved to other brokers, while this one was away. A reason is only what is committed about that very topic id: its deletion, or an
+ * assignment without this broker (row 58).
+ */
+function removeDeleted(logs: LogManager, publisher: MetadataPublisher, brokerId: number, logger: Logger): void {
+  const { image } = publisher;
+  const isGone = (topicId: string, partition: number): boolean => {
+    const replicas = topicById(image, topicId)?.partitions[partition]?.replicas;
+    return image.deletedTopicIds.has(topicId) || (replicas !== undefined && !replicas.includes(brokerId));
+  };
   for (const { topicId, partition, topic } of [...logs.logs]) {
-    if (!deletedTopicIds.has(topicId)) continue;
+    if (!isGone(topicId, partition)) continue;
     logs.delete(topicId, partition).catch((error: unknown) => {
-      logger.warn({ error, topic, partition }, 'the log of a deleted topic could not be removed');
+      logger.warn({ error, topic, partition }, 'the log of a replica that is none any more could not be removed');
     });
   }
 }
@@ -429,6 +437,7 @@ function controllerSettings(config: BrokerConfig): ConstructorParameters<typeof 
     uncleanLeaderElection: config['unclean.leader.election.enable'],
     deleteTopicEnable: config['delete.topic.enable'],
     autoLeaderRebalance: config['auto.leader.rebalance.enable'],
+    leaderImbalancePercentage: config['leader.imbalance.per.broker.percentage'],
     leaderImbalanceCheckIntervalMs: config['leader.imbalance.check.interval.seconds'] * 1_000,
   };
 }

@@ -8,6 +8,7 @@ import { deleteTopics } from './delete-topics.ts';
 import { describeCluster } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
+import { electLeaders } from './elect-leaders.ts';
 import { fetch } from './fetch.ts';
 import { findCoordinator } from './find-coordinator.ts';
 import { deleteGroups, describeGroups, listGroups } from './group-administration.ts';
@@ -17,6 +18,7 @@ import { initProducerId } from './init-producer-id.ts';
 import { listOffsets } from './list-offsets.ts';
 import { metadata } from './metadata.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
+import { alterPartitionReassignments, listPartitionReassignments } from './partition-reassignments.ts';
 import { produce } from './produce.ts';
 
 export { noAuthorizedOperations } from './metadata.ts';
@@ -51,6 +53,9 @@ export const apis = {
   deleteGroups,
   consumerGroupHeartbeat,
   consumerGroupDescribe,
+  electLeaders,
+  alterPartitionReassignments,
+  listPartitionReassignments,
 } as const;
 
 export const allApis: readonly Api[] = Object.values(apis) as unknown as readonly Api[];

@@ -9,6 +9,8 @@ export interface ControllerSettings {
   readonly uncleanLeaderElection: boolean;
   readonly deleteTopicEnable: boolean;
   readonly autoLeaderRebalance: boolean;
+  /** `leader.imbalance.per.broker.percentage`: so many leaderships may be away from a broker before they are moved back. */
+  readonly leaderImbalancePercentage: number;
   /** Milliseconds between two looks at preferred leaders. */
   readonly leaderImbalanceCheckIntervalMs: number;
 }

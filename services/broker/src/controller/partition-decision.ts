@@ -60,6 +60,8 @@ interface Candidate {
   readonly topic: TopicImage;
   readonly partition: number;
   readonly replicas: readonly number[];
+  /** Of them, those that a move has added: they may have nothing yet. */
+  readonly adding: readonly number[];
   readonly minIsr: number;
   readonly unclean: boolean;
 }
@@ -94,6 +96,36 @@ export function decidePreferred(view: ClusterView, topic: TopicImage, partition:
   return elected(candidate, state, preferred, remainingIsr(candidate, state, preferred), 'preferred');
 }
 
+/**
+ * The state of a partition of which only the replicas `staying` are left, in a new leader epoch. Whoever stays in the ISR has everything that was acknowledged (R2); but
+ * as many must stay as `min.insync.replicas` asks for, or as there were: undefined when that is not so (row 13).
+ */
+export function decideWithin(
+  view: ClusterView,
+  topic: TopicImage,
+  partition: number,
+  staying: readonly number[],
+): PartitionState | undefined {
+  const image = topic.partitions[partition] as PartitionImage;
+  const { state } = image;
+  if (state === undefined) return undefined;
+  const candidate = candidateOf(view, topic, partition, { ...image, replicas: staying });
+  const stays = ({ brokerId }: Member): boolean => staying.includes(brokerId);
+  const elr = state.elr.filter(stays);
+  if (state.leader === noLeader) {
+    const isr = state.isr.filter(stays);
+    const { recoverTo: _, ...before } = state;
+    return isr.length === 0 ? undefined : { ...before, isr, elr, controllerEpoch: view.controllerEpoch };
+  }
+  const isr = state.isr.filter((member) => stays(member) && isUsable(candidate, member));
+  if (isr.length < Math.min(candidate.minIsr, state.isr.length)) return undefined;
+  const current = isr.find((member) => member.brokerId === state.leader);
+  const leader = current ?? preferNotStopping(candidate, inReplicaOrder(candidate, isr));
+  if (leader === undefined) return undefined;
+  const after = elected(candidate, { ...state, elr }, leader, isr, 'elected').state;
+  return { ...after, elr: after.elr.filter(stays) };
+}
+
 function candidateOf(view: ClusterView, topic: TopicImage, partition: number, image: PartitionImage): Candidate {
   const settings = view.settingsOf(topic);
   return {
@@ -101,6 +133,7 @@ function candidateOf(view: ClusterView, topic: TopicImage, partition: number, im
     topic,
     partition,
     replicas: image.replicas,
+    adding: image.adding,
     minIsr: effectiveMinIsr(settings.minInsyncReplicas, image.replicas.length),
     unclean: settings.uncleanLeaderElection,
   };
@@ -223,7 +256,9 @@ interface Recovering {
 
 function liveReplicas(candidate: Candidate): readonly Member[] {
   const { image } = candidate.view;
-  const live = candidate.replicas.flatMap((brokerId) => memberOf(image, brokerId) ?? []);
+  const { replicas, adding } = candidate;
+  const settled = [...replicas.filter((id) => !adding.includes(id)), ...adding];
+  const live = settled.flatMap((brokerId) => memberOf(image, brokerId) ?? []);
   const whole = live.filter((member) => !isDamaged(candidate, member.brokerId));
   return whole.length > 0 ? whole : live;
 }

@@ -210,11 +210,26 @@ describe('preferred leaders', () => {
     const { cluster, members } = await threeInSync();
     await set(cluster, { leader: 2, isr: [members[1] as Member, members[2] as Member] });
     const preferred = (options: Parameters<typeof decide>[1] = {}): readonly PartitionWrite[] =>
-      plan(viewOf(cluster.image, options), { kind: 'preferred-leaders' });
+      plan(viewOf(cluster.image, options), { kind: 'preferred-leaders', imbalancePercentage: 0 });
     expect(preferred()).toMatchObject([{ reason: 'preferred', after: { leader: 1, leaderEpoch: 5 } }]);
     expect(preferred({ stopping: [1] })).toEqual([]);
     await set(cluster, { leader: 2, isr: [members[2] as Member] });
     expect(preferred()).toEqual([]);
+  });
+
+  it('are left where they are while a broker lacks no more of its leaderships than the percentage', async () => {
+    const cluster = await ClusterModel.create([1, 2]);
+    const replicas = Array.from({ length: 10 }, () => [1, 2]);
+    await cluster.createTopic('t', replicas);
+    const isr = [1, 2].map((id): Member => ({ brokerId: id, brokerEpoch: cluster.epoch(id) }));
+    const led = async (partition: number, leader: number): Promise<void> =>
+      cluster.setState('t', partition, { leader, leaderEpoch: 0, isr, elr: [], controllerEpoch: 1 });
+    for (const partition of replicas.keys()) await led(partition, partition === 3 ? 2 : 1);
+    const planned = (): number[] =>
+      plan(viewOf(cluster.image), { kind: 'preferred-leaders', imbalancePercentage: 10 }).map((w) => w.partition);
+    expect(planned()).toEqual([]);
+    await led(7, 2);
+    expect(planned()).toEqual([3, 7]);
   });
 });
 

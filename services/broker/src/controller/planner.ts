@@ -19,8 +19,8 @@ export type Scope =
   | { readonly kind: 'everything' }
   | { readonly kind: 'partitions'; readonly partitions: readonly PartitionKey[] }
   | { readonly kind: 'replicas-of'; readonly brokerId: number }
-  /** Everything, and leaderships go back to first replicas that are in sync. */
-  | { readonly kind: 'preferred-leaders' };
+  /** Leaderships go back to first replicas that are in sync, where a broker lacks more of those that are meant for it than `imbalancePercentage`. */
+  | { readonly kind: 'preferred-leaders'; readonly imbalancePercentage: number };
 
 export interface PartitionKey {
   readonly topic: string;
@@ -65,11 +65,22 @@ export function plan(view: ClusterView, scope: Scope): readonly PartitionWrite[]
   return writes.sort((a, b) => urgency(a) - urgency(b));
 }
 
+/** Which topics of a scope have partitions that move to other brokers (KIP-455). */
+export function movingTopics(view: ClusterView, scope: Scope): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const [topic, partition] of partitionsIn(view, scope)) {
+    const { adding, removing } = topic.partitions[partition] as PartitionImage;
+    if (adding.length + removing.length > 0) names.add(topic.name);
+  }
+  return names;
+}
+
 function partitionsIn(view: ClusterView, scope: Scope): Iterable<readonly [TopicImage, number]> {
   switch (scope.kind) {
     case 'everything':
-    case 'preferred-leaders':
       return everyPartition(view);
+    case 'preferred-leaders':
+      return imbalancedPartitions(view, scope.imbalancePercentage);
     case 'replicas-of':
       return replicasOf(view, scope.brokerId);
     case 'partitions':
@@ -83,6 +94,21 @@ function* everyPartition(view: ClusterView): Iterable<readonly [TopicImage, numb
   for (const topic of view.image.topics.values()) {
     for (let partition = 0; partition < topic.partitions.length; partition++) yield [topic, partition];
   }
+}
+
+/** As Kafka counts: of the partitions whose first replica a broker is, those that another one leads. What is moving or going is left alone. */
+function imbalancedPartitions(view: ClusterView, percentage: number): Iterable<readonly [TopicImage, number]> {
+  const byPreferred = Map.groupBy(
+    everyPartition(view),
+    ([topic, partition]) => topic.partitions[partition]?.replicas[0],
+  );
+  return [...byPreferred.values()].flatMap((meant) => {
+    const elsewhere = meant.filter(([topic, partition]) => {
+      const { state, replicas, adding, removing } = topic.partitions[partition] as PartitionImage;
+      return state !== undefined && state.leader !== replicas[0] && adding.length + removing.length === 0;
+    });
+    return 100 * elsewhere.length > percentage * meant.length ? elsewhere : [];
+  });
 }
 
 function* replicasOf(view: ClusterView, brokerId: number): Iterable<readonly [TopicImage, number]> {
@@ -110,7 +136,7 @@ export function scopeOf(delta: MetadataDelta): Scope {
   return { kind: 'partitions', partitions: [...changed, ...configured] };
 }
 
-function writeOf(topic: TopicImage, partition: number, { state, reason }: Decision): PartitionWrite {
+export function writeOf(topic: TopicImage, partition: number, { state, reason }: Decision): PartitionWrite {
   const image = topic.partitions[partition] as PartitionImage;
   return {
     topic: topic.name,

@@ -21,6 +21,7 @@ const settings: ControllerSettings = {
   uncleanLeaderElection: false,
   deleteTopicEnable: true,
   autoLeaderRebalance: true,
+  leaderImbalancePercentage: 0,
   leaderImbalanceCheckIntervalMs: 1_000,
 };
 

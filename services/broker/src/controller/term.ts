@@ -12,7 +12,16 @@ import { type ControllerSettings, partitionSettings } from './controller-setting
 import type { Office } from './election.ts';
 import type { ClusterView, PartitionSettings } from './partition-decision.ts';
 import { FencedControllerError, type PlanResult, PlanWriter } from './plan-writer.ts';
-import { type PartitionKey, type PartitionWrite, plan, type Scope, scopeOf } from './planner.ts';
+import {
+  type ControllerGuard,
+  movingTopics,
+  type PartitionKey,
+  type PartitionWrite,
+  plan,
+  type Scope,
+  scopeOf,
+} from './planner.ts';
+import { planCompletions } from './reassignment.ts';
 import { type Refusal, refuse } from './refusal.ts';
 import {
   planAddPartitions,
@@ -42,6 +51,12 @@ const commandsMax = 10_000;
 /** Rounds of deciding and writing before a change is given up; each lost round means that the cluster changed under it. */
 const attemptsMax = 10;
 
+/** What will be written, one multi after the other. */
+export interface TreeChange {
+  readonly ok: true;
+  readonly multis: readonly (readonly WriteOperation[])[];
+}
+
 export interface TopicDone {
   readonly ok: true;
   readonly topicId: string;
@@ -61,6 +76,8 @@ export class ControllerTerm {
   #everythingDirty = true;
   #preferredDue = false;
   #removalsDue = true;
+  /** Topics with partitions that are moving, to be looked at. */
+  readonly #movesDue = new Set<string>();
   #isWorking = false;
   #ended: Error | undefined;
 
@@ -104,6 +121,13 @@ export class ControllerTerm {
   electPreferredLeaders(): void {
     this.#preferredDue = true;
     this.#wake();
+  }
+
+  /** What a user asks for, decided when its turn has come on what is there then. */
+  change<Change extends TreeChange>(
+    decide: (view: ClusterView, guard: ControllerGuard, isRepeat: boolean) => Change | Refusal,
+  ): Promise<Change | Refusal> {
+    return this.#enqueue(() => this.#change((isRepeat) => decide(this.#view(), this.#guard, isRepeat)));
   }
 
   createTopic(spec: TopicSpec, validateOnly: boolean): Promise<TopicDone | Refusal> {
@@ -194,7 +218,7 @@ export class ControllerTerm {
     return this.#options.publisher.image;
   }
 
-  get #guard(): { readonly controllerEpochVersion: number } {
+  get #guard(): ControllerGuard {
     return { controllerEpochVersion: this.office.epochVersion };
   }
 
@@ -279,6 +303,7 @@ export class ControllerTerm {
     while (this.#ended === undefined) {
       const scope = this.#nextScope();
       if (scope !== undefined) await this.#decide(scope);
+      else if (this.#movesDue.size > 0) await this.#finishMoves();
       else if (this.#removalsDue) await this.#removeMarked();
       else {
         const command = this.#commands.shift();
@@ -302,11 +327,13 @@ export class ControllerTerm {
     }
     if (!this.#preferredDue) return undefined;
     this.#preferredDue = false;
-    return { kind: 'preferred-leaders' };
+    return { kind: 'preferred-leaders', imbalancePercentage: this.#options.settings.leaderImbalancePercentage };
   }
 
   async #decide(scope: Scope): Promise<PlanResult> {
-    const writes = plan(this.#view(), scope);
+    const view = this.#view();
+    for (const name of movingTopics(view, scope)) this.#movesDue.add(name);
+    const writes = plan(view, scope);
     if (writes.length === 0) return { zxid: 0, conflicts: [], unwritten: [] };
     const result = await this.#writer.writePlan(writes);
     await this.#options.publisher.waitFor(result.zxid);
@@ -332,6 +359,19 @@ export class ControllerTerm {
     }
   }
 
+  /** A move that is finished changes its topic's metadata, and with it comes the next look. */
+  async #finishMoves(): Promise<void> {
+    const names = [...this.#movesDue];
+    this.#movesDue.clear();
+    for (const name of names) {
+      await this.#change(() => {
+        const topic = this.#image.topics.get(name);
+        const isThere = topic !== undefined && !topic.markedForDeletion;
+        return { ok: true, multis: isThere ? planCompletions(this.#view(), topic, this.#guard) : [] };
+      });
+    }
+  }
+
   async #removeMarked(): Promise<void> {
     this.#removalsDue = false;
     for (const topic of [...this.#image.topics.values()]) {
@@ -347,9 +387,7 @@ export class ControllerTerm {
   }
 
   /** Decides, writes, and when the cluster has changed under the decision, decides again on what is there now. */
-  async #change<Change extends { readonly ok: true; readonly multis: readonly (readonly WriteOperation[])[] }>(
-    decide: (isRepeat: boolean) => Change | Refusal,
-  ): Promise<Change | Refusal> {
+  async #change<Change extends TreeChange>(decide: (isRepeat: boolean) => Change | Refusal): Promise<Change | Refusal> {
     let isRepeat = false;
     for (let attempt = 0; attempt < attemptsMax; attempt++) {
       const change = decide(isRepeat);

@@ -206,6 +206,12 @@ export function planAddPartitions(
   rules: TopicRules,
 ): TopicChange | Refusal {
   const existing = topic.partitions.length;
+  if (topic.partitions.some(({ adding, removing }) => adding.length + removing.length > 0)) {
+    return refuse(
+      'REASSIGNMENT_IN_PROGRESS',
+      `Partitions of topic ${topic.name} are being reassigned; add to it afterwards.`,
+    );
+  }
   if (count === existing)
     return refuse('INVALID_PARTITIONS', `Topic ${topic.name} already has ${existing} partition(s).`);
   if (count < existing) {

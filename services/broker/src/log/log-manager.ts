@@ -155,7 +155,7 @@ export class LogManager {
     });
   }
 
-  /** Only on a committed deletion of this topic id (row 58). The directory is renamed first, then removed. */
+  /** Only on a committed deletion of this topic id, or of this replica of it (row 58). The directory is renamed first, then removed. */
   delete(topicId: string, partition: number): Promise<void> {
     const log = this.get(topicId, partition);
     return this.#change(log, async () => {

@@ -26,7 +26,7 @@ export type Target =
   | { readonly kind: 'idle' }
   /** Not on this broker any more, or the broker stops: the log stays where it is. */
   | { readonly kind: 'closed' }
-  /** The topic's deletion is committed. */
+  /** It is committed that this replica is none any more: the topic was deleted, or the partition moved to other brokers. */
   | { readonly kind: 'deleted' };
 
 /** What its surroundings do for it. */

@@ -13,7 +13,7 @@ export interface LogStore {
   open(identity: LogIdentity, config: LogConfig): Promise<PartitionLog>;
   /** Closes it and puts it aside, so that `open` makes an empty one; what is there is kept for people (rows 57, 58). */
   quarantine(identity: LogIdentity): Promise<void>;
-  /** For good; only for a topic id whose deletion is committed (row 58). */
+  /** For good; only when it is committed that the topic id is deleted, or that this broker is no replica of it any more (row 58). */
   delete(identity: LogIdentity): Promise<void>;
   /** As checkpointed, within the log. */
   highWatermarkOf(log: PartitionLog): number;

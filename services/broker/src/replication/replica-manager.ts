@@ -215,14 +215,17 @@ export class ReplicaManager implements ReplicaSource {
     if (this.#isClosed || this.#self === undefined) return;
     const target = this.#targetOf(topic, partition, this.#self);
     const hosted = this.#byTopicId.get(topic.id)?.get(partition);
-    if (hosted === undefined && (target === undefined || target.kind === 'closed')) return;
+    const isNothing = target === undefined || target.kind === 'closed' || target.kind === 'deleted';
+    if (hosted === undefined && isNothing) return;
     (hosted ?? this.#host(topic, partition)).setTarget(target ?? { kind: 'idle' });
   }
 
   /** Undefined: the controller has not said anything yet. */
   #targetOf(topic: TopicImage, partition: number, self: Member): Target | undefined {
     const image = topic.partitions[partition];
-    if (image === undefined || !image.replicas.includes(self.brokerId)) return { kind: 'closed' };
+    if (image === undefined) return { kind: 'closed' };
+    // Moved to other brokers: an assignment of this very topic without this broker is committed (row 13).
+    if (!image.replicas.includes(self.brokerId)) return { kind: 'deleted' };
     const { state, stateVersion: version, replicas } = image;
     if (state === undefined) return undefined;
     const { leader, leaderEpoch } = state;

@@ -8,6 +8,7 @@ import { createPartitions, createPartitionsAtController } from './create-partiti
 import { createTopics, createTopicsAtController } from './create-topics.ts';
 import { deleteTopics, deleteTopicsAtController } from './delete-topics.ts';
 import { type DescribeConfigsDependencies, describeConfigs } from './describe-configs.ts';
+import { electLeaders, electLeadersAtController } from './elect-leaders.ts';
 import type { FetchHandler } from './fetch.ts';
 import type { GroupDependencies } from './groups/group-dependencies.ts';
 import { groupTable } from './groups/group-table.ts';
@@ -15,6 +16,11 @@ import { initProducerId } from './init-producer-id.ts';
 import type { ListOffsetsHandler } from './list-offsets.ts';
 import { metadata } from './metadata.ts';
 import type { ProduceHandler } from './produce.ts';
+import {
+  alterPartitionReassignments,
+  alterPartitionReassignmentsAtController,
+  listPartitionReassignments,
+} from './reassignments.ts';
 import { entry, type UnaryEntry } from './unary-entry.ts';
 
 /** What this broker serves to clients: the data path by name, everything else as a table. Both protocols dispatch by it. */
@@ -61,6 +67,17 @@ export function requestTable(deps: RequestDependencies): RequestTable {
       entry(brokerMethods.createPartitions, (request) => createPartitions(admin, request), largeCost),
       entry(brokerMethods.describeConfigs, (request) => describeConfigs(deps.describe, request), largeCost),
       entry(brokerMethods.alterConfigs, (request) => alterConfigs(admin, request), largeCost),
+      entry(
+        brokerMethods.alterPartitionReassignments,
+        (request) => alterPartitionReassignments(admin, request),
+        largeCost,
+      ),
+      entry(
+        brokerMethods.listPartitionReassignments,
+        (request) => listPartitionReassignments(admin, request),
+        largeCost,
+      ),
+      entry(brokerMethods.electLeaders, (request) => electLeaders(admin, request), largeCost),
       ...groupTable(deps.groups),
     ],
   };
@@ -77,6 +94,12 @@ export function controllerTable(controller: Controller): readonly UnaryEntry[] {
       largeCost,
     ),
     entry(controllerMethods.alterConfigs, (request) => alterConfigsAtController(controller, request), largeCost),
+    entry(
+      controllerMethods.alterPartitionReassignments,
+      (request) => alterPartitionReassignmentsAtController(controller, request),
+      largeCost,
+    ),
+    entry(controllerMethods.electLeaders, (request) => electLeadersAtController(controller, request), largeCost),
     entry(
       controllerMethods.controlledShutdown,
       (request) => controlledShutdownAtController(controller, request),

@@ -11,6 +11,7 @@ import { listOffsetsApi } from './list-offsets.ts';
 import { metadataApi } from './metadata.ts';
 import { offsetForLeaderEpochApi } from './offset-for-leader-epoch.ts';
 import { produceApi } from './produce.ts';
+import { alterPartitionReassignmentsApi, electLeadersApi, listPartitionReassignmentsApi } from './reassignments.ts';
 import { createPartitionsApi, createTopicsApi, deleteTopicsApi } from './topics.ts';
 
 /** What this broker serves on Kafka's protocol, by API key. ApiVersions and the README's table are derived from it: what is not here is not there. */
@@ -34,6 +35,9 @@ export function kafkaRegistry(deps: KafkaDependencies): KafkaRegistry {
     incrementalAlterConfigsApi(deps),
     describeClusterApi(deps),
     describeTopicPartitionsApi(deps),
+    electLeadersApi(deps),
+    alterPartitionReassignmentsApi(deps),
+    listPartitionReassignmentsApi(deps),
     ...groupApis(deps),
   ];
   for (const one of served.sort((a, b) => a.api.key - b.api.key)) registry.set(one.api.key, one);
