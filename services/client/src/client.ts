@@ -1,6 +1,6 @@
 import type { Runtime } from '@naru/runtime';
 import { createNodeRuntime } from '@naru/runtime/node';
-import { Admin } from './admin/admin.ts';
+import { Admin } from './admin/admin-names.ts';
 import { Cluster } from './cluster/cluster.ts';
 import {
   type CommonConfigInput,

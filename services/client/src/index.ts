@@ -1,4 +1,5 @@
 export * from './admin/admin.ts';
+export * from './admin/admin-names.ts';
 export * from './admin/admin-results.ts';
 export * from './admin/group-results.ts';
 export { Client, type ClientOptions, type ConsumerOptions, type ProducerOptions } from './client.ts';

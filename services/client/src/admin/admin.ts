@@ -32,6 +32,8 @@ import type {
   GroupOffsetChange,
   GroupOffsetOutcome,
   GroupOutcome,
+  MemberOutcome,
+  MemberToRemove,
 } from './group-results.ts';
 
 export interface AdminCallOptions {
@@ -55,7 +57,7 @@ const configSources: Readonly<Record<number, ConfigEntry['source']>> = {
  * Administration. A call over several topics or resources answers for each of them: look at `error` of each outcome; `orThrow` makes the
  * first one an exception. What concerns the whole call (nobody reachable, time is up) is thrown.
  */
-export class Admin {
+export class AdminCalls {
   readonly #cluster: Cluster;
   readonly #config: CommonConfig;
   readonly #groups: GroupAdmin;
@@ -239,6 +241,16 @@ export class Admin {
   /** Groups without members, with their offsets. */
   deleteGroups(groupIds: readonly string[], options: AdminCallOptions = {}): Promise<GroupOutcome[]> {
     return abortable(this.#groups.delete(groupIds, this.#deadlineMs(options)), options.signal);
+  }
+
+  /** Puts members out of the group: static ones, that need not be waited for any longer, or all of them when none are named. */
+  async removeMembersFromConsumerGroup(
+    groupId: string,
+    members?: readonly MemberToRemove[],
+    options: AdminCallOptions = {},
+  ): Promise<MemberOutcome[]> {
+    const named = members ?? (await this.describeGroups([groupId], options))[0]?.members ?? [];
+    return abortable(this.#groups.removeMembers(groupId, named, this.#deadlineMs(options)), options.signal);
   }
 
   async close(): Promise<void> {

@@ -15,6 +15,8 @@ import type {
   GroupOffsetOutcome,
   GroupOutcome,
   GroupState,
+  MemberOutcome,
+  MemberToRemove,
 } from './group-results.ts';
 
 interface Answer {
@@ -149,6 +151,25 @@ export class GroupAdmin {
       return { groupId, error: toError(answer.groups[0] as groups.DeletedGroup) };
     };
     return Promise.all(groupIds.map(remove));
+  }
+
+  async removeMembers(
+    groupId: string,
+    members: readonly MemberToRemove[],
+    deadlineMs: number,
+  ): Promise<MemberOutcome[]> {
+    if (members.length === 0) return [];
+    const leaving = members.map(({ memberId = '', groupInstanceId = '' }) => {
+      return { memberId, groupInstanceId, reason: 'removed by an administrator' };
+    });
+    const request = { groupId, members: leaving };
+    const { answer } = await this.#atCoordinator(groupId, groupMethods.leaveGroup, request, deadlineMs, (r) => r);
+    const error = toError(answer);
+    if (error !== undefined) throw error;
+    return answer.members.map(({ memberId, groupInstanceId, errorCode }) => {
+      const instance = groupInstanceId === '' ? undefined : groupInstanceId;
+      return { memberId, groupInstanceId: instance, error: toError({ errorCode, errorMessage: '' }) };
+    });
   }
 
   /** `outcomeOf` finds the answer's own code: what says that the group is somewhere else, or not to be had now, is tried again. */

@@ -75,3 +75,15 @@ export interface GroupOutcome {
   readonly groupId: string;
   readonly error: KafkaError | undefined;
 }
+
+/** One of the two names it: a static member by its instance id, whoever holds it, or any member by its id. */
+export interface MemberToRemove {
+  readonly memberId?: string | undefined;
+  readonly groupInstanceId?: string | undefined;
+}
+
+export interface MemberOutcome {
+  readonly memberId: string;
+  readonly groupInstanceId: string | undefined;
+  readonly error: KafkaError | undefined;
+}
