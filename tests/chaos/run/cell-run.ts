@@ -53,6 +53,7 @@ const fullIsrTimeoutMs = 60_000;
 const unseenTimeoutMs = 30_000;
 const finalReadTimeoutMs = 60_000;
 const ackedMin = 100;
+const firstAcksTimeoutMs = 30_000;
 /** More than any workload writes in a run. */
 const diskBytes = 192 * 1_048_576;
 
@@ -188,7 +189,17 @@ export class CellRun {
       groupId: cell.workload.members > 0 ? groupId : undefined,
     };
     await this.#traffic.ask({ command: 'start', options });
+    await this.#awaitFirstAcks(this.#traffic);
     return this.#traffic;
+  }
+
+  /** Some clients take longer than others until they are there. */
+  async #awaitFirstAcks(traffic: Agent): Promise<void> {
+    const deadline = monotonicMs() + firstAcksTimeoutMs;
+    while ((await traffic.ask({ command: 'acked' })) === 0) {
+      if (monotonicMs() > deadline) throw new Error(`nothing was acknowledged within ${firstAcksTimeoutMs} ms`);
+      await delay(50);
+    }
   }
 
   async #startMembers({ bootstrapServers: servers }: ChaosCluster): Promise<void> {

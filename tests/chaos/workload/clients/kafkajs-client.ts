@@ -73,22 +73,22 @@ export class KafkaJsClient implements TestedClient {
     await producer.connect();
     const queue: QueuedSend[] = [];
     let sending: Promise<void> | undefined;
+    // One partition a request: of a request whose parts need different numbers of attempts, KafkaJS forgets answers.
+    const sendPartition = async (sends: readonly QueuedSend[]): Promise<void> => {
+      const messages = sends.map(({ partition, value }) => ({ partition, value }));
+      const request = { topic, acks: acks === 'all' ? -1 : 1, timeout: requestTimeoutMs, messages };
+      try {
+        const [answer] = await producer.send(request);
+        settle(sends, Number(answer?.baseOffset ?? -1));
+      } catch (error) {
+        // It does not say which of its attempts may have been appended.
+        for (const { done } of sends) done('unknown', -1, String(error));
+      }
+    };
     const sendAll = async (): Promise<void> => {
       while (queue.length > 0) {
         const sends = queue.splice(0, batchRecordsMax);
-        const messages = sends.map(({ partition, value }) => ({ partition, value }));
-        try {
-          const answer = await producer.send({
-            topic,
-            acks: acks === 'all' ? -1 : 1,
-            timeout: requestTimeoutMs,
-            messages,
-          });
-          settle(sends, new Map(answer.map((one) => [one.partition, Number(one.baseOffset)])));
-        } catch (error) {
-          // It does not say which of its attempts may have been appended.
-          for (const { done } of sends) done('unknown', -1, String(error));
-        }
+        await Promise.all([...Map.groupBy(sends, (one) => one.partition).values()].map(sendPartition));
       }
       sending = undefined;
     };
@@ -138,15 +138,10 @@ export class KafkaJsClient implements TestedClient {
   async close(): Promise<void> {}
 }
 
-/** The messages of a partition follow each other from its base offset on. */
-function settle(sends: readonly QueuedSend[], next: Map<number, number>): void {
-  for (const { partition, done } of sends) {
-    const offset = next.get(partition);
-    if (offset === undefined || offset < 0) {
-      done('unknown', -1, 'no base offset in the answer');
-      continue;
-    }
-    next.set(partition, offset + 1);
-    done('acked', offset, undefined);
+/** The messages follow each other from the base offset on. */
+function settle(sends: readonly QueuedSend[], baseOffset: number): void {
+  for (const [i, { done }] of sends.entries()) {
+    if (baseOffset < 0) done('unknown', -1, 'no base offset in the answer');
+    else done('acked', baseOffset + i, undefined);
   }
 }

@@ -31,6 +31,8 @@ class Member {
   readonly #client: Client;
   readonly #consumer: Consumer;
   readonly #file: number;
+  /** Processed, and its commit has not been acknowledged: a rebalance refuses commits, which are repeated after the next poll. */
+  readonly #uncommitted = new Map<number, number>();
   #isLeaving = false;
   #done: Promise<void> | undefined;
 
@@ -55,8 +57,10 @@ class Member {
   }
 
   start(): void {
-    const givenUp = (partitions: readonly TopicPartition[], isLost: boolean): void =>
+    const givenUp = (partitions: readonly TopicPartition[], isLost: boolean): void => {
+      for (const { partition } of partitions) this.#uncommitted.delete(partition);
       this.#write({ kind: 'given-up', partitions: indexes(partitions), isLost, atMs: monotonicMs() });
+    };
     this.#consumer.subscribe([this.#options.topic], {
       onPartitionsAssigned: (partitions) =>
         this.#write({ kind: 'assigned', partitions: indexes(partitions), atMs: monotonicMs() }),
@@ -76,10 +80,12 @@ class Member {
   async #run(): Promise<void> {
     while (!this.#isLeaving) {
       try {
-        const next = this.#process(await this.#consumer.poll(pollMs));
-        if (next.size === 0) continue;
+        for (const [partition, offset] of this.#process(await this.#consumer.poll(pollMs))) {
+          this.#uncommitted.set(partition, offset);
+        }
+        if (this.#uncommitted.size === 0) continue;
         await delay(workMs * Math.random());
-        await this.#commit(next);
+        await this.#commit();
       } catch (error) {
         process.stderr.write(`${this.#options.historyFile}: ${(error as Error).name}: ${(error as Error).message}\n`);
         await delay(200);
@@ -107,16 +113,19 @@ class Member {
     return new Map([...runs].map(([partition, { to }]) => [partition, to]));
   }
 
-  async #commit(next: ReadonlyMap<number, number>): Promise<void> {
+  async #commit(): Promise<void> {
     const { topic } = this.#options;
+    const next = new Map(this.#uncommitted);
     const invokedMs = monotonicMs();
     const offsets = [...next].map(([partition, offset]) => ({ topic, partition, offset: BigInt(offset) }));
-    const failure = await this.#consumer.commitSync(offsets, { timeoutMs: 10_000 }).then(
-      () => undefined,
-      // A rebalance took a partition, or the coordinator is away: the records are processed again, by whoever has it next.
-      (error: Error) => `${error.name}: ${error.message}`,
-    );
-    const outcome = { isAcked: failure === undefined, invokedMs, endedMs: monotonicMs(), error: failure };
+    let error: string | undefined;
+    try {
+      await this.#consumer.commitSync(offsets, { timeoutMs: 10_000 });
+      this.#uncommitted.clear();
+    } catch (reason) {
+      error = `${(reason as Error).name}: ${(reason as Error).message}`;
+    }
+    const outcome = { isAcked: error === undefined, invokedMs, endedMs: monotonicMs(), error };
     for (const [partition, offset] of next) this.#write({ kind: 'commit', partition, offset, ...outcome });
   }
 
