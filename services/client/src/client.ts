@@ -21,6 +21,7 @@ import {
 import type { Assignor } from './consumer/groups/assignors/assignor.ts';
 import type { DeadLetterFunction } from './consumer/record-runner.ts';
 import { IllegalStateError } from './errors.ts';
+import { settingsWithoutEffect } from './foreign-settings.ts';
 import { type ClientLogger, silentLogger } from './logger.ts';
 import type { PartitionFunction } from './producer/partitioner.ts';
 import { type CloseOptions, Producer } from './producer/producer.ts';
@@ -70,11 +71,13 @@ export class Client {
     this.#settings = settings;
     this.#logger = logger ?? silentLogger;
     this.#runtime = runtime ?? createNodeRuntime();
+    this.#tellWithoutEffect(settings);
   }
 
   producer<K = Uint8Array | string, V = Uint8Array | string>(options: ProducerOptions<K, V> = {}): Producer<K, V> {
     const { key, value, partitioner, ...settings } = options;
     const config = parseProducerConfig(this.#settings, settings);
+    this.#tellWithoutEffect(settings);
     const cluster = new Cluster(this.#runtime, config, this.#logger);
     const keySerializer = key ?? serdeOf<K>('key.serializer', config['key.serializer']);
     const valueSerializer = value ?? serdeOf<V>('value.serializer', config['value.serializer']);
@@ -90,6 +93,7 @@ export class Client {
   consumer<K = Buffer, V = Buffer>(options: ConsumerOptions<K, V> = {}): Consumer<K, V> {
     const { key, value, assignors, onDeserializationError = 'fail', ...settings } = options;
     const config = parseConsumerConfig(this.#settings, settings);
+    this.#tellWithoutEffect(settings);
     const cluster = new Cluster(this.#runtime, config, this.#logger);
     const deadLetterTo = (topic: string): DeadLetterFunction<K, V> => {
       this.#deadLetters ??= this.producer();
@@ -119,6 +123,11 @@ export class Client {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #tellWithoutEffect(settings: CommonConfigInput): void {
+    const idle = settingsWithoutEffect(settings);
+    if (idle.length > 0) this.#logger.info({ settings: idle }, "settings of Kafka's clients that have no effect here");
   }
 
   #opened<Part extends { close(options?: CloseOptions): Promise<void> }>(part: Part, cluster: Cluster): Part {

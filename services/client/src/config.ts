@@ -1,6 +1,7 @@
 import { type ConfigValues, camelCase, defineConfig, ConfigError as InvalidSetting, type Settings } from '@naru/config';
 import { whyUnavailable } from '@naru/record';
 import { ConfigError } from './errors.ts';
+import { withoutForeign } from './foreign-settings.ts';
 
 /** Settings of every client; names, defaults and meaning as in Kafka 4.x. */
 const commonSettings = {
@@ -192,7 +193,7 @@ const consumer = defineConfig(consumerSettings);
 export const clientSettings = { common: commonSettings, producer: producerSettings, consumer: consumerSettings };
 
 export function parseCommonConfig(input: CommonConfigInput): CommonConfig {
-  return translated(() => common.parse(input));
+  return translated(() => common.parse(withoutForeign(input)));
 }
 
 /** What the client was given counts unless the producer was given the same key. Throws `ConfigError`. */
@@ -286,7 +287,7 @@ type Input = Readonly<Record<string, unknown>>;
 function merged(client: Input, own: Input): Input {
   const ownKeys = new Set(Object.keys(own).map(camelCase));
   const inherited = Object.entries(client).filter(([key]) => !ownKeys.has(camelCase(key)));
-  return { ...Object.fromEntries(inherited), ...own };
+  return withoutForeign({ ...Object.fromEntries(inherited), ...own });
 }
 
 function translated<T>(parse: () => T): T {

@@ -31,6 +31,7 @@ test('a listener that commits on revoke does so also when the consumer closes', 
     },
   });
   await cluster.run(consumer.poll(5_000));
+  expect(consumer.subscription()).toEqual(['t']);
   await cluster.run(consumer.close());
   expect(told).toEqual(['position 10', 'committed 7']);
   expect(committed()).toBe(7);

@@ -130,6 +130,11 @@ export class Consumer<K = Buffer, V = Buffer> {
     return this.#partitions.list();
   }
 
+  /** The topics that were subscribed to, or those that match the pattern at the moment. */
+  subscription(): readonly string[] {
+    return this.#group?.subscription ?? [];
+  }
+
   /** Who this member is in its group, at the moment. */
   groupMetadata(): MemberIdentity & { readonly groupId: string } {
     return { groupId: this.#config['group.id'], ...this.#needGroup('groupMetadata').identity };

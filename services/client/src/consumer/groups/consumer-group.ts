@@ -147,6 +147,10 @@ export class ConsumerGroup {
     return isLost || this.#gate.isAwaited || this.#isHeld || this.#isAutoCommitDue();
   }
 
+  get subscription(): readonly string[] {
+    return this.#session?.topics.topics ?? [];
+  }
+
   subscribe(subscription: readonly string[] | RegExp, listener: RebalanceListener | undefined): void {
     const isNew = this.#session === undefined;
     const session = this.#session ?? this.#newSession();
