@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type OutputChunk, rolldown } from 'rolldown';
 import { bundleName, type Manifest } from './manifest.ts';
 
-/** The oldest Node that runs what is published. */
+/** Syntax for the oldest Node that runs any of what is published. */
 const target = 'node20';
 
 /** What is in the bundle besides the workspace packages; small, pure and without dependencies. */
@@ -39,6 +39,8 @@ export async function writeBundles(
         format,
         // Errors are known by their class's name, which a bundle changes where two modules have the same.
         keepNames: true,
+        // Jest runs CommonJS only, and knows no import() there.
+        dynamicImportInCjs: false,
         entryFileNames: `[name].${extension}`,
         chunkFileNames: `shared/[name].${extension}`,
       });
@@ -63,7 +65,7 @@ function checkImports({ name, dependencies, peerDependencies }: Manifest, chunks
   for (const imported of chunks.filter(isModule).flatMap((chunk) => chunk.imports)) {
     if (own.has(imported) || isBuiltin(imported)) continue;
     if (installed.some((known) => imported === known || imported.startsWith(`${known}/`))) continue;
-    throw new Error(`${name} loads ${imported}, which is none of its dependencies`);
+    throw new Error(`${name} loads ${imported}: put it among its dependencies`);
   }
 }
 

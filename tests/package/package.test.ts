@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { Client } from '@naru/client';
 import { startCluster, type TestCluster } from '@naru/testing';
@@ -27,12 +27,12 @@ afterAll(async () => {
   await rm(project, { recursive: true, force: true });
 });
 
-/** The pinned Node, and the machine's own if the SDK supports it. */
-async function nodes(): Promise<string[]> {
+/** The pinned Node, and the machine's own if it is young enough; the SDK is content with 20. */
+async function nodes(oldest = 20): Promise<string[]> {
   const path = (process.env.PATH ?? '').split(delimiter).filter((directory) => !directory.includes('node_modules'));
   const candidates = path.map((directory) => join(directory, 'node')).filter((file) => existsSync(file));
   const versions = await Promise.all(candidates.slice(0, 1).map((node) => runOrThrow(node, ['--version'], project)));
-  return [pinnedNode, ...candidates.filter((_, i) => Number(/^v(\d+)/.exec(versions[i] ?? '')?.[1]) >= 20)];
+  return [pinnedNode, ...candidates.filter((_, i) => Number(/^v(\d+)/.exec(versions[i] ?? '')?.[1]) >= oldest)];
 }
 
 /** What would come from the registry. */
@@ -202,14 +202,39 @@ export async function use(cluster: TestCluster): Promise<bigint> {
 export const started: Promise<TestCluster> = startCluster({ brokers: 1 });
 `;
 
-test('@naru/testing runs a cluster and @naru/client against it, on Node 20 and the pinned one', async () => {
-  for (const name of ['level', 'pino']) await installFromRepository(name);
-  await writeFile(join(project, 'cluster.mjs'), clusterProgram);
-  for (const node of await nodes()) {
-    const { status, stdout, stderr } = await run(node, ['cluster.mjs'], project);
-    expect({ node, status, stdout, stderr }).toEqual({ node, status: 0, stdout: 'before after\n', stderr: '' });
-  }
+describe('the tarball of @naru/testing beside it', () => {
+  beforeAll(async () => {
+    for (const name of ['level', 'pino', 're2js']) await installFromRepository(name);
+  });
+
+  test.each([
+    { name: 'cluster.mjs', program: () => clusterProgram },
+    // As jest loads them.
+    { name: 'cluster.cjs', program: () => commonJsOf(clusterProgram) },
+  ])('runs a cluster and the client against it: $name', async ({ name, program }) => {
+    await writeFile(join(project, name), program());
+    for (const node of await nodes(22)) {
+      const { status, stdout, stderr } = await run(node, [name], project);
+      expect({ node, status, stdout, stderr }).toEqual({ node, status: 0, stdout: 'before after\n', stderr: '' });
+    }
+  });
+
+  test("its example for Node's test runner passes", async () => {
+    await copyFile(join(root, 'services/testing/examples/node.test.mjs'), join(project, 'node.test.mjs'));
+    for (const node of await nodes(22)) {
+      const { status, stdout } = await run(node, ['--test', '--test-reporter=tap', 'node.test.mjs'], project);
+      expect({ node, status, stdout }).toEqual({ node, status: 0, stdout: expect.stringContaining('# pass 1') });
+    }
+  });
 });
+
+/** The same with the CommonJS bundles, which a Node that can require ES modules would not choose by itself. */
+function commonJsOf(program: string): string {
+  const body = program.replace(/^import \{ (\w+) \} from '(@naru\/\w+)';$/gm, (_all, name, from) => {
+    return `const { ${name} } = require('./node_modules/${from}/dist/index.cjs');`;
+  });
+  return `(async () => {${body}})();\n`;
+}
 
 const clusterProgram = `
 import { Client } from '@naru/client';

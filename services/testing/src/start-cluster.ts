@@ -13,7 +13,7 @@ const host = '127.0.0.1';
 export interface ClusterOptions {
   /** Default 3; their ids are 1, 2, … */
   readonly brokers?: number;
-  /** Settings of every broker, by Kafka's names. */
+  /** Settings of every broker, by Kafka's names. Without them a topic has up to 3 replicas, 2 of them in sync, and a group does not wait for further members. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
   /** Kept when given; otherwise a temporary directory that goes with the cluster. */
   readonly dataDirectory?: string;
@@ -138,6 +138,8 @@ class Cluster implements TestCluster {
       'default.replication.factor': Math.min(3, brokers),
       'min.insync.replicas': Math.min(2, brokers),
       'log.segment.delete.delay.ms': 0,
+      // A group's first member begins to read at once.
+      'group.initial.rebalance.delay.ms': 0,
       ...this.#options.settings,
       'broker.id': id,
       'log.dirs': join(this.#directory, `broker-${id}`),
