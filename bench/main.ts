@@ -11,6 +11,7 @@ import { benchFailover } from './workloads/failover.ts';
 import { benchGroups } from './workloads/groups.ts';
 import { benchKafka } from './workloads/kafka.ts';
 import { benchLatency } from './workloads/latency.ts';
+import { benchPartitions } from './workloads/partitions.ts';
 import { benchStart } from './workloads/start.ts';
 import { benchThroughput } from './workloads/throughput.ts';
 
@@ -35,6 +36,7 @@ const benches: Readonly<Record<string, (limits: Limits) => Promise<Figure[]>>> =
   failover: benchFailover,
   groups: benchGroups,
   kafka: benchKafka,
+  partitions: benchPartitions,
 };
 
 const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });

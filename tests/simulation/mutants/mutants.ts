@@ -168,8 +168,8 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'cut-over-damage-without-a-word',
-    file: 'services/broker/src/log/partition-log.ts',
-    line: "if (cut.bad !== undefined && this.state.kind !== 'damaged') {",
+    file: 'services/broker/src/log/log-truncation.ts',
+    line: "if (cut.bad !== undefined && health.state.kind !== 'damaged') {",
     wrong: 'if (cut.offset < -1 && cut.bad !== undefined) {',
     guard: 'row 57: R8',
   },

@@ -4,10 +4,13 @@ import { checkSuccessors, stampBatches } from './appended-batches.ts';
 import type { CompactionMark } from './compaction-mark.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { LeaderEpochs } from './leader-epochs.ts';
+import type { LogBounds } from './log-bounds.ts';
 import { type LogConfig, segmentAgeMaxMs } from './log-config.ts';
 import { StorageError } from './log-errors.ts';
 import { LogHealth } from './log-health.ts';
-import { LogTail, nothingAt, type TailBudget } from './log-tail.ts';
+import { LogReader } from './log-reader.ts';
+import { LogTail, type TailBudget } from './log-tail.ts';
+import { LogTruncation } from './log-truncation.ts';
 import type {
   FetchedBatches,
   FollowerAppend,
@@ -20,10 +23,8 @@ import type {
 import type { ProducerState } from './producer-state.ts';
 import type { ProducerStateStore } from './producer-state-store.ts';
 import { type RecoveredState, recoverState } from './recovered-state.ts';
-import { isExpired } from './retention.ts';
 import type { Segment } from './segment.ts';
 import { mustRoll, SegmentList } from './segment-list.ts';
-import { findTimestamp, readBatches } from './segment-reader.ts';
 import type { CleanedSegment } from './segment-swap.ts';
 
 export interface PartitionLogOptions {
@@ -81,12 +82,10 @@ export class PartitionLog {
   readonly #mark: CompactionMark;
   readonly #health: LogHealth;
   readonly #producers: ProducerStateStore;
-  #logStartOffset: number;
-  #logEndOffset: number;
-  #flushedOffset = 0;
+  readonly #bounds: LogBounds;
+  readonly #reader: LogReader;
+  readonly #truncation: LogTruncation;
   #isCutting = false;
-  /** Counts cuts: a read of the disk that met one looks again. */
-  #cuts = 0;
 
   private constructor(options: PartitionLogOptions, { recovered, producers }: RecoveredState) {
     this.#options = options;
@@ -100,10 +99,28 @@ export class PartitionLog {
     this.#segments = new SegmentList({ ...options, mark: recovered.mark }, recovered.segments);
     this.#health = new LogHealth(options, recovered.damage);
     this.#producers = producers;
-    this.#logStartOffset = recovered.logStartOffset;
-    this.#logEndOffset = recovered.logEndOffset;
+    const { logStartOffset, logEndOffset } = recovered;
+    this.#bounds = { logStartOffset, logEndOffset, flushedOffset: 0, cuts: 0 };
     this.#tail = new LogTail(options.tailBudget);
     this.#commit = new GroupCommit(() => this.#syncNow());
+    const parts = {
+      bounds: this.#bounds,
+      segments: this.#segments,
+      tail: this.#tail,
+      health: this.#health,
+      leaderEpochs: this.leaderEpochs,
+    };
+    this.#reader = new LogReader({ ...parts, fail: (cause) => this.#fail(cause) });
+    this.#truncation = new LogTruncation({
+      ...parts,
+      clock: options.clock,
+      producers,
+      checkpoints: {
+        recoveryPointLowered: (offset) => options.checkpoints.recoveryPointLowered(this, offset),
+        logStartMoved: (offset) => options.checkpoints.logStartMoved(this, offset),
+      },
+      addSegment: (baseOffset) => this.#addSegment(baseOffset),
+    });
     if (this.#segments.count === 0) this.#addSegment(recovered.logEndOffset);
   }
 
@@ -135,21 +152,21 @@ export class PartitionLog {
   }
 
   get logStartOffset(): number {
-    return this.#logStartOffset;
+    return this.#bounds.logStartOffset;
   }
 
   get logEndOffset(): number {
-    return this.#logEndOffset;
+    return this.#bounds.logEndOffset;
   }
 
   /** Everything below is durable. */
   get flushedOffset(): number {
-    return this.#flushedOffset;
+    return this.#bounds.flushedOffset;
   }
 
   /** What a checkpoint may say now; undefined while a cut changes it, and of a log that is not in order. */
   get recoveryPoint(): number | undefined {
-    return this.state.kind === 'open' && !this.#isCutting ? this.#flushedOffset : undefined;
+    return this.state.kind === 'open' && !this.#isCutting ? this.#bounds.flushedOffset : undefined;
   }
 
   get sizeBytes(): number {
@@ -163,7 +180,7 @@ export class PartitionLog {
 
   /** How often the log was cut: what was read of it before may not be in it any more. */
   get cutsCount(): number {
-    return this.#cuts;
+    return this.#bounds.cuts;
   }
 
   get segmentsCount(): number {
@@ -187,7 +204,7 @@ export class PartitionLog {
    */
   appendAsLeader(records: Uint8Array, leaderEpoch: number, nowMs: number): LeaderAppend {
     assert(leaderEpoch === this.latestEpoch, `append of leader epoch ${leaderEpoch}, assigned is ${this.latestEpoch}`);
-    const baseOffset = this.#logEndOffset;
+    const baseOffset = this.#bounds.logEndOffset;
     const isLogAppendTime = this.#config['message.timestamp.type'] === 'LogAppendTime';
     const logAppendTimeMs = isLogAppendTime ? nowMs : undefined;
     const nextOffset = stampBatches(records, { baseOffset, leaderEpoch, logAppendTimeMs });
@@ -218,7 +235,7 @@ export class PartitionLog {
     records: Uint8Array,
     { fetchOffset, epochMax }: { readonly fetchOffset?: number; readonly epochMax?: number } = {},
   ): FollowerAppend {
-    const firstOffset = this.#logEndOffset;
+    const firstOffset = this.#bounds.logEndOffset;
     const mayHaveHoles = fetchOffset === firstOffset;
     const found = checkSuccessors(records, { logEndOffset: firstOffset, latestEpoch: this.latestEpoch, mayHaveHoles });
     if (found.kind !== 'successors') return found;
@@ -238,35 +255,25 @@ export class PartitionLog {
 
   /** Served from memory, without a copy; undefined when that cannot be: then `read`. */
   readNow(offset: number, maxBytes: number, upTo: number): FetchedBatches | undefined {
-    const { kind } = this.state;
-    if (kind === 'failed' || kind === 'closed') return undefined;
-    if (offset < this.#logStartOffset || offset > this.#logEndOffset) return undefined;
-    if (offset >= upTo || offset === this.#logEndOffset) return nothingAt(offset);
-    return this.#tail.read(offset, maxBytes, upTo);
+    return this.#reader.readNow(offset, maxBytes, upTo);
   }
 
   /**
    * Whole batches from the one that holds `offset` on, or the next one where compaction removed it: as many as fit into `maxBytes`, at least one (KIP-74), all of them below `upTo` (the
    * high watermark for consumers, the log end for followers). Throws `StorageError`.
    */
-  async read(offset: number, maxBytes: number, upTo: number): Promise<ReadResult> {
-    for (;;) {
-      this.#health.assertReadable();
-      const { logStartOffset, logEndOffset } = this;
-      if (offset < logStartOffset || offset > logEndOffset)
-        return { kind: 'out-of-range', logStartOffset, logEndOffset };
-      const fromTail = this.readNow(offset, maxBytes, upTo);
-      if (fromTail !== undefined) return fromTail;
-      const segment = this.#segments.holding(offset);
-      const cuts = this.#cuts;
-      const result = await this.#readDisk(segment, () =>
-        readBatches(segment, offset, maxBytes, Math.min(upTo, logEndOffset), (at) => this.leaderEpochs.epochOf(at)),
-      );
-      // A cut or a deletion came while the disk was read: what was found may be neither the old log nor the new one.
-      if (result === undefined || cuts !== this.#cuts) continue;
-      if (result.kind === 'damaged') this.#health.noteDamage(result.damage);
-      return result;
-    }
+  read(offset: number, maxBytes: number, upTo: number): Promise<ReadResult> {
+    return this.#reader.read(offset, maxBytes, upTo);
+  }
+
+  /** The first record whose timestamp is at least `timestampMs`; undefined when there is none. */
+  offsetForTimestamp(timestampMs: number): Promise<TimestampOffset | undefined> {
+    return this.#reader.offsetForTimestamp(timestampMs);
+  }
+
+  /** The first of the records with the largest timestamp (KIP-734). */
+  maxTimestampOffset(): Promise<TimestampOffset | undefined> {
+    return this.#reader.maxTimestampOffset();
   }
 
   /** Resolves when everything appended before the call is durable. Rejects with `StorageError`, for ever after a failure. */
@@ -281,57 +288,26 @@ export class PartitionLog {
    */
   truncateTo(offset: number): Promise<void> {
     return this.#cut(async () => {
-      if (offset < this.#logStartOffset) return this.#startOver(offset);
+      if (offset < this.#bounds.logStartOffset) return this.#truncation.startOver(offset);
       this.leaderEpochs.truncateFromEnd(offset);
-      if (offset < this.#logEndOffset || this.state.kind === 'damaged') await this.#truncateData(offset);
+      if (offset < this.#bounds.logEndOffset || this.state.kind === 'damaged')
+        await this.#truncation.truncateData(offset);
     });
   }
 
   /** Drops everything; the log then starts and ends at `offset`. Clears damage. */
   truncateFullyAndStartAt(offset: number): Promise<void> {
-    return this.#cut(() => this.#startOver(offset));
-  }
-
-  /** The first record whose timestamp is at least `timestampMs`; undefined when there is none. */
-  async offsetForTimestamp(timestampMs: number): Promise<TimestampOffset | undefined> {
-    for (const segment of this.#segments.snapshot()) {
-      this.#health.assertReadable();
-      if (segment.nextOffset <= this.#logStartOffset || segment.isEmpty) continue;
-      const found = await this.#readDisk(segment, async () => {
-        if ((await segment.content()).maxTimestampMs < timestampMs) return undefined;
-        return findTimestamp(segment, timestampMs, this.#logStartOffset);
-      });
-      if (found === undefined) {
-        // Not deleted, but replaced by a cleaned one: what was looked for may be there.
-        if (segment.isGone && segment.nextOffset > this.#logStartOffset) return this.offsetForTimestamp(timestampMs);
-        continue;
-      }
-      if (!('kind' in found)) return found.offset < this.#logEndOffset ? found : undefined;
-      this.#health.noteDamage(found.damage);
-      throw new StorageError('damaged', found.damage.reason);
-    }
-    return undefined;
-  }
-
-  /** The first of the records with the largest timestamp (KIP-734). */
-  async maxTimestampOffset(): Promise<TimestampOffset | undefined> {
-    let largest = -1;
-    for (const segment of this.#segments.snapshot()) {
-      if (segment.nextOffset <= this.#logStartOffset || segment.isEmpty) continue;
-      const content = await this.#readDisk(segment, () => segment.content());
-      largest = Math.max(largest, content?.maxTimestampMs ?? -1);
-    }
-    return largest < 0 ? undefined : this.offsetForTimestamp(largest);
+    return this.#cut(() => this.#truncation.startOver(offset));
   }
 
   /** Moves the log start forward, to the log end at most, and deletes segments below it. */
   deleteRecordsBefore(offset: number): Promise<void> {
     return this.#exclusive(async () => {
       this.#health.assertReadable();
-      const target = Math.min(offset, this.#logEndOffset);
-      if (target <= this.#logStartOffset) return;
+      const target = Math.min(offset, this.#bounds.logEndOffset);
+      if (target <= this.#bounds.logStartOffset) return;
       await this.#options.checkpoints.logStartMoved(this, target);
-      this.#logStartOffset = target;
+      this.#bounds.logStartOffset = target;
       this.leaderEpochs.truncateFromStart(target);
       // What the deleted batches said of their producers must be on disk before they go (row 41).
       await this.#producers.persist();
@@ -343,22 +319,10 @@ export class PartitionLog {
   /** Deletes old segments by `retention.ms` and `retention.bytes`, none at or above the high watermark. Returns how many. */
   async applyRetention(nowMs: number, highWatermark: number): Promise<number> {
     if (this.state.kind !== 'open' || this.#isCutting || !this.#config['cleanup.policy'].includes('delete')) return 0;
-    let end = this.#logStartOffset;
-    let logBytes = this.sizeBytes;
-    for (const segment of this.#segments.snapshot()) {
-      // What is not committed is never deleted.
-      if (segment.isEmpty || segment.nextOffset > highWatermark) break;
-      const content = await this.#readDisk(segment, () => segment.content());
-      if (content === undefined) break;
-      const { sizeBytes, createdMs } = segment;
-      const { maxTimestampMs } = content;
-      if (!isExpired({ sizeBytes, createdMs, maxTimestampMs }, logBytes, this.#config, nowMs)) break;
-      logBytes -= sizeBytes;
-      end = segment.nextOffset;
-    }
-    if (end === this.#logStartOffset || this.#isCutting || this.state.kind !== 'open') return 0;
+    const end = await this.#reader.expiredEnd(nowMs, highWatermark, this.#config);
+    if (end === this.#bounds.logStartOffset || this.#isCutting || this.state.kind !== 'open') return 0;
     // The last segment goes, too, when all of it is old: a new one takes its place.
-    if (end === this.#logEndOffset && !this.#segments.active.isEmpty) this.#addSegment(end);
+    if (end === this.#bounds.logEndOffset && !this.#segments.active.isEmpty) this.#addSegment(end);
     const before = this.#segments.count;
     await this.deleteRecordsBefore(end);
     return before - this.#segments.count;
@@ -375,7 +339,7 @@ export class PartitionLog {
     if (this.state.kind !== 'open' || this.#isCutting || active.isEmpty) return false;
     if (nowMs - active.createdMs <= segmentAgeMaxMs(this.#config)) return false;
     try {
-      this.#addSegment(this.#logEndOffset);
+      this.#addSegment(this.#bounds.logEndOffset);
     } catch (error) {
       throw this.#health.appendFailed(error);
     }
@@ -389,7 +353,8 @@ export class PartitionLog {
   async replaceSegments(old: readonly Segment[], cleaned: CleanedSegment, cutsCount: number): Promise<boolean> {
     let isReplaced = false;
     await this.#exclusive(async () => {
-      if (this.state.kind !== 'open' || this.#cuts !== cutsCount || old.some((segment) => segment.isGone)) return;
+      if (this.state.kind !== 'open' || this.#bounds.cuts !== cutsCount || old.some((segment) => segment.isGone))
+        return;
       this.#mark.setNow();
       await this.#mark.persist();
       const segment = await cleaned.takePlaceOf(old);
@@ -442,7 +407,7 @@ export class PartitionLog {
   #append(records: Uint8Array, nextOffset: number): void {
     assert(!this.#isCutting, 'no append during a cut');
     this.#health.assertWritable();
-    const baseOffset = this.#logEndOffset;
+    const baseOffset = this.#bounds.logEndOffset;
     try {
       const nowMs = (): number => this.#options.clock.wallMs();
       if (mustRoll(this.#segments.active, records, nextOffset, this.#config, nowMs)) this.#addSegment(baseOffset);
@@ -453,7 +418,7 @@ export class PartitionLog {
     const { active } = this.#segments;
     active.addBatches(records);
     assert(active.nextOffset === nextOffset, `the segment ends at ${active.nextOffset}, not ${nextOffset} (L1)`);
-    this.#logEndOffset = nextOffset;
+    this.#bounds.logEndOffset = nextOffset;
     this.#tail.push(baseOffset, nextOffset, records);
     this.producers.appended(records, this.#options.clock.wallMs());
   }
@@ -470,7 +435,7 @@ export class PartitionLog {
   /** So that the next start need not read the last segment. */
   async #writeCleanStop(): Promise<void> {
     await this.#segments.active.writeIndexes();
-    if (!this.#segments.active.isEmpty) this.#producers.take(this.#logEndOffset);
+    if (!this.#segments.active.isEmpty) this.#producers.take(this.#bounds.logEndOffset);
     await this.#producers.persist();
   }
 
@@ -482,7 +447,7 @@ export class PartitionLog {
   /** One round of group commit: older segments first, then the names, then the epochs; only then does anyone count on it. */
   async #syncNow(): Promise<void> {
     this.#health.assertReadable();
-    const target = this.#logEndOffset;
+    const target = this.#bounds.logEndOffset;
     try {
       if (this.#mark.isDirty) await this.#mark.persist();
       await this.#segments.sync();
@@ -491,13 +456,13 @@ export class PartitionLog {
     } catch (error) {
       throw this.#fail(error);
     }
-    assert(target <= this.#logEndOffset && target >= this.#flushedOffset, 'flushed ≤ log end (L3)');
-    this.#flushedOffset = target;
+    assert(target <= this.#bounds.logEndOffset && target >= this.#bounds.flushedOffset, 'flushed ≤ log end (L3)');
+    this.#bounds.flushedOffset = target;
   }
 
   /** After a crash the batches were read from the page cache: that says nothing about the disk (rows 56, 60). */
   async #makeRecoveredDurable(): Promise<void> {
-    this.#flushedOffset = Math.min(this.#options.recoveryPoint, this.#logEndOffset);
+    this.#bounds.flushedOffset = Math.min(this.#options.recoveryPoint, this.#bounds.logEndOffset);
     for (const segment of this.#segments.snapshot()) {
       const { recoveryPoint, wasCleanShutdown } = this.#options;
       if (segment.nextOffset > recoveryPoint && !wasCleanShutdown) await segment.rewriteFrom(recoveryPoint);
@@ -505,17 +470,6 @@ export class PartitionLog {
     // The active segment is open from now on: appends are synchronous.
     await this.#segments.active.file();
     await this.#syncNow();
-  }
-
-  /** Undefined when the segment was deleted or cut away meanwhile. */
-  async #readDisk<T>(segment: Segment, read: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await segment.use(read);
-    } catch (error) {
-      if (segment.isGone) return undefined;
-      this.#health.assertReadable();
-      throw this.#fail(error);
-    }
   }
 
   /** Runs a cut while nothing syncs; appends wait for it by contract. */
@@ -537,55 +491,6 @@ export class PartitionLog {
     } catch (error) {
       throw this.#fail(error);
     }
-  }
-
-  async #truncateData(offset: number): Promise<void> {
-    const { checkpoints } = this.#options;
-    const target = Math.min(offset, this.#logEndOffset, this.damage?.offset ?? offset);
-    const segment = this.#segments.holding(target);
-    const cut = await segment.planCut(target);
-    if (cut.bad !== undefined && this.state.kind !== 'damaged') {
-      // Below the cut nothing was to go: a shorter log without a word would still count for what it has lost (row 57).
-      const { offset: damagedAt, position, reason } = cut.bad;
-      this.#health.noteDamage({ offset: damagedAt, file: segment.path('.log'), position, reason });
-      throw new StorageError('damaged', `cannot cut at ${target}: ${reason}`);
-    }
-    // The batch begins before the log start: of what is left, nothing can be read (L3).
-    if (cut.offset < this.#logStartOffset) return this.#startOver(this.#logStartOffset);
-    await checkpoints.recoveryPointLowered(this, cut.offset);
-    await this.#producers.removeAbove(cut.offset);
-    this.#cuts++;
-    this.#logEndOffset = cut.offset;
-    this.#flushedOffset = Math.min(this.#flushedOffset, cut.offset);
-    this.#tail.truncateTo(cut.offset);
-    this.leaderEpochs.truncateFromEnd(cut.offset);
-    await this.#segments.removeAfter(segment);
-    segment.applyCut(cut);
-    await segment.sync();
-    await this.#health.repaired();
-    const damage = await this.#producers.rebuild(this.#segments.snapshot(), cut.offset, this.#options.clock);
-    if (damage !== undefined) this.#health.noteDamage(damage);
-  }
-
-  async #startOver(offset: number): Promise<void> {
-    const { checkpoints } = this.#options;
-    await checkpoints.recoveryPointLowered(this, Math.min(offset, this.#logStartOffset));
-    // Forward before the files go, so that files which a crash brings back are known as deleted; backward after it.
-    const isForward = offset > this.#logStartOffset;
-    if (isForward) await checkpoints.logStartMoved(this, offset);
-    this.#tail.clear();
-    this.#cuts++;
-    this.#logStartOffset = offset;
-    this.#logEndOffset = offset;
-    this.#flushedOffset = offset;
-    this.leaderEpochs.clear();
-    await this.#producers.clear();
-    await this.#segments.removeFrom(0);
-    if (!isForward) await checkpoints.logStartMoved(this, offset);
-    this.#addSegment(offset);
-    await this.#segments.sync();
-    await this.leaderEpochs.persist();
-    await this.#health.repaired();
   }
 
   #fail(cause: unknown): Error {
