@@ -2,6 +2,7 @@ import { clockFaults } from './faults/clocks.ts';
 import { diskFaults } from './faults/disks.ts';
 import type { Fault } from './faults/fault.ts';
 import { groupFaults } from './faults/groups.ts';
+import { memberFaults } from './faults/members.ts';
 import { networkFaults } from './faults/networks.ts';
 import { processFaults } from './faults/processes.ts';
 import { type Workload, type WorkloadName, workloads } from './workload/workloads.ts';
@@ -14,7 +15,13 @@ export interface Cell {
   readonly fault: Fault;
 }
 
-export const faults: readonly Fault[] = [...processFaults, ...networkFaults, ...diskFaults, ...clockFaults];
+export const faults: readonly Fault[] = [
+  ...processFaults,
+  ...networkFaults,
+  ...diskFaults,
+  ...clockFaults,
+  ...memberFaults,
+];
 
 /** Which faults a workload meets, beside `steady`, which meets all of these. */
 const meets: Readonly<Record<Exclude<WorkloadName, 'steady'>, readonly string[]>> = {
@@ -66,15 +73,19 @@ export const cells: readonly Cell[] = [
 export const smokeCells: readonly string[] = [
   'steady/kill-leader',
   'steady/power-loss-everything',
+  'groups/group-storm',
   'steady/cut-leader',
   'many/kill-everything',
   'steady/pause-leader',
+  'kafkajs/kill-leader',
   'steady/rolling-restart',
   'steady/kill-coordinator-leader',
   'steady/cut-leader-from-coordinators',
-  'cached/bounce-leader',
   'steady/damage-log-of-follower',
   'steady/failing-sync-leader',
+  'steady/clock-strobe',
+  'cached/bounce-leader',
+  'steady/recycle-coordinator-leader',
   'steady/cut-flapping',
   'large/kill-leader',
   'steady/cut-leader-outgoing',
@@ -83,7 +94,6 @@ export const smokeCells: readonly string[] = [
   'steady/kill-leaders-in-turn',
   'steady/full-disk-leader',
   'steady/delay-all',
-  'groups/group-storm',
-  'kafkajs/kill-leader',
+  'java/kill-leader',
   'steady/kill-any',
 ];

@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatProperties } from '@naru/config';
+import type { MembershipChangeKind } from '@naru/coordinator-client';
 import { type ChaosNetwork, client, type Endpoint, observer } from '../network/network.ts';
 import type { ProxiedPort } from '../network/proxies.ts';
 import { Agent } from './agent.ts';
@@ -112,6 +113,20 @@ export class ChaosCluster {
       await delay(200);
     }
     throw new Error('no coordinator leads');
+  }
+
+  /** One change of the coordinators' members; `name`: who comes, counts from now on, or goes. */
+  async changeMembers(change: MembershipChangeKind, name: Endpoint): Promise<void> {
+    const host = this.network.advertisedHost(name);
+    const member = {
+      id: Number(name.split('-')[1]),
+      peerAddress: `${host}:${ports.coordinatorPeer}`,
+      clientAddress: `${host}:${ports.coordinatorClient}`,
+      voter: change !== 'add-learner',
+    };
+    const leaderHost = this.network.advertisedHost(await this.coordinatorLeader());
+    const leader = `${leaderHost}:${ports.coordinatorClient}`;
+    await this.#observer.ask({ command: 'change-members', leader, change, member });
   }
 
   async waitUntil(condition: () => boolean, timeoutMs: number): Promise<boolean> {

@@ -5,8 +5,11 @@
 import { Client, type NewTopic, orThrow } from '@naru/client';
 import {
   type CoordinatorSession,
+  changeMembership,
   coordinatorStatus,
+  type MembershipChangeKind,
   openSession,
+  type QuorumMember,
   type WatchChange,
   type Znode,
 } from '@naru/coordinator-client';
@@ -35,6 +38,14 @@ export type ObserverRequest =
   | { readonly id: number; readonly command: 'create-topic'; readonly servers: string; readonly topic: NewTopic }
   /** Answered when the watch has caught up with a read. */
   | { readonly id: number; readonly command: 'refresh' }
+  /** One change of the coordinators' members, asked of the one that leads. */
+  | {
+      readonly id: number;
+      readonly command: 'change-members';
+      readonly leader: string;
+      readonly change: MembershipChangeKind;
+      readonly member: QuorumMember;
+    }
   /** Answers with the number of the coordinator that leads, 0 when none does. */
   | { readonly id: number; readonly command: 'coordinator-leader'; readonly coordinators: readonly string[] };
 
@@ -131,6 +142,8 @@ async function answer(request: ObserverRequest): Promise<number> {
       // Waits while the session is suspended; the watch resumes on the same stream before.
       await current?.getData('/controller');
       return 0;
+    case 'change-members':
+      return (await changeMembership(runtime, request.leader, request.change, request.member)).length;
     case 'coordinator-leader':
       return coordinatorLeader(request.coordinators);
   }
