@@ -59,7 +59,7 @@ export class Control {
     return this.#states.get(`/brokers/topics/${topic}/partitions/${partition}/state`);
   }
 
-  replicasOf(topic: string, partition: number): readonly number[] {
+  replicasOf(topic: string, partition = 0): readonly number[] {
     return this.#topics.get(topic)?.partitions[String(partition)] ?? [];
   }
 

@@ -1,9 +1,9 @@
 import type { Broker } from '@naru/broker';
 import { batchesOf, decodeRecords } from '@naru/record';
-import { assert } from '@naru/runtime';
 import type { GroupShard } from '../../../services/broker/src/groups/coordinator/group-shard.ts';
 import { CommittedState } from '../../../services/broker/src/groups/core/committed-state.ts';
 import { decodeRecord } from '../../../services/broker/src/groups/records/group-record.ts';
+import { require } from '../swarm/violation.ts';
 
 const readBytes = 1024 * 1024;
 
@@ -20,7 +20,8 @@ export async function checkGroupsAreTheirLogs(brokers: readonly Broker[]): Promi
         if (shard.partition.highWatermark !== highWatermark) continue;
         const [live, log] = [picture(shard.committed), picture(replayed)];
         if (live !== log && attempt < 10) continue;
-        assert(live === log, `G8: partition ${shard.partition.index}: ${live} is not what the log says: ${log}`);
+        require(live === log, 'G8', () =>
+          `partition ${shard.partition.index}: ${live} is not what the log says: ${log}`);
         compared += replayed.groups.size;
         break;
       }

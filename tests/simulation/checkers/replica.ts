@@ -2,6 +2,7 @@ import type { Broker } from '@naru/broker';
 import type { FaultAtlas } from '../swarm/fault-atlas.ts';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
+import { compactedTopics } from './compaction.ts';
 import { LogCursor } from './stored-log.ts';
 import { describe, type PartitionTruth, type Replica, type Truth } from './truth.ts';
 
@@ -147,6 +148,8 @@ export class ReplicaChecker {
     if (last === undefined) return;
     require(logEndOffset >= last.endOffset, 'R1', () =>
       `${who} leads ${truth.name} with a log up to ${logEndOffset}; ${last.endOffset} is committed`);
+    // A cleaner may have taken it away; what it leaves is looked at elsewhere (L9).
+    if (compactedTopics.has(replica.topic)) return;
     // Records of one epoch have one writer (R5): the same last batch means the same log before it.
     const node = this.#world.node(`b${broker.id}`);
     const [own] = cursor.read(node.disk, replica.log.directory, last.baseOffset, last.endOffset);
@@ -182,8 +185,12 @@ export class ReplicaChecker {
       }
     }
     const node = this.#world.node(`b${broker.id}`);
+    // What was committed before may have been cleaned since.
+    const isCompacted = compactedTopics.has(replica.topic);
+    if (isCompacted) seen.cursor.forget();
+    const unread = isCompacted ? Math.max(from, truth.highWatermark) : from;
     truth.commit(
-      seen.cursor.read(node.disk, replica.log.directory, from, highWatermark),
+      unread < highWatermark ? seen.cursor.read(node.disk, replica.log.directory, unread, highWatermark) : [],
       `b${broker.id} in epoch ${replica.leaderEpoch}`,
     );
     const { minInSync, flushBeforeAck } = this.#world.topicParameters(replica.topic);

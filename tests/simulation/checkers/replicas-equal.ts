@@ -1,6 +1,7 @@
 import type { FaultAtlas } from '../swarm/fault-atlas.ts';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
+import { type CompactionChecker, compactedTopics } from './compaction.ts';
 import { readWholeLog } from './stored-log.ts';
 import { describe, sameBatch, type Truth } from './truth.ts';
 
@@ -13,15 +14,21 @@ export function compareReplicas(
   world: World,
   truth: Truth,
   atlas: FaultAtlas,
+  compaction: CompactionChecker,
   { onlyCommitted = false }: { readonly onlyCommitted?: boolean } = {},
 ): void {
   for (const [id, broker] of world.brokers) {
     for (const { partition: replica } of broker.replicas.hosted) {
       if (replica === undefined || replica.log.state.kind !== 'open') continue;
       if (id === atlas.victim && atlas.harmed(replica.log.directory)) continue;
-      const { committed, name } = truth.of(replica.topicId, replica.index, replica.topic);
+      const partition = truth.of(replica.topicId, replica.index, replica.topic);
+      const { committed, name } = partition;
       // A cut under way shows in the files before the log's own numbers: it is looked at another time.
       if (onlyCommitted && replica.log.recoveryPoint === undefined) continue;
+      if (compactedTopics.has(replica.topic)) {
+        compaction.checkLog(world.node(`b${id}`), replica, partition);
+        continue;
+      }
       const batches = readWholeLog(world.node(`b${id}`), replica);
       const end = onlyCommitted || replica.topic === 'churn' ? replica.highWatermark : replica.log.logEndOffset;
       let index = 0;

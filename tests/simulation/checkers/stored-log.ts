@@ -1,7 +1,7 @@
-import { batchesOf, validateBatch } from '@naru/record';
+import { batchesOf, batchLayout, batchSizeAt, validateBatch } from '@naru/record';
 import type { SimulatedDisk, SimulatedNode } from '@naru/runtime/simulated';
 import { require } from '../swarm/violation.ts';
-import { batchesIn, type CommittedBatch, type Replica } from './truth.ts';
+import { batchesIn, type CommittedBatch, type Replica, type StoredBatch } from './truth.ts';
 
 /** Segments of a log as its disk holds them, read without the broker's own code. */
 export function segmentPaths(disk: SimulatedDisk, directory: string): readonly string[] {
@@ -18,10 +18,15 @@ export class LogCursor {
   #position = 0;
   #offset = -1;
 
+  /** The files were rewritten: the place has to be looked for. */
+  forget(): void {
+    this.#offset = -1;
+  }
+
   /** Batches from `offset`, which starts one, up to `endOffset`. */
-  read(disk: SimulatedDisk, directory: string, offset: number, endOffset: number): CommittedBatch[] {
+  read(disk: SimulatedDisk, directory: string, offset: number, endOffset: number): StoredBatch[] {
     if (this.#offset !== offset) this.#find(disk, directory, offset);
-    const batches: CommittedBatch[] = [];
+    const batches: StoredBatch[] = [];
     const paths = segmentPaths(disk, directory);
     let next = offset;
     for (const path of paths.slice(Math.max(0, paths.indexOf(this.#path)))) {
@@ -35,7 +40,7 @@ export class LogCursor {
         require(batch.baseOffset === next, 'L1', () => `${path}: a batch at ${batch.baseOffset}, expected ${next}`);
         batches.push(batch);
         next = batch.endOffset;
-        at += 12 + new DataView(bytes.buffer, bytes.byteOffset + at + 8).getInt32(0);
+        at += batch.bytes.length;
       }
       this.#position += at;
       if (next >= endOffset) break;
@@ -48,17 +53,29 @@ export class LogCursor {
   #find(disk: SimulatedDisk, directory: string, offset: number): void {
     for (const path of segmentPaths(disk, directory)) {
       const { cached } = disk.tree.fileAt(path);
-      const bytes = cached.view(0, cached.length);
-      let at = 0;
       this.#path = path;
-      for (const batch of batchesIn(bytes)) {
-        if (batch.baseOffset >= offset) break;
-        at += 12 + new DataView(bytes.buffer, bytes.byteOffset + at + 8).getInt32(0);
-      }
-      this.#position = at;
-      if (at < bytes.length) return;
+      this.#position = positionOf(Buffer.from(cached.view(0, cached.length)), offset);
+      if (this.#position < cached.length) return;
     }
   }
+}
+
+/** Where the batch that begins with `offset` is; the end when it is not here. */
+function positionOf(bytes: Buffer, offset: number): number {
+  let at = 0;
+  for (const batch of batchesIn(bytes)) {
+    if (batch.baseOffset === offset) return at;
+    if (batch.baseOffset > offset) break;
+    at += batch.bytes.length;
+  }
+  // A length that the run itself has harmed leads astray: then by what the header says.
+  const needle = Buffer.alloc(8);
+  needle.writeBigInt64BE(BigInt(offset));
+  for (at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
+    const isBatch = bytes[at + batchLayout.magic] === 2 && (batchSizeAt(bytes, at) ?? 0) <= bytes.length - at;
+    if (isBatch) return at;
+  }
+  return bytes.length;
 }
 
 /** All batches of a replica from its files, each with its CRC checked (L1, L2, L4), and the epoch vector beside them (L2). */

@@ -1,5 +1,5 @@
 import type { Broker } from '@naru/broker';
-import { batchLayout, batchSizeAt, readInt32, readInt64 } from '@naru/record';
+import { batchHeaderBytes, batchLayout, batchSizeAt, readInt32, readInt64 } from '@naru/record';
 import { require } from '../swarm/violation.ts';
 
 /** A committed batch. Equal batches have equal bytes but for what the broker writes, which is here, too. */
@@ -10,6 +10,14 @@ export interface CommittedBatch {
   readonly crc: number;
 }
 
+/** The same as it lies on a disk. `bytes`: only until the file's next write. */
+export interface StoredBatch extends CommittedBatch {
+  readonly bytes: Uint8Array;
+}
+
+/** Told of each batch when it becomes committed, once. */
+export type CommitListener = (batch: StoredBatch, partition: PartitionTruth) => void;
+
 /** What nobody in the cluster can see: the largest high watermark that any leader ever used, and what lies below it. */
 export class PartitionTruth {
   readonly name: string;
@@ -17,9 +25,11 @@ export class PartitionTruth {
   readonly committed: CommittedBatch[] = [];
   /** Leader epoch → who led it (R5). */
   readonly leaders = new Map<number, string>();
+  readonly #listeners: readonly CommitListener[];
 
-  constructor(name: string) {
+  constructor(name: string, listeners: readonly CommitListener[]) {
     this.name = name;
+    this.#listeners = listeners;
   }
 
   get highWatermark(): number {
@@ -40,8 +50,9 @@ export class PartitionTruth {
   }
 
   /** A leader says that these are committed, too. What was committed before must be the same. */
-  commit(batches: Iterable<CommittedBatch>, by: string): void {
-    for (const batch of batches) {
+  commit(batches: Iterable<StoredBatch>, by: string): void {
+    for (const stored of batches) {
+      const { bytes: _, ...batch } = stored;
       const known = this.at(batch.baseOffset);
       if (known !== undefined) {
         require(sameBatch(known, batch), 'R1', () =>
@@ -51,6 +62,7 @@ export class PartitionTruth {
       require(batch.baseOffset === this.highWatermark, 'L1', () =>
         `${by} commits ${describe(batch)} on ${this.name}, whose committed part ends at ${this.highWatermark}`);
       this.committed.push(batch);
+      for (const listener of this.#listeners) listener(stored, this);
     }
   }
 }
@@ -68,12 +80,18 @@ export function describe({ baseOffset, endOffset, leaderEpoch, crc }: CommittedB
 /** By topic id and partition. */
 export class Truth {
   readonly partitions = new Map<string, PartitionTruth>();
+  readonly #listeners = new Map<string, CommitListener[]>();
+
+  /** To be called before the topic's first record. */
+  watch(topic: string, listener: CommitListener): void {
+    this.#listeners.set(topic, [...(this.#listeners.get(topic) ?? []), listener]);
+  }
 
   of(topicId: string, partition: number, topic: string): PartitionTruth {
     const key = `${topicId}:${partition}`;
     let found = this.partitions.get(key);
     if (found === undefined) {
-      found = new PartitionTruth(`${topic}-${partition}`);
+      found = new PartitionTruth(`${topic}-${partition}`, this.#listeners.get(topic) ?? []);
       this.partitions.set(key, found);
     }
     return found;
@@ -86,16 +104,18 @@ export class Truth {
 }
 
 /** The batches in a run of whole batches, read from their headers alone. */
-export function* batchesIn(bytes: Uint8Array): Iterable<CommittedBatch> {
+export function* batchesIn(bytes: Uint8Array): Iterable<StoredBatch> {
   for (let at = 0; at < bytes.length; ) {
     const size = batchSizeAt(bytes, at);
-    if (size === undefined) return;
+    // Less than a header: the run itself has harmed it.
+    if (size === undefined || size < batchHeaderBytes) return;
     const baseOffset = readInt64(bytes, at + batchLayout.baseOffset);
     yield {
       baseOffset,
       endOffset: baseOffset + readInt32(bytes, at + batchLayout.lastOffsetDelta) + 1,
       leaderEpoch: readInt32(bytes, at + batchLayout.partitionLeaderEpoch),
       crc: readInt32(bytes, at + batchLayout.crc),
+      bytes: bytes.subarray(at, at + size),
     };
     at += size;
   }

@@ -2,6 +2,7 @@ import { transferLeadership } from '@naru/coordinator-client';
 import type { SeededRandom } from '@naru/runtime/simulated';
 import type { Death, DiskCall } from './crash-points.ts';
 import type { FaultAtlas } from './fault-atlas.ts';
+import type { GroupMember, GroupMembers } from './group-members.ts';
 import { pick } from './parameters.ts';
 import type { FaultKind } from './schedule.ts';
 import { coordinatorPort, idOf, type World } from './world.ts';
@@ -14,6 +15,8 @@ export interface Scene {
   readonly durationMs: number;
   readonly atlas: FaultAtlas;
   readonly admin: AdminFaults;
+  /** Undefined in a run without a group. */
+  readonly group: GroupMembers | undefined;
   /** Ends what was begun, unless everything was healed before. */
   after(ms: number, end: () => void): void;
   tell(text: string): void;
@@ -135,6 +138,11 @@ function lose(scene: Scene, isRequest: boolean): boolean {
   });
   tell(`${from}→${to}`);
   return true;
+}
+
+function memberThatRuns(group: GroupMembers | undefined, random: SeededRandom): GroupMember | undefined {
+  const members = group?.members.filter(({ isRunning, node }) => isRunning && !node.paused) ?? [];
+  return members.length === 0 ? undefined : pick(members, random);
 }
 
 const calls: readonly (DiskCall | undefined)[] = [
@@ -365,6 +373,31 @@ export const actions: Readonly<Record<FaultKind, Action>> = {
     transferLeadership(world.node('admin').runtime, `${from}:${coordinatorPort}`, to).catch(() => {});
     tell(`${from} to c${to}`);
     return true;
+  },
+  'crash-member': (scene) => {
+    const { random, group, after, durationMs, tell } = scene;
+    const member = memberThatRuns(group, random);
+    if (member === undefined) return false;
+    member.crash();
+    after(durationMs, () => member.start());
+    tell(member.host);
+    return true;
+  },
+  'pause-member': (scene) => {
+    const member = memberThatRuns(scene.group, scene.random);
+    return member !== undefined && pause(scene, [member.host]);
+  },
+  'member-leaves': ({ random, group, after, durationMs, tell }) => {
+    const member = memberThatRuns(group, random);
+    if (member === undefined) return false;
+    member.leave();
+    after(durationMs, () => member.start());
+    tell(member.host);
+    return true;
+  },
+  'crash-group-coordinator': (scene) => {
+    const host = scene.group?.coordinatorHost();
+    return host !== undefined && down(scene, running(scene.world, [host]), death(scene));
   },
   'recreate-topic': ({ admin }) => {
     admin.recreateTopic();

@@ -57,9 +57,9 @@ const checkpoint = '/data/recovery-point-offset-checkpoint';
 
 function bytesBelow(bytes: Uint8Array, recoveryPoint: number): number {
   let at = 0;
-  for (const { endOffset } of batchesIn(bytes)) {
-    if (endOffset > recoveryPoint) break;
-    at += 12 + new DataView(bytes.buffer, bytes.byteOffset + at + 8).getInt32(0);
+  for (const batch of batchesIn(bytes)) {
+    if (batch.endOffset > recoveryPoint) break;
+    at += batch.bytes.length;
   }
   return at;
 }

@@ -1,5 +1,6 @@
 import { type AdminFaults, actions } from './fault-actions.ts';
 import { FaultAtlas } from './fault-atlas.ts';
+import type { GroupMembers } from './group-members.ts';
 import { pick } from './parameters.ts';
 import type { Fault, FaultKind } from './schedule.ts';
 import type { Story } from './story.ts';
@@ -10,14 +11,16 @@ export class FaultScript {
   readonly #world: World;
   readonly #story: Story;
   readonly #admin: AdminFaults;
+  readonly #group: GroupMembers | undefined;
   readonly atlas: FaultAtlas;
   readonly counts = new Map<FaultKind, number>();
   #healed = false;
 
-  constructor(world: World, story: Story, admin: AdminFaults) {
+  constructor(world: World, story: Story, admin: AdminFaults, group: GroupMembers | undefined) {
     this.#world = world;
     this.#story = story;
     this.#admin = admin;
+    this.#group = group;
     this.atlas = new FaultAtlas(pick(world.brokerIds, world.sim.random.fork('atlas')));
   }
 
@@ -50,6 +53,7 @@ export class FaultScript {
       durationMs,
       atlas: this.atlas,
       admin: this.#admin,
+      group: this.#group,
       after: (ms, end) =>
         sim.at(ms, () => {
           if (!this.#healed) end();

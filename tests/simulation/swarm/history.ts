@@ -29,6 +29,8 @@ export interface Polled {
 export interface HistoryListener {
   acked(send: Send): void;
   polled(record: Polled): void;
+  /** A member of a group got the partition: its next record may be anywhere. */
+  assigned(consumer: string, topic: string, partition: number): void;
   /** The answer to a question for the latest offset that was asked at `invokedMs`. */
   latestOffset(client: string, topic: string, partition: number, offset: number, invokedMs: number): void;
 }
@@ -98,6 +100,10 @@ export class History {
   polled(record: Polled): void {
     this.polledCount++;
     for (const listener of this.#listeners) listener.polled(record);
+  }
+
+  assigned(consumer: string, topic: string, partition: number): void {
+    for (const listener of this.#listeners) listener.assigned(consumer, topic, partition);
   }
 
   latestOffset(client: string, topic: string, partition: number, offset: number, invokedMs: number): void {

@@ -1,4 +1,5 @@
 import { type Delay, SeededRandom } from '@naru/runtime/simulated';
+import { type MemberStyle, memberStyles } from './group-members.ts';
 import { drawSchedule, type Fault } from './schedule.ts';
 
 export interface TopicParameters {
@@ -20,6 +21,17 @@ export interface ProducerParameters {
   readonly settings: Readonly<Record<string, string | number>>;
 }
 
+/** One group that reads all topics. */
+export interface GroupParameters {
+  /** By member. */
+  readonly styles: readonly MemberStyle[];
+  /** By member: whether it has a `group.instance.id`. */
+  readonly statics: readonly boolean[];
+  /** What a member does with what it polled takes so long. */
+  readonly workMs: number;
+  readonly settings: Readonly<Record<string, string | number>>;
+}
+
 /** Everything that is drawn before a run: the seed alone decides it ("swarm": each run is another kind of cluster in another kind of weather). */
 export interface Parameters {
   readonly seed: number;
@@ -27,7 +39,11 @@ export interface Parameters {
   readonly brokers: number;
   readonly topics: readonly TopicParameters[];
   readonly producers: readonly ProducerParameters[];
+  /** Those that belong to no group. */
   readonly consumers: number;
+  readonly group: GroupParameters | undefined;
+  /** A compacted topic beside the others. */
+  readonly hasTable: boolean;
   readonly brokerSettings: Readonly<Record<string, string | number | boolean>>;
   readonly coordinatorSettings: Readonly<Record<string, string | number | boolean>>;
   readonly networkDelay: Delay;
@@ -74,6 +90,7 @@ export function drawParameters(seed: number): Parameters {
       },
     }),
   );
+  const group = random.chance(0.6) ? drawGroup(random.fork('group')) : undefined;
   const meanDelayMs = random.chance(0.7) ? 0.2 + 2 * random.nextFloat() : 5 + random.nextInt(20);
   const syncMs = random.chance(0.7) ? 0.3 + random.nextFloat() : 2 + random.nextInt(20);
   return {
@@ -82,7 +99,9 @@ export function drawParameters(seed: number): Parameters {
     brokers,
     topics,
     producers,
-    consumers: between(1, 2),
+    consumers: group === undefined ? between(1, 2) : 1,
+    group,
+    hasTable: random.chance(0.4),
     brokerSettings: {
       'session.timeout.ms': sessionTimeoutMs,
       'replica.lag.time.max.ms': between(1_000, 4_000),
@@ -94,6 +113,16 @@ export function drawParameters(seed: number): Parameters {
       'log.index.interval.bytes': between(0, 4_096),
       'leader.imbalance.check.interval.seconds': between(3, 15),
       'controlled.shutdown.timeout.ms': between(500, 4_000),
+      // Of topics that say nothing else: those of groups and the one that comes and goes.
+      'min.insync.replicas': random.chance(0.8) ? 2 : 1,
+      // Several segments to a log, and for groups something to clean.
+      'log.roll.ms': random.chance(0.5) ? between(500, 5_000) : 604_800_000,
+      'log.cleaner.backoff.ms': between(100, 1_000),
+      'log.cleaner.min.cleanable.ratio': random.nextFloat(),
+      'log.segment.delete.delay.ms': between(100, 2_000),
+      'offsets.topic.num.partitions': between(1, 3),
+      'group.initial.rebalance.delay.ms': between(0, 300),
+      'group.min.session.timeout.ms': 1_000,
     },
     coordinatorSettings: {
       'session.timeout.min.ms': 500,
@@ -109,7 +138,25 @@ export function drawParameters(seed: number): Parameters {
       sessionTimeoutMs,
       mayLosePower: topics.every((topic) => topic.flushBeforeAck),
       mayDamage: topics.some((topic) => topic.minInSync >= 2 && topic.replicas >= 3),
+      hasGroup: group !== undefined,
     }),
+  };
+}
+
+function drawGroup(random: SeededRandom): GroupParameters {
+  const between = (min: number, max: number): number => min + random.nextInt(max - min + 1);
+  const members = Array.from({ length: between(2, 3) });
+  return {
+    styles: members.map(() => pick(memberStyles, random)),
+    statics: members.map(() => random.chance(0.25)),
+    workMs: between(1, 30),
+    settings: {
+      'partition.assignment.strategy': pick(['range', 'roundrobin', 'sticky', 'cooperative-sticky'], random),
+      'session.timeout.ms': between(1_500, 5_000),
+      'heartbeat.interval.ms': between(200, 500),
+      'max.poll.interval.ms': between(5_000, 15_000),
+      'max.poll.records': between(50, 500),
+    },
   };
 }
 

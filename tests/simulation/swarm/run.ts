@@ -1,15 +1,21 @@
 import type { Consumer } from '@naru/client';
 import { ClientChecker } from '../checkers/client.ts';
+import { CompactionChecker, compactedTopics } from '../checkers/compaction.ts';
 import { CoordinatorChecker } from '../checkers/coordinator.ts';
+import { GroupLogChecker } from '../checkers/group-log.ts';
+import { Progress } from '../checkers/group-progress.ts';
+import { checkGroupsAreTheirLogs } from '../checkers/groups.ts';
 import { MembershipChecker } from '../checkers/membership.ts';
 import { ReplicaChecker } from '../checkers/replica.ts';
 import { compareReplicas } from '../checkers/replicas-equal.ts';
 import { type Replica, Truth } from '../checkers/truth.ts';
 import { Churn } from './churn.ts';
 import { FaultScript } from './faults.ts';
+import { GroupMembers } from './group-members.ts';
 import { History } from './history.ts';
 import type { Parameters } from './parameters.ts';
 import { Story } from './story.ts';
+import { Table } from './table.ts';
 import { Violation } from './violation.ts';
 import { Workload } from './workload.ts';
 import { idOf, World } from './world.ts';
@@ -29,6 +35,11 @@ export interface RunReport {
   readonly isrChanges: number;
   readonly truncations: number;
   readonly coordinatorTerms: number;
+  /** Of the group, and offsets committed. */
+  readonly generations: number;
+  readonly commits: number;
+  /** Records that cleaners took away, as often as they were missed. */
+  readonly cleaned: number;
   readonly faults: Readonly<Record<string, number>>;
   /** Healing to full ISR everywhere, virtual milliseconds. */
   readonly recoveredMs: number;
@@ -75,6 +86,10 @@ class Run {
   readonly #coordinators: CoordinatorChecker;
   readonly #workload: Workload;
   readonly #churn: Churn;
+  readonly #compaction: CompactionChecker;
+  readonly #table: Table;
+  readonly #groupLog: GroupLogChecker;
+  readonly #group: GroupMembers | undefined;
   readonly #script: FaultScript;
   #recoveredMs = -1;
   #isOver = false;
@@ -88,7 +103,14 @@ class Run {
     this.#coordinators = new CoordinatorChecker(this.world);
     this.#workload = new Workload(this.world, this.#history, story);
     this.#churn = new Churn(this.world, this.#workload.client('admin'));
-    this.#script = new FaultScript(this.world, story, this.#churn);
+    this.#compaction = new CompactionChecker(this.#truth);
+    this.#table = new Table(this.world, this.#workload.client('admin'));
+    const progress = new Progress();
+    this.#groupLog = new GroupLogChecker(this.world, this.#truth, progress);
+    const topics = parameters.topics.map(({ name }) => name);
+    const shared = { world: this.world, history: this.#history, story, progress, checker: this.#groupLog, topics };
+    this.#group = parameters.group && new GroupMembers({ ...shared, parameters: parameters.group });
+    this.#script = new FaultScript(this.world, story, this.#churn, this.#group);
     this.#replicas = new ReplicaChecker(this.world, this.#truth, this.#script.atlas);
     this.world.observe({
       brokerStarted: () => {},
@@ -112,6 +134,8 @@ class Run {
     await sim.runUntil(() => this.world.brokers.size === brokers);
     await sim.complete(this.#workload.createTopics());
     this.#workload.start();
+    this.#group?.start();
+    if (this.#parameters.hasTable) this.#table.start();
     if (faults.some(({ kind }) => kind === 'recreate-topic' || kind === 'add-partition')) this.#churn.start();
     this.#checkpointLater();
     await sim.runFor(500);
@@ -148,12 +172,14 @@ class Run {
     await sim.runUntil(() => this.#history.ackedCount > acked + 20, recoveryMsMax);
     this.#workload.pauseSending();
     this.#churn.stop();
+    this.#table.stop();
     await sim.runUntil(() => this.#workload.openSends === 0 && this.#isWhole(), recoveryMsMax);
   }
 
   /** Starts what is down, and what goes down still because a shutdown was under way. */
   #keepUp(hosts: readonly string[]): void {
     for (const host of hosts) this.world.start(host);
+    this.#group?.start();
     if (!this.#isOver) this.world.sim.at(500, () => this.#keepUp(hosts));
   }
 
@@ -161,7 +187,7 @@ class Run {
   #isWhole(): boolean {
     const { control, brokers } = this.world;
     if (brokers.size < this.#parameters.brokers) return false;
-    for (const { topic, partition } of this.#workload.partitions) {
+    for (const { topic, partition } of this.#partitions()) {
       const state = control.stateOf(topic, partition);
       const replicas = control.replicasOf(topic, partition);
       if (state === undefined || state.isr.length < replicas.length) return false;
@@ -170,6 +196,16 @@ class Run {
       if (brokers.get(state.leader)?.replicas.partitionById(topicId, partition)?.isLeader !== true) return false;
     }
     return true;
+  }
+
+  /** Those of the workload, of groups and of the table. */
+  *#partitions(): Iterable<{ readonly topic: string; readonly partition: number }> {
+    yield* this.#workload.partitions;
+    for (const topic of compactedTopics) {
+      for (let partition = 0; this.world.control.stateOf(topic, partition) !== undefined; partition++) {
+        yield { topic, partition };
+      }
+    }
   }
 
   /** C1, C11: a new consumer reads everything, and those of the whole run come to the end. */
@@ -188,8 +224,15 @@ class Run {
     };
     await sim.complete(read(), recoveryMsMax);
     await sim.runUntil(() => readers.every(isAtEnd), recoveryMsMax);
+    const settled = ends.map((end) => ({ ...end, offset: Number(end.offset) }));
+    await sim.runUntil(() => this.#group?.isSettled(settled) ?? true, recoveryMsMax);
     this.#clients.atEnd('final');
-    if (this.#churn.failure !== undefined) throw this.#churn.failure;
+    const failure = this.#churn.failure ?? this.#table.failure;
+    if (failure !== undefined) throw failure;
+    const tableId = this.world.control.topicIdOf('table');
+    if (tableId !== undefined) {
+      await sim.complete(this.#table.check(this.#truth.of(tableId, 0, 'table'), this.#compaction), recoveryMsMax);
+    }
     await sim.complete(consumer.close());
   }
 
@@ -207,10 +250,11 @@ class Run {
         ({ log, end, committed }) => log.logEndOffset === end && log.flushedOffset === end && committed === end,
       );
     await sim.runUntil(isEven, recoveryMsMax);
-    compareReplicas(this.world, this.#truth, this.#script.atlas);
+    compareReplicas(this.world, this.#truth, this.#script.atlas, this.#compaction);
     this.#membership.checkAll();
     await sim.runUntil(() => this.#areCoordinatorsEven(), recoveryMsMax);
     this.#coordinators.checkpoint();
+    await sim.complete(checkGroupsAreTheirLogs([...this.world.brokers.values()]));
   }
 
   *#partitionsOnBrokers(): Iterable<{
@@ -218,7 +262,7 @@ class Run {
     readonly end: number;
     readonly committed: number;
   }> {
-    for (const { topic, partition } of this.#workload.partitions) {
+    for (const { topic, partition } of this.#partitions()) {
       const topicId = this.world.control.topicIdOf(topic) ?? '';
       const committed = this.#truth.of(topicId, partition, topic).highWatermark;
       const logs = this.world.control
@@ -241,7 +285,10 @@ class Run {
     else if (host.startsWith('c')) {
       const coordinator = this.world.coordinators.get(idOf(host));
       if (coordinator !== undefined) this.#coordinators.afterEvent(idOf(host), coordinator);
-    } else if (this.#workload.failure !== undefined) throw this.#workload.failure;
+    } else {
+      const failure = this.#workload.failure ?? this.#group?.failure;
+      if (failure !== undefined) throw failure;
+    }
   }
 
   #brokerMoved(id: number): void {
@@ -259,7 +306,7 @@ class Run {
       if (this.#isOver) return;
       this.#membership.checkAll();
       this.#coordinators.checkpoint();
-      compareReplicas(this.world, this.#truth, this.#script.atlas, { onlyCommitted: true });
+      compareReplicas(this.world, this.#truth, this.#script.atlas, this.#compaction, { onlyCommitted: true });
       this.#checkpointLater();
     });
   }
@@ -283,6 +330,7 @@ class Run {
       if (!node.alive || node.paused) lines.push(`${name} ${node.alive ? 'paused' : 'down'}`);
     }
     lines.push(`brokers ${[...this.world.brokers.keys()]}, coordinators ${[...this.world.coordinators.keys()]}`);
+    lines.push(...(this.#group?.situation() ?? []));
     for (const [path, state] of this.world.control.states) lines.push(`${path} ${JSON.stringify(state)}`);
     return [...lines, ...this.world.endings.slice(-10)].join('\n');
   }
@@ -302,6 +350,8 @@ class Run {
       isrChanges: control.counts.isrChanges,
       truncations: this.#replicas.counts.truncations,
       coordinatorTerms: this.#coordinators.highestTerm,
+      ...this.#groupLog.counts,
+      cleaned: this.#compaction.cleanedCount,
       faults: Object.fromEntries(this.#script.counts),
       recoveredMs: this.#recoveredMs,
     };

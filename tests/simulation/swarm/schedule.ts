@@ -38,6 +38,10 @@ export const faultKinds = [
   'coordinator-transfer',
   'recreate-topic',
   'add-partition',
+  'crash-member',
+  'pause-member',
+  'member-leaves',
+  'crash-group-coordinator',
 ] as const;
 
 export type FaultKind = (typeof faultKinds)[number];
@@ -58,10 +62,17 @@ export interface Limits {
   readonly sessionTimeoutMs: number;
   readonly mayLosePower: boolean;
   readonly mayDamage: boolean;
+  readonly hasGroup: boolean;
 }
 
 const needPower: ReadonlySet<FaultKind> = new Set(['power-loss', 'power-loss-of-all', 'failing-sync']);
 const needAtlas: ReadonlySet<FaultKind> = new Set(['bit-flip', 'truncate-file']);
+const needGroup: ReadonlySet<FaultKind> = new Set([
+  'crash-member',
+  'pause-member',
+  'member-leaves',
+  'crash-group-coordinator',
+]);
 /** Those that stop everything: seldom. */
 const rare: ReadonlySet<FaultKind> = new Set([
   'power-loss-of-all',
@@ -77,8 +88,9 @@ export function drawSchedule(random: SeededRandom, limits: Limits): readonly Fau
     const draw = random.nextFloat();
     if (needPower.has(kind) && !limits.mayLosePower) continue;
     if (needAtlas.has(kind) && !limits.mayDamage) continue;
+    if (needGroup.has(kind) && !limits.hasGroup) continue;
     if (draw < 0.45) continue;
-    weights.set(kind, (rare.has(kind) ? 0.15 : 1) * draw);
+    weights.set(kind, (rare.has(kind) ? 0.15 : needGroup.has(kind) ? 2 : 1) * draw);
   }
   const count = 20 + random.nextInt(25);
   // Mostly shorter than what it takes to notice them, sometimes longer.

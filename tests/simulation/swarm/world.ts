@@ -30,6 +30,8 @@ export class World {
   readonly coordinatorIds: readonly number[];
   readonly brokerIds: readonly number[];
   readonly clientHosts: readonly string[];
+  /** Machines of the group's members, clients, too. */
+  readonly memberHosts: readonly string[];
   readonly crashPoints: CrashPoints;
   /** What is true, as opposed to what any broker knows. */
   readonly control = new Control();
@@ -55,9 +57,11 @@ export class World {
     const idsTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
     this.coordinatorIds = idsTo(parameters.coordinators);
     this.brokerIds = idsTo(parameters.brokers);
+    this.memberHosts = idsTo(parameters.group?.styles.length ?? 0).map((id) => `g${id}`);
     this.clientHosts = [
       ...idsTo(parameters.producers.length).map((id) => `p${id}`),
       ...idsTo(parameters.consumers).map((id) => `k${id}`),
+      ...this.memberHosts,
       'admin',
     ];
     for (const host of [...this.serverHosts, ...this.clientHosts]) this.#nodes.set(host, this.sim.addNode(host));
@@ -77,8 +81,9 @@ export class World {
   /** `minInSync` as the topic can have it. */
   topicParameters(name: string): Pick<TopicParameters, 'minInSync' | 'flushBeforeAck'> {
     const topic = this.parameters.topics.find((each) => each.name === name);
-    if (topic === undefined) return { minInSync: 1, flushBeforeAck: true };
-    return { ...topic, minInSync: Math.min(topic.minInSync, topic.replicas) };
+    const minInSync = topic?.minInSync ?? Number(this.parameters.brokerSettings['min.insync.replicas']);
+    const replicas = this.control.replicasOf(name).length;
+    return { minInSync: Math.min(minInSync, replicas), flushBeforeAck: topic?.flushBeforeAck ?? true };
   }
 
   /** Those that serve, by id. */

@@ -57,6 +57,7 @@ export class Summary {
       `acknowledged    ${this.#sum((r) => r.acked)} records, median ${this.#median((r) => r.acked)} a seed; polled ${this.#sum((r) => r.polled)}`,
       `elections       ${this.#sum((r) => r.elections)} of partitions, ${this.#sum((r) => r.coordinatorTerms)} terms of coordinators`,
       `ISR changes     ${this.#sum((r) => r.isrChanges)}, truncations ${this.#sum((r) => r.truncations)}`,
+      `groups          ${this.#sum((r) => r.generations)} generations, ${this.#sum((r) => r.commits)} offsets committed; ${this.#sum((r) => r.cleaned)} records compacted away`,
       `full ISR after  median ${this.#median((r) => r.recoveredMs)} ms, at most ${Math.max(...this.#reports.map((r) => Math.round(r.recoveredMs)))} ms from the end of the faults`,
       `faults          median ${this.#median(faultsOf)} a seed: ${byCount.join(', ')}`,
     ];

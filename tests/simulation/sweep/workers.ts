@@ -74,6 +74,9 @@ function lost(seed: number, errors: string): RunReport {
     isrChanges: 0,
     truncations: 0,
     coordinatorTerms: 0,
+    generations: 0,
+    commits: 0,
+    cleaned: 0,
     faults: {},
     recoveredMs: -1,
   };

@@ -219,7 +219,10 @@ export class Membership {
       reason: attempt === 1 ? plan.reason : `${plan.reason} (attempt ${attempt})`,
       admitWithoutMemberId: false,
     };
-    const answer = await this.#link.call(groupMethods.joinGroup, request, this.#callOptions(timeoutMs));
+    const options = this.#callOptions(timeoutMs);
+    const answer = await this.#link.call(groupMethods.joinGroup, request, options);
+    // The answer and the news that the membership is over came at the same moment, and the news was read first.
+    if (options.signal.aborted) throw options.signal.reason;
     switch (answer.errorCode) {
       case errorCodes.NONE:
         this.#memberId = answer.memberId;
