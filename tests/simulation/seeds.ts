@@ -25,7 +25,8 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
   { seed: 4005, showed: 'a flipped bit in the leader epoch of a batch, which no CRC covers, reached consumers (C9)' },
   {
     seed: 4,
-    showed: 'a consumer that was told at the same moment that it is out of the group and in it tried to sync for ever (G1)',
+    showed:
+      'a consumer that was told at the same moment that it is out of the group and in it tried to sync for ever (G1)',
   },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

@@ -71,11 +71,12 @@ export class GroupLogChecker {
   }
 
   #apply(record: GroupRecord): void {
-    const known = this.#of(record.group);
-    require(record.value !== null, 'G3', () =>
-      `${record.group}: forgotten (${record.kind}), although nothing expires here`);
-    if (record.kind === 'group') this.#changed(record.group, known, record.value as GroupMetadataValue);
-    else this.#committed(known, record);
+    if (record.kind !== 'group' && record.kind !== 'offset') return;
+    const { group, kind, value } = record;
+    require(value !== null, 'G3', () => `${group}: forgotten (${kind}), although nothing expires here`);
+    const known = this.#of(group);
+    if (kind === 'group') this.#changed(group, known, value as GroupMetadataValue);
+    else this.#committed(known, record as Extract<GroupRecord, { kind: 'offset' }>);
   }
 
   #changed(group: string, known: KnownGroup, value: GroupMetadataValue): void {

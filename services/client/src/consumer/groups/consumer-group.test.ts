@@ -511,36 +511,6 @@ describe('members that die, stall or are replaced', () => {
     expect(b.error).toBeUndefined();
   });
 
-  test('a member that was frozen reads at once that it is out and that its join succeeded: it joins again', async () => {
-    const { cluster, groups, logs } = await setUp(1, 1);
-    const node = cluster.simulation.addNode('other');
-    const options = { groupId: 'g', autoOffsetReset: 'earliest', sessionTimeoutMs: 6_000, heartbeatIntervalMs: 1_000 };
-    const frozen = cluster.client({ runtime: node.runtime }).consumer(options);
-    const member = new Member(frozen).start();
-    await until(cluster, () => member.partitions.length === 1);
-    const countOf = (wanted: string): number => groups.calls.filter(({ api }) => api === wanted).length;
-    const [beats, joins] = [countOf('heartbeat'), countOf('joinGroup')];
-    groups.onCall = (api) => {
-      if (api === 'heartbeat') return { kind: 'serve', delayMs: 400 };
-      return api === 'joinGroup' ? { kind: 'serve', delayMs: 800 } : { kind: 'serve' };
-    };
-    await until(cluster, () => countOf('heartbeat') > beats);
-    frozen.subscribe(['t', 'u']);
-    await until(cluster, () => countOf('joinGroup') > joins);
-    node.pause();
-    // The heartbeat meets a coordinator that does not know the member, the join one that does.
-    const known = [...groups.members];
-    groups.members.clear();
-    await cluster.simulation.runFor(600);
-    for (const [id, each] of known) groups.members.set(id, each);
-    await cluster.simulation.runFor(1_000);
-    groups.onCall = () => ({ kind: 'serve' });
-    node.resume();
-    fill(logs[0] as ScriptedLog, 3);
-    await until(cluster, () => member.read.length === 3 && frozen.health().status === 'stable');
-    expect(member.error).toBeUndefined();
-  });
-
   test('the coordinator moves: heartbeats, commits and joins find the new one, nobody rebalances (G7)', async () => {
     const { cluster, groups, logs, consumer } = await setUp(2, 3);
     const a = new Member(consumer({ autoCommitIntervalMs: 100 })).start();
