@@ -19,6 +19,14 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<{
     load: () => import('./commands/consumer-groups.ts'),
   },
   'get-offsets': { summary: 'print the offsets of partitions', load: () => import('./commands/get-offsets.ts') },
+  'reassign-partitions': {
+    summary: 'move partitions to other brokers',
+    load: () => import('./commands/reassign-partitions.ts'),
+  },
+  'leader-election': {
+    summary: 'elect preferred leaders, or any live replica',
+    load: () => import('./commands/leader-election.ts'),
+  },
   'producer-perf-test': { summary: 'measure producing', load: () => import('./commands/producer-perf-test.ts') },
   'consumer-perf-test': { summary: 'measure consuming', load: () => import('./commands/consumer-perf-test.ts') },
   'verifiable-producer': {

@@ -35,6 +35,13 @@ import type {
   MemberOutcome,
   MemberToRemove,
 } from './group-results.ts';
+import { PlacementAdmin } from './placement-admin.ts';
+import type {
+  ElectionType,
+  OngoingReassignment,
+  PartitionOutcome,
+  PartitionReassignmentTarget,
+} from './placement-results.ts';
 
 export interface AdminCallOptions {
   /** Milliseconds for the whole call, retries included; default `default.api.timeout.ms`. */
@@ -61,11 +68,13 @@ export class AdminCalls {
   readonly #cluster: Cluster;
   readonly #config: CommonConfig;
   readonly #groups: GroupAdmin;
+  readonly #placement: PlacementAdmin;
 
   /** @internal `Client.admin` makes it. */
   constructor(cluster: Cluster, config: CommonConfig) {
     this.#cluster = cluster;
     this.#groups = new GroupAdmin(cluster);
+    this.#placement = new PlacementAdmin(cluster);
     this.#config = config;
   }
 
@@ -251,6 +260,39 @@ export class AdminCalls {
   ): Promise<MemberOutcome[]> {
     const named = members ?? (await this.describeGroups([groupId], options))[0]?.members ?? [];
     return abortable(this.#groups.removeMembers(groupId, named, this.#deadlineMs(options)), options.signal);
+  }
+
+  /**
+   * Gives leaderships to first replicas (`preferred`), or, where nobody leads, to any live replica (`unclean`, which may lose acknowledged records). Without partitions: all;
+   * those that need no election are then left out.
+   */
+  electLeaders(
+    type: ElectionType,
+    partitions?: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<PartitionOutcome[]> {
+    return abortable(this.#placement.elect(type, partitions, this.#timeoutMs(options)), options.signal);
+  }
+
+  /** Begins to move partitions to other brokers, or cancels it. Done when begun: `listPartitionReassignments` tells what is under way still. */
+  alterPartitionReassignments(
+    targets: readonly PartitionReassignmentTarget[],
+    options: AdminCallOptions & {
+      /** Default true; false refuses targets with another number of replicas. */
+      readonly allowReplicationFactorChange?: boolean | undefined;
+    } = {},
+  ): Promise<PartitionOutcome[]> {
+    const keepReplicationFactor = options.allowReplicationFactorChange === false;
+    const request = { timeoutMs: this.#timeoutMs(options), keepReplicationFactor };
+    return abortable(this.#placement.reassign(targets, request), options.signal);
+  }
+
+  /** Moves that are under way; of all partitions when none are named. */
+  listPartitionReassignments(
+    partitions?: readonly TopicPartition[],
+    options: AdminCallOptions = {},
+  ): Promise<OngoingReassignment[]> {
+    return abortable(this.#placement.list(partitions, this.#timeoutMs(options)), options.signal);
   }
 
   async close(): Promise<void> {
