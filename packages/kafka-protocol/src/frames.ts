@@ -22,6 +22,11 @@ export class FrameSplitter {
     return this.#heldBytes;
   }
 
+  /** Bytes of the frame that has begun, as far as it has announced them. */
+  get announcedBytes(): number {
+    return this.#wantedBytes ?? 0;
+  }
+
   /** The first bytes of what is held; to say what it is when it is no frame. */
   get head(): Uint8Array {
     return Buffer.concat(this.#pieces.slice(0, lengthBytes)).subarray(0, lengthBytes);

@@ -245,7 +245,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     limits: {
       idleMsMax: config['connections.max.idle.ms'],
       frameBytesMax: config['socket.request.max.bytes'],
-      heldBytesMax: config['queued.max.request.bytes'],
+      receivedBytesMax: config['queued.max.request.bytes'],
     },
     clock,
     timers,

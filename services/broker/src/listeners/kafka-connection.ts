@@ -12,12 +12,15 @@ import { apiVersionsKey, unsupportedApiVersions } from '../requests/kafka/api-ve
 import type { KafkaAnswer, KafkaApi } from '../requests/kafka/kafka-api.ts';
 import type { KafkaRegistry } from '../requests/kafka/registry.ts';
 import { guessProtocol } from './foreign-protocol.ts';
+import type { FrameMemory, Receiver } from './frame-memory.ts';
 import type { RequestBudget, Source } from './request-budget.ts';
 
 /** Requests of one connection that wait for their answers; whoever sends more is not read until some are answered. */
 const outstandingMax = 1_000;
 /** The same in bytes: several of the largest batches, but one client cannot fill the broker's budget alone. */
 const outstandingBytesMax = 32 * 1024 * 1024;
+/** Smaller requests are read without asking for memory: about as much comes in one piece anyway. */
+const unreservedBytesMax = 65_536;
 /** A request costs so much besides its bytes. */
 const requestOverheadBytes = 512;
 
@@ -29,8 +32,7 @@ export interface KafkaConnectionOptions {
   readonly nowMs: () => number;
   /** Name of the listener by which it came. */
   readonly listener: string;
-  /** So many bytes more (or less) are held of a request that is not whole yet. */
-  readonly onHeld: (bytes: number) => void;
+  readonly memory: FrameMemory;
   /** Called once. `reason` is undefined when the peer ended in an orderly way. */
   readonly onClose: (reason: string | undefined) => void;
 }
@@ -46,7 +48,7 @@ interface Slot {
   giveUp: (() => void) | undefined;
 }
 
-type Hold = 'budget' | 'congested' | 'order' | 'outstanding';
+type Hold = 'budget' | 'congested' | 'memory' | 'order' | 'outstanding';
 
 /**
  * One client that speaks Kafka's protocol.
@@ -56,7 +58,7 @@ type Hold = 'budget' | 'congested' | 'order' | 'outstanding';
  *   sends meanwhile stays in the buffers of the network.
  * - Anything that is not the protocol closes the connection, with a reason.
  */
-export class KafkaConnection implements ConnectionHandler, Source {
+export class KafkaConnection implements ConnectionHandler, Source, Receiver {
   readonly #connection: Connection;
   readonly #options: KafkaConnectionOptions;
   readonly #frames: FrameSplitter;
@@ -65,7 +67,7 @@ export class KafkaConnection implements ConnectionHandler, Source {
   /** A whole request that has to wait until all before it are answered. */
   #next: Uint8Array | undefined;
   #outstandingBytes = 0;
-  #heldBytes = 0;
+  #isReserved = false;
   #isReading = false;
   #isFlushing = false;
   #isClosed = false;
@@ -94,14 +96,10 @@ export class KafkaConnection implements ConnectionHandler, Source {
     return this.#options.listener;
   }
 
-  /** Bytes of a request that is not whole yet. */
-  get heldBytes(): number {
-    return this.#heldBytes;
-  }
-
-  /** Since nothing whole was heard or said, unless the broker itself is at work. */
+  /** Since nothing whole was heard or said, unless it is the broker that is at work or does not listen. */
   idleMs(nowMs: number): number {
-    return this.#slots.length > 0 ? 0 : nowMs - this.#lastActiveMs;
+    const isWaitedFor = this.#slots.length > 0 || this.#holds.has('budget') || this.#holds.has('memory');
+    return isWaitedFor ? 0 : nowMs - this.#lastActiveMs;
   }
 
   start(head: readonly Uint8Array[]): void {
@@ -147,17 +145,21 @@ export class KafkaConnection implements ConnectionHandler, Source {
     this.#release('budget');
   }
 
+  granted(): void {
+    this.#release('memory');
+  }
+
   #closed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const { budget, onClose } = this.#options;
+    const { budget, memory, onClose } = this.#options;
     for (const slot of this.#slots) {
       slot.giveUp?.();
       budget.give(slot.costBytes);
     }
     this.#slots.length = 0;
     budget.forget(this);
-    this.#tellHeld(0);
+    memory.release(this);
     onClose(this.#reason);
   }
 
@@ -167,7 +169,9 @@ export class KafkaConnection implements ConnectionHandler, Source {
   }
 
   #release(hold: Hold): void {
-    if (!this.#holds.delete(hold) || this.#holds.size > 0 || this.#isClosed) return;
+    if (!this.#holds.delete(hold)) return;
+    if (hold !== 'congested') this.#lastActiveMs = this.#options.nowMs();
+    if (this.#holds.size > 0 || this.#isClosed) return;
     this.#connection.resume();
     this.#read();
   }
@@ -178,7 +182,7 @@ export class KafkaConnection implements ConnectionHandler, Source {
     this.#isReading = true;
     try {
       while (!this.#isClosed && !this.#isEnding && this.#holds.size === 0) {
-        const frame = this.#next ?? this.#frames.next();
+        const frame = this.#next ?? this.#nextFrame();
         if (frame === undefined) break;
         this.#next = undefined;
         this.#begin(frame);
@@ -190,14 +194,19 @@ export class KafkaConnection implements ConnectionHandler, Source {
       this.#isReading = false;
     }
     this.#flush();
-    if (!this.#isClosed) this.#tellHeld(this.#frames.heldBytes);
   }
 
-  #tellHeld(bytes: number): void {
-    const more = bytes - this.#heldBytes;
-    if (more === 0) return;
-    this.#heldBytes = bytes;
-    this.#options.onHeld(more);
+  /** The next whole frame; one that is large is read on only when there is memory for it. */
+  #nextFrame(): Uint8Array | undefined {
+    const frame = this.#frames.next();
+    if (frame !== undefined) {
+      if (this.#isReserved) this.#options.memory.release(this);
+      this.#isReserved = false;
+    } else if (!this.#isReserved && this.#frames.announcedBytes > unreservedBytesMax) {
+      this.#isReserved = true;
+      if (!this.#options.memory.reserve(this, this.#frames.announcedBytes)) this.#hold('memory');
+    }
+    return frame;
   }
 
   #describe(error: ProtocolError): string {

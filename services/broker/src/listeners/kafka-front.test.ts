@@ -1,4 +1,4 @@
-import { apis, type RequestOf, type ResponseOf } from '@naru/kafka-protocol';
+import { apis, encodeRequest, type RequestOf, type ResponseOf } from '@naru/kafka-protocol';
 import type { Logger } from '@naru/observability';
 import type { Connection } from '@naru/runtime';
 import { createSimulation, type Simulation } from '@naru/runtime/simulated';
@@ -39,7 +39,7 @@ class World {
     const standard = {
       idleMsMax: 60_000,
       frameBytesMax: 100_000,
-      heldBytesMax: 1_000_000,
+      receivedBytesMax: 1_000_000,
     };
     this.front = new KafkaFront({
       registry,
@@ -309,14 +309,67 @@ describe('limits', () => {
     expect(peer.isClosed).toBe(true);
   });
 
-  test('unfinished requests of many connections: the largest go', async () => {
-    await start({ heldBytesMax: 50_000, idleMsMax: 100_000 });
-    const announce = Buffer.concat([Buffer.from([0, 1, 0, 0]), Buffer.alloc(40_000)]);
-    const other = await world.connect();
-    peer.sendRaw(announce);
-    other.sendRaw(announce.subarray(0, 20_000));
-    await world.sim.runFor(11_000);
-    expect([peer.isClosed, other.isClosed]).toEqual([true, false]);
+  describe('memory of large requests that are on their way', () => {
+    const records = Buffer.alloc(90_000);
+    const request = { ...produceRequest(), topics: [{ name: 't', partitions: [{ index: 0, records }] }] };
+    const whole = Buffer.concat(encodeRequest(apis.produce, 8, 1, 'test', request));
+
+    test('who finds no room is not read until there is some, in the order in which they came; nobody is cut off', async () => {
+      await start({ receivedBytesMax: 100_000 });
+      const second = await world.connect();
+      const third = await world.connect();
+      for (const one of [peer, second, third]) {
+        one.sendRaw(whole.subarray(0, 80_000));
+        await world.settle();
+      }
+      third.sendRaw(whole.subarray(80_000));
+      second.sendRaw(whole.subarray(80_000));
+      await world.settle();
+      expect(world.produces).toHaveLength(0);
+      peer.sendRaw(whole.subarray(80_000));
+      await world.settle();
+      expect(world.produces).toHaveLength(3);
+      for (const { answer } of world.produces) answer(produced);
+      await world.settle();
+      expect([peer, second, third].map((one) => one.answered)).toEqual([[1], [1], [1]]);
+    });
+
+    test('one that is larger than all there is comes alone', async () => {
+      await start({ receivedBytesMax: 50_000 });
+      peer.sendRaw(whole.subarray(0, 80_000));
+      await world.settle();
+      peer.sendRaw(whole.subarray(80_000));
+      await world.settle();
+      expect(world.produces).toHaveLength(1);
+      world.produces[0]?.answer(produced);
+    });
+
+    test('a sender that is slow is cut off when others wait, and when it goes they get its room', async () => {
+      await start({ receivedBytesMax: 100_000, idleMsMax: 1_000_000 });
+      peer.sendRaw(whole.subarray(0, 80_000));
+      await world.sim.runFor(100_000);
+      expect(peer.isClosed).toBe(false);
+      const other = await world.connect();
+      other.sendRaw(whole.subarray(0, 80_000));
+      await world.sim.runFor(20_000);
+      other.sendRaw(whole.subarray(80_000));
+      await world.settle();
+      expect([peer.isClosed, world.produces.length]).toEqual([true, 1]);
+      expect(world.closings).toEqual([expect.stringContaining('others wait for the memory')]);
+      world.produces[0]?.answer(produced);
+    });
+
+    test('who waits for memory is not idle, nor just after it was granted', async () => {
+      await start({ receivedBytesMax: 100_000, idleMsMax: 20_000 });
+      peer.sendRaw(whole.subarray(0, 80_000));
+      await world.settle();
+      const other = await world.connect();
+      other.sendRaw(whole.subarray(0, 80_000));
+      await world.sim.runFor(26_000);
+      expect([peer.isClosed, other.isClosed]).toEqual([true, false]);
+      await world.sim.runFor(10_000);
+      expect(other.isClosed).toBe(false);
+    });
   });
 
   test('queued.max.request.bytes: who sends more is not read until there is room', async () => {

@@ -1,6 +1,7 @@
 import type { Logger } from '@naru/observability';
 import type { Clock, Connection, Timer, Timers } from '@naru/runtime';
 import type { KafkaRegistry } from '../requests/kafka/registry.ts';
+import { FrameMemory } from './frame-memory.ts';
 import { KafkaConnection, type KafkaConnectionOptions } from './kafka-connection.ts';
 import type { RequestBudget } from './request-budget.ts';
 
@@ -9,8 +10,8 @@ export interface KafkaLimits {
   readonly idleMsMax: number;
   /** `socket.request.max.bytes`. */
   readonly frameBytesMax: number;
-  /** Bytes of requests that are not whole yet, over all connections: what slow or lying senders may hold. */
-  readonly heldBytesMax: number;
+  /** Bytes of large requests that may be on their way, over all connections. */
+  readonly receivedBytesMax: number;
 }
 
 export interface KafkaFrontOptions {
@@ -31,6 +32,8 @@ interface Accepted {
 }
 
 const sweepMsMax = 10_000;
+/** A large request may take so long to come when others wait for the memory. */
+const receiveMsMax = 30_000;
 /** A stopping broker answers what was asked, but not for longer. */
 const endMsMax = 1_000;
 
@@ -40,18 +43,18 @@ export class KafkaFront {
   readonly #connectionOptions: Omit<KafkaConnectionOptions, 'listener' | 'onClose'>;
   readonly #connections = new Set<KafkaConnection>();
   #sweepTimer: Timer | undefined;
-  /** Bytes of requests that are not whole yet, over all connections. */
-  #heldBytes = 0;
+  readonly #memory: FrameMemory;
   #closing: { readonly done: () => void } | undefined;
 
   constructor(options: KafkaFrontOptions) {
     this.#options = options;
+    this.#memory = new FrameMemory(options.limits.receivedBytesMax, () => options.clock.monotonicMs());
     this.#connectionOptions = {
       registry: options.registry,
       budget: options.budget,
       frameBytesMax: options.limits.frameBytesMax,
       nowMs: () => options.clock.monotonicMs(),
-      onHeld: (bytes) => this.#held(bytes),
+      memory: this.#memory,
     };
     this.#sweepLater();
   }
@@ -113,19 +116,11 @@ export class KafkaFront {
 
   #sweep(): void {
     const nowMs = this.#options.clock.monotonicMs();
+    for (const connection of this.#memory.slow(receiveMsMax) as readonly KafkaConnection[]) {
+      connection.close(`its request is not whole after ${receiveMsMax} ms, and others wait for the memory`);
+    }
     for (const connection of [...this.#connections]) {
       if (connection.idleMs(nowMs) >= this.#options.limits.idleMsMax) connection.close('idle');
-    }
-  }
-
-  /** While unfinished requests take too much memory, the connections that hold most of it have to go. */
-  #held(bytes: number): void {
-    this.#heldBytes += bytes;
-    const { heldBytesMax } = this.#options.limits;
-    if (bytes < 0 || this.#heldBytes <= heldBytesMax) return;
-    for (const connection of [...this.#connections].sort((a, b) => b.heldBytes - a.heldBytes)) {
-      if (this.#heldBytes <= heldBytesMax / 2) return;
-      connection.close('unfinished requests take too much memory');
     }
   }
 }
