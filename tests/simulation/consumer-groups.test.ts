@@ -55,8 +55,6 @@ class Worker {
     this.consumer = new Client({ bootstrapServers, runtime: this.node.runtime }).consumer({
       groupId: 'workers',
       autoOffsetReset: 'earliest',
-      sessionTimeoutMs,
-      heartbeatIntervalMs: 500,
       autoCommitIntervalMs: 300,
       maxPollRecords: 10,
       ...options,
@@ -100,6 +98,12 @@ class Worker {
   }
 }
 
+/** Assignors of the members, or `uniform`, which is the coordinator's. */
+function protocolOf(strategy: string): ConsumerOptions<Buffer, Buffer> {
+  if (strategy === 'uniform') return { groupProtocol: 'consumer', groupRemoteAssignor: strategy };
+  return { partitionAssignmentStrategy: strategy, sessionTimeoutMs, heartbeatIntervalMs: 500 };
+}
+
 async function setUp(seed: number, strategy: string) {
   const cluster = await SimulatedCluster.start({
     seed,
@@ -108,6 +112,10 @@ async function setUp(seed: number, strategy: string) {
       'offsets.topic.num.partitions': 3,
       'offsets.topic.replication.factor': 3,
       'group.initial.rebalance.delay.ms': 100,
+      'group.consumer.min.session.timeout.ms': sessionTimeoutMs,
+      'group.consumer.session.timeout.ms': sessionTimeoutMs,
+      'group.consumer.min.heartbeat.interval.ms': 500,
+      'group.consumer.heartbeat.interval.ms': 500,
     },
   });
   await cluster.createTopic('work', partitionsCount, 3, { 'min.insync.replicas': '2' });
@@ -115,7 +123,7 @@ async function setUp(seed: number, strategy: string) {
   const watch = new GroupWatch();
   let count = 0;
   const addWorker = (options: ConsumerOptions<Buffer, Buffer> = {}): Worker =>
-    new Worker(cluster, `w${++count}`, watch, { partitionAssignmentStrategy: strategy, ...options }).start();
+    new Worker(cluster, `w${++count}`, watch, { ...protocolOf(strategy), ...options }).start();
   return { cluster, watch, addWorker };
 }
 
@@ -139,7 +147,7 @@ async function expectAllProcessed(cluster: SimulatedCluster, watch: GroupWatch, 
   expect(cluster.failures).toEqual([]);
 }
 
-const strategies = ['range', 'cooperative-sticky'];
+const strategies = ['range', 'cooperative-sticky', 'uniform'];
 
 describe('consumer groups with real brokers', () => {
   test.each(strategies)(
@@ -192,37 +200,45 @@ describe('consumer groups with real brokers', () => {
     await expectAllProcessed(cluster, watch, workers);
   });
 
-  test('a member that is frozen for longer than its session comes back and joins anew (row 49)', async () => {
-    const { cluster, watch, addWorker } = await setUp(34, 'cooperative-sticky');
-    const producing = produce(cluster, 20);
-    const workers = [addWorker(), addWorker()];
-    await cluster.sim.runFor(4_000);
-    const frozen = workers[0] as Worker;
-    frozen.node.pause();
-    // For the group it is dead; it is told when it wakes.
-    watch.forget(frozen);
-    await cluster.sim.runFor(10_000);
-    frozen.node.resume();
-    await cluster.sim.complete(producing);
-    await expectAllProcessed(cluster, watch, workers);
-    await cluster.sim.runUntil(() => workers.every((worker) => worker.consumer.assignment().length === 3), settleMs);
-  });
+  const cooperative = strategies.slice(1);
 
-  test('committed offsets, their epoch and metadata survive the coordinator and the group (G3)', async () => {
-    const { cluster, watch, addWorker } = await setUp(35, 'range');
-    await cluster.sim.complete(produce(cluster, 1));
-    const worker = addWorker();
-    await cluster.sim.runUntil(() => watch.processed.size === recordsCount, settleMs);
-    await cluster.sim.complete(worker.leave());
-    cluster.losePowerOfAll();
-    await cluster.restartAll();
-    const again = addWorker();
-    await cluster.sim.runUntil(() => again.consumer.assignment().length === partitionsCount, settleMs);
-    await cluster.sim.runFor(2_000);
-    const committed = await cluster.sim.complete(again.consumer.committed(again.consumer.assignment()));
-    const total = committed.reduce((sum, { offset }) => sum + Number(offset ?? 0n), 0);
-    expect(total).toBe(recordsCount);
-    expect(watch.processedCount, 'nothing is read again').toBe(recordsCount);
-    expect(committed.every(({ leaderEpoch }) => leaderEpoch !== undefined)).toBe(true);
-  });
+  test.each(cooperative)(
+    'a member that is frozen for longer than its session joins anew (row 49), %s',
+    async (strategy) => {
+      const { cluster, watch, addWorker } = await setUp(34, strategy);
+      const producing = produce(cluster, 20);
+      const workers = [addWorker(), addWorker()];
+      await cluster.sim.runFor(4_000);
+      const frozen = workers[0] as Worker;
+      frozen.node.pause();
+      // For the group it is dead; it is told when it wakes.
+      watch.forget(frozen);
+      await cluster.sim.runFor(10_000);
+      frozen.node.resume();
+      await cluster.sim.complete(producing);
+      await expectAllProcessed(cluster, watch, workers);
+      await cluster.sim.runUntil(() => workers.every((worker) => worker.consumer.assignment().length === 3), settleMs);
+    },
+  );
+
+  test.each(strategies)(
+    'committed offsets and their epoch survive the coordinator and the group (G3), %s',
+    async (strategy) => {
+      const { cluster, watch, addWorker } = await setUp(35, strategy);
+      await cluster.sim.complete(produce(cluster, 1));
+      const worker = addWorker();
+      await cluster.sim.runUntil(() => watch.processed.size === recordsCount, settleMs);
+      await cluster.sim.complete(worker.leave());
+      cluster.losePowerOfAll();
+      await cluster.restartAll();
+      const again = addWorker();
+      await cluster.sim.runUntil(() => again.consumer.assignment().length === partitionsCount, settleMs);
+      await cluster.sim.runFor(2_000);
+      const committed = await cluster.sim.complete(again.consumer.committed(again.consumer.assignment()));
+      const total = committed.reduce((sum, { offset }) => sum + Number(offset ?? 0n), 0);
+      expect(total).toBe(recordsCount);
+      expect(watch.processedCount, 'nothing is read again').toBe(recordsCount);
+      expect(committed.every(({ leaderEpoch }) => leaderEpoch !== undefined)).toBe(true);
+    },
+  );
 });

@@ -129,6 +129,17 @@ const consumerSettings = {
     doc: 'read_committed: nothing of an open or aborted transaction',
   },
   'group.id': { type: 'string', default: '', doc: 'The group whose members share the partitions and the offsets' },
+  'group.protocol': {
+    type: 'string',
+    default: 'classic',
+    oneOf: ['classic', 'consumer'],
+    doc: 'classic: the members assign; consumer: their coordinator does, and nobody stops for it (KIP-848)',
+  },
+  'group.remote.assignor': {
+    type: 'string',
+    default: '',
+    doc: "With group.protocol=consumer: uniform or range; empty: the brokers' choice",
+  },
   'group.instance.id': {
     type: 'string',
     default: '',
@@ -233,9 +244,19 @@ function isIdempotent(config: ProducerConfig, isExplicit: boolean): boolean {
   return true;
 }
 
+/** With `group.protocol=consumer` these are the coordinator's to say, as in Kafka. */
+const classicOnly = ['partition.assignment.strategy', 'session.timeout.ms', 'heartbeat.interval.ms'];
+
 export function parseConsumerConfig(client: CommonConfigInput, input: ConsumerConfigInput): ConsumerConfig {
   const config = translated(() => consumer.parse(merged(client, input)));
   parseResetPolicy(config['auto.offset.reset']);
+  if (config['group.protocol'] === 'consumer') {
+    const given = new Set(Object.keys(merged(client, input)).map(camelCase));
+    const [extra] = classicOnly.filter((key) => given.has(camelCase(key)));
+    if (extra !== undefined) throw new ConfigError(`'${extra}' cannot be set with group.protocol=consumer`);
+  } else if (config['group.remote.assignor'] !== '') {
+    throw new ConfigError("'group.remote.assignor' needs group.protocol=consumer");
+  }
   if (config['heartbeat.interval.ms'] >= config['session.timeout.ms']) {
     throw new ConfigError("'heartbeat.interval.ms' must be below 'session.timeout.ms', best a third of it");
   }

@@ -35,9 +35,8 @@ export type {
   PartitionCounts,
   RebalanceProtocol,
 } from './consumer/groups/assignors/assignor.ts';
-export type { ConsumerHealth, RebalanceListener } from './consumer/groups/consumer-group.ts';
 export { decodeAssignment, decodeSubscription } from './consumer/groups/consumer-protocol.ts';
-export type { MemberIdentity } from './consumer/groups/membership.ts';
+export type { ConsumerHealth, MemberIdentity, RebalanceListener } from './consumer/groups/group-host.ts';
 export type { CommittedOffset, OffsetToCommit } from './consumer/groups/offset-commits.ts';
 export type {
   DeadLetterFunction,

@@ -21,8 +21,8 @@ import type {
 import type { ConsumerBatch, ConsumerRecord } from './consumer-record.ts';
 import type { DeserializationCounters } from './deserialization.ts';
 import { Fetcher } from './fetcher.ts';
-import { ConsumerGroup, type ConsumerHealth, type GroupHost, type RebalanceListener } from './groups/consumer-group.ts';
-import type { MemberIdentity } from './groups/membership.ts';
+import { ConsumerGroup } from './groups/consumer-group.ts';
+import type { ConsumerHealth, GroupHost, MemberIdentity, RebalanceListener } from './groups/group-host.ts';
 import type { CommittedOffset, OffsetToCommit } from './groups/offset-commits.ts';
 import {
   earliestTimestamp,
@@ -90,7 +90,9 @@ export class Consumer<K = Buffer, V = Buffer> {
       },
       onChange: () => this.#fetcher.wake(),
     });
-    this.#buffered = new BufferedRecords(() => this.#partitions.values());
+    // What is about to be given up is read by its next owner.
+    const isHeld = (state: TopicPartition): boolean => this.#group?.isHeld(state) ?? false;
+    this.#buffered = new BufferedRecords(() => [...this.#partitions.values()].filter((state) => !isHeld(state)));
     if (config['group.id'] !== '') this.#group = new ConsumerGroup(cluster, config, this.#host(), parts.assignors);
   }
 

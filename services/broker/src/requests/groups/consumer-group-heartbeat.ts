@@ -70,6 +70,6 @@ function isMalformed(heartbeat: MemberHeartbeat): boolean {
   const { rebalanceTimeoutMs, owned } = heartbeat;
   if (rebalanceTimeoutMs !== undefined && rebalanceTimeoutMs <= 0) return true;
   if (memberEpoch !== joinEpoch) return false;
-  const isSubscribed = (topics?.length ?? 0) > 0 || (topicPattern ?? '') !== '';
+  const isSubscribed = topics !== undefined || (topicPattern ?? '') !== '';
   return !isSubscribed || rebalanceTimeoutMs === undefined || owned?.size !== 0;
 }

@@ -1,8 +1,6 @@
 import { errorCodes } from '@naru/kafka-protocol';
-import { encodeBatch } from '@naru/record';
 import { sleep } from '@naru/runtime';
 import { describe, expect, test } from 'vitest';
-import type { ConsumerOptions } from '../../client.ts';
 import {
   CommitFailedError,
   FencedInstanceIdError,
@@ -10,94 +8,10 @@ import {
   InconsistentGroupProtocolError,
   NoOffsetForPartitionError,
   RebalanceInProgressError,
-  WakeupError,
 } from '../../errors.ts';
-import { ScriptedCluster } from '../../scripted/scripted-cluster.ts';
-import { ScriptedGroups } from '../../scripted/scripted-groups.ts';
 import type { ScriptedLog } from '../../scripted/scripted-log.ts';
-import type { TopicPartition } from '../../topic-partition.ts';
-import type { Consumer } from '../consumer.ts';
+import { fill, Member, setUp, textOf, until } from '../../scripted/scripted-members.ts';
 import type { ConsumerRecord } from '../consumer-record.ts';
-import type { RebalanceListener } from './consumer-group.ts';
-
-type Options = ConsumerOptions<Buffer, Buffer>;
-
-async function setUp(partitions = 4, brokers = 2) {
-  const groups = new ScriptedGroups();
-  const cluster = await ScriptedCluster.start(brokers, 1, (id) => groups.services(id));
-  groups.attach(cluster.simulation);
-  const logs = cluster.addTopic('t', partitions);
-  const consumer = (options: Options = {}): Consumer =>
-    cluster.client().consumer({ groupId: 'g', autoOffsetReset: 'earliest', ...options });
-  return { cluster, groups, logs, consumer };
-}
-
-function fill(log: ScriptedLog, count: number): void {
-  const records = Array.from({ length: count }, (_, i) => ({
-    key: Buffer.from(`k${i % 3}`),
-    value: Buffer.from(`p${log.partition}v${log.endOffset + i}`),
-    timestampMs: 1_000 + i,
-  }));
-  log.append(encodeBatch({ compression: 'none', records }));
-}
-
-const textOf = (record: ConsumerRecord): string => (record.value as Buffer).toString();
-const numbersOf = (list: readonly TopicPartition[]): number[] => list.map(({ partition }) => partition).sort();
-
-/** Polls on and on, as an application does; keeps what came, and what the listener was told. */
-class Member {
-  readonly consumer: Consumer;
-  readonly read: ConsumerRecord[] = [];
-  readonly events: string[] = [];
-  error: unknown;
-  isStopped = false;
-  done: Promise<void> = Promise.resolve();
-
-  constructor(consumer: Consumer, listener: RebalanceListener = {}) {
-    this.consumer = consumer;
-    const note = (what: string) => (list: readonly TopicPartition[]) => {
-      this.events.push(`${what} ${numbersOf(list).join()}`);
-    };
-    consumer.subscribe(['t'], {
-      onPartitionsAssigned: note('assigned'),
-      onPartitionsRevoked: note('revoked'),
-      onPartitionsLost: note('lost'),
-      ...listener,
-    });
-  }
-
-  start(pollMs = 200, work: () => Promise<void> = async () => {}): this {
-    this.done = this.#poll(pollMs, work).catch((error: unknown) => {
-      this.error = error;
-    });
-    return this;
-  }
-
-  async stop(): Promise<void> {
-    this.isStopped = true;
-    this.consumer.wakeup();
-    await this.done;
-    await this.consumer.close();
-  }
-
-  get partitions(): number[] {
-    return numbersOf(this.consumer.assignment());
-  }
-
-  async #poll(pollMs: number, work: () => Promise<void>): Promise<void> {
-    while (!this.isStopped) {
-      const records = await this.consumer.poll(pollMs).catch((error: unknown) => {
-        if (error instanceof WakeupError) return [];
-        throw error;
-      });
-      this.read.push(...records);
-      await work();
-    }
-  }
-}
-
-const until = (cluster: ScriptedCluster, isTrue: () => boolean, limitMs = 20_000): Promise<void> =>
-  cluster.simulation.runUntil(isTrue, limitMs);
 
 describe('joining', () => {
   test('one member gets everything, reads it and commits what it processed', async () => {
@@ -471,6 +385,14 @@ describe('members that die, stall or are replaced', () => {
     expect(groups.members.size, 'it left').toBe(0);
     await cluster.run(a.consumer.poll(2_000));
     expect(a.events).toEqual(['assigned 0', 'lost 0', 'assigned 0']);
+  });
+
+  test('who waits in poll for longer than max.poll.interval.ms is not silent: it stays in the group', async () => {
+    const { cluster, groups, consumer } = await setUp(1);
+    const a = new Member(consumer({ maxPollIntervalMs: 8_000, sessionTimeoutMs: 6_000, heartbeatIntervalMs: 1_000 }));
+    await cluster.run(a.consumer.poll(30_000));
+    expect(groups.members.size).toBe(1);
+    expect(a.events).toEqual(['assigned 0']);
   });
 
   test('a member dies: its session times out, the other one reads on from its last commit (G6)', async () => {

@@ -14,6 +14,8 @@ const probeTimeoutMs = 5_000;
 export interface GroupCallOptions {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** False: nobody asks meanwhile whether the coordinator still is one. */
+  readonly isProbed?: boolean;
   /** The coordinator was asked at this time (monotonic) and answered while the call was open. */
   readonly onAlive?: ((askedAtMs: number) => void) | undefined;
 }
@@ -66,9 +68,10 @@ export class CoordinatorLink {
       options.signal?.throwIfAborted();
       link = await this.#find();
       const channel = await link.connect();
-      const answer = await this.#probed(channel, options, (signal) =>
-        channel.call(method, request, { timeoutMs: options.timeoutMs, signal }),
-      );
+      const { timeoutMs, isProbed = true, signal: given } = options;
+      const send = (signal: AbortSignal | undefined): Promise<Response> =>
+        channel.call(method, request, { timeoutMs, ...(signal && { signal }) });
+      const answer = await (isProbed ? this.#probed(channel, options, send) : send(given));
       link.confirm();
       this.#checkCoordinator(answer);
       return answer;

@@ -7,6 +7,7 @@ import { DisconnectError, type KafkaError } from '../../errors.ts';
 import { errorFromCode } from '../../errors-from-wire.ts';
 import { consumerProtocolType } from './consumer-protocol.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
+import type { GroupMembership, MemberIdentity } from './group-host.ts';
 
 /** The broker answers a join at the rebalance timeout at the latest; this is for its way. */
 const joinGraceMs = 5_000;
@@ -14,14 +15,6 @@ const joinGraceMs = 5_000;
 const waitsPerSession = 6;
 /** A member that leaves does not wait long for the answer: the session timeout does the same, later. */
 const leaveTimeoutMs = 5_000;
-
-/** Who the member is; what it writes carries this, so that the coordinator can tell an old owner from the current one (row 49). */
-export interface MemberIdentity {
-  readonly memberId: string;
-  readonly groupInstanceId: string;
-  /** -1: not in the group. */
-  readonly generation: number;
-}
 
 /** What a join needs to know; asked anew for every attempt. */
 export interface JoinPlan {
@@ -44,6 +37,14 @@ export type JoinOutcome =
   /** The coordinator does not know the member any more: what it held belongs to others. */
   | { readonly kind: 'lost' };
 
+export interface MembershipParts {
+  readonly link: CoordinatorLink;
+  /** Since the application was last seen in poll. */
+  readonly sincePollMs: () => number;
+  /** The group wants the member to join again. */
+  readonly onRejoin: (reason: string) => void;
+}
+
 /**
  * The member's side of Kafka's classic group protocol: join, sync, heartbeats, leave. Retriable errors are retried for ever. It knows nothing of
  * partitions; `onRejoin` tells when the group wants the member to join again, and `isLost` that it is out and must give up what it has first.
@@ -53,11 +54,12 @@ export type JoinOutcome =
  * about to; the time counts from the moment the last answered heartbeat was sent, which is before the coordinator's own time began, so the member
  * stops first (G1).
  */
-export class Membership {
+export class Membership implements GroupMembership {
   readonly #cluster: Cluster;
   readonly #config: ConsumerConfig;
   readonly #link: CoordinatorLink;
   readonly #onRejoin: (reason: string) => void;
+  readonly #sincePollMs: () => number;
   readonly #closing = new AbortController();
   /** Ends the join that is under way, when the membership it stands on has ended. */
   #joining: AbortController | undefined;
@@ -70,17 +72,16 @@ export class Membership {
   /** Sent and not answered. */
   #isBeating = false;
   #failedBeats = 0;
-  #lastPollMs: number;
   #aliveAtMs = 0;
   /** Grows with every join and loss: an answer to an older heartbeat says nothing. */
   #epoch = 0;
 
-  constructor(cluster: Cluster, config: ConsumerConfig, link: CoordinatorLink, onRejoin: (reason: string) => void) {
+  constructor(cluster: Cluster, config: ConsumerConfig, parts: MembershipParts) {
     this.#cluster = cluster;
     this.#config = config;
-    this.#link = link;
-    this.#onRejoin = onRejoin;
-    this.#lastPollMs = cluster.nowMs();
+    this.#link = parts.link;
+    this.#onRejoin = parts.onRejoin;
+    this.#sincePollMs = parts.sincePollMs;
   }
 
   get identity(): MemberIdentity {
@@ -117,11 +118,6 @@ export class Membership {
 
   forgetLoss(): void {
     this.#isLost = false;
-  }
-
-  /** The application is alive. */
-  onPoll(): void {
-    this.#lastPollMs = this.#cluster.nowMs();
   }
 
   /** Joins and waits for the assignment. Fails only with what retrying does not help against, or when closed. */
@@ -353,7 +349,7 @@ export class Membership {
 
   #beat(): void {
     const config = this.#config;
-    if (this.#cluster.nowMs() - this.#lastPollMs > config['max.poll.interval.ms']) {
+    if (this.#sincePollMs() > config['max.poll.interval.ms']) {
       this.#onPollTimeout();
       return;
     }

@@ -9,12 +9,13 @@ import {
   IllegalStateError,
   type KafkaError,
   RebalanceInProgressError,
+  RetriableError,
   TimeoutError,
 } from '../../errors.ts';
 import { errorFromCode } from '../../errors-from-wire.ts';
 import type { TopicPartition } from '../../topic-partition.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
-import type { MemberIdentity } from './membership.ts';
+import type { MemberIdentity } from './group-host.ts';
 
 /** An offset to keep for the group: that of the next record to read. */
 export interface OffsetToCommit extends TopicPartition {
@@ -34,6 +35,8 @@ export interface CommittedOffset extends TopicPartition {
 export interface OffsetCommitsParts {
   readonly link: CoordinatorLink;
   readonly identity: () => MemberIdentity;
+  /** Whether the member holds all of these partitions. */
+  readonly holds: (partitions: readonly TopicPartition[]) => boolean;
   /** An answer says something about the membership. */
   readonly onGroupError: (code: number, identity: MemberIdentity) => void;
   readonly signal: AbortSignal;
@@ -104,9 +107,9 @@ export class OffsetCommits {
     }
   }
 
-  async #commitUntil(offsets: groups.CommittedOffset[], identity: MemberIdentity, deadlineMs: number): Promise<void> {
+  async #commitUntil(offsets: groups.CommittedOffset[], asked: MemberIdentity, deadlineMs: number): Promise<void> {
     for (let attempt = 1; ; attempt++) {
-      this.#checkCurrent(identity);
+      const identity = this.#currentOf(asked, offsets);
       try {
         return await this.#commitOnce(offsets, identity, deadlineMs);
       } catch (cause) {
@@ -121,11 +124,17 @@ export class OffsetCommits {
     }
   }
 
-  /** A member that has been put out, or is in a newer generation by now. */
-  #checkCurrent(asked: MemberIdentity): void {
+  /**
+   * Fails when the member has been put out, or is in a newer generation by now. A member's epoch (KIP-848) moves on while it keeps its partitions: what they
+   * are committed with is the newest.
+   */
+  #currentOf(asked: MemberIdentity, offsets: readonly TopicPartition[]): MemberIdentity {
     const current = this.#parts.identity();
     if (asked.memberId !== '' && (current.generation < 0 || current.memberId !== asked.memberId)) throw commitFailed();
-    if (current.generation !== asked.generation) throw rebalancing();
+    if (current.generation === asked.generation) return asked;
+    if (this.#config['group.protocol'] !== 'consumer' || asked.memberId === '') throw rebalancing();
+    if (!this.#parts.holds(offsets)) throw commitFailed();
+    return current;
   }
 
   async #commitOnce(
@@ -176,6 +185,9 @@ export class OffsetCommits {
     switch (answer.errorCode) {
       case errorCodes.REBALANCE_IN_PROGRESS:
         throw rebalancing();
+      case errorCodes.STALE_MEMBER_EPOCH:
+        // The answer to a heartbeat is on its way.
+        throw new RetriableError("the member's epoch has moved on", { code: answer.errorCode });
       case errorCodes.UNKNOWN_MEMBER_ID:
       case errorCodes.ILLEGAL_GENERATION:
         throw commitFailed(answer.errorCode);

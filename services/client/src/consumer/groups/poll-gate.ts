@@ -17,6 +17,11 @@ export class PollGate {
     return this.#isBusy;
   }
 
+  /** The application waits in poll. */
+  get isIdle(): boolean {
+    return this.#isOpen && !this.#isBusy;
+  }
+
   /** The rebalance waits for the next poll. */
   get isAwaited(): boolean {
     return this.#waiting !== undefined;
