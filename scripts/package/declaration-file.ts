@@ -47,7 +47,7 @@ export class DeclarationFile {
   readonly #usedImports = new Set<string>();
 
   constructor(text: string) {
-    const whole = text.replace(internalConstructor, 'private constructor();');
+    const whole = text.replace(internalConstructor, 'protected constructor();');
     const starts = [...whole.matchAll(statementStart)].map((match) => match.index);
     for (const [i, start] of starts.entries()) this.#add(whole.slice(start, starts[i + 1] ?? whole.length));
   }

@@ -27,27 +27,24 @@ export function writeDeclarations(service: string, entries: readonly string[], o
   }
 }
 
-/** The built-ins of the oldest Node that a package's `engines` names: sources that use younger ones are refused. */
-const libraries: Readonly<Record<string, readonly string[]>> = {
-  '>=20': ['es2023', 'es2024.string', 'esnext.disposable'],
-  '>=22': ['es2024', 'es2025.collection', 'es2025.iterator', 'esnext.disposable'],
-};
-
 /**
- * The sources of the service and of everything that it is made of: what is reached only by a package's name counts as somebody else's, of which the
- * compiler writes nothing.
+ * The service's own settings of the compiler: all sources that it is made of, since what is reached only by a package's name counts as somebody else's, of
+ * which the compiler writes nothing; and the built-ins of the oldest Node that its `engines` names, so that sources with younger ones are refused.
  */
 function emit(service: string, outDir: string): void {
-  const project = join(outDir, 'tsconfig.json');
-  const { devDependencies, engines } = readManifest(service);
-  const lib = libraries[engines.node];
-  const compilerOptions = { noEmit: false, declaration: true, emitDeclarationOnly: true, lib, rootDir: root, outDir };
-  const parts = Object.keys(devDependencies ?? {}).map((name) => `services/${name.split('/')[1]}`);
-  const include = ['packages/*', relative(root, service), ...parts].map((part) => join(root, part, 'src'));
-  const exclude = [join(root, '**/*.test.ts')];
-  writeFileSync(project, JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, include, exclude }));
   const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  execFileSync(process.execPath, [compiler, '-p', project], { stdio: 'inherit' });
+  const project = join(service, 'tsconfig.published.json');
+  const emission = [
+    '--noEmit',
+    'false',
+    '--declaration',
+    '--emitDeclarationOnly',
+    '--rootDir',
+    root,
+    '--outDir',
+    outDir,
+  ];
+  execFileSync(process.execPath, [compiler, '-p', project, ...emission], { stdio: 'inherit' });
 }
 
 /** Follows names from file to file. A file is named by its source, relative to the root. */

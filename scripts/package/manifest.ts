@@ -7,11 +7,8 @@ export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export interface Manifest {
   readonly name: string;
   readonly exports: Readonly<Record<string, unknown>>;
-  readonly engines: { readonly node: string };
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
-  /** The workspace packages that it is made of are among them: whoever installs the tarball has no use for their names. */
-  readonly devDependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
 }
 

@@ -1,3 +1,4 @@
+import { groupBy } from '@naru/runtime';
 import type { KafkaError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import { type AdminCallOptions, AdminCalls, orThrow } from './admin.ts';
@@ -106,7 +107,7 @@ export class Admin extends AdminCalls {
   ): Promise<TopicOffsets[]> {
     const partitions = topics === undefined ? undefined : await this.#partitionsOf(topics, options);
     const listed = await this.listGroupOffsets(groupId, { ...options, partitions });
-    const byTopic = Map.groupBy(listed, ({ topic }) => topic);
+    const byTopic = groupBy(listed, ({ topic }) => topic);
     return [...byTopic].map(([topic, offsets]) => ({
       topic,
       partitions: offsets.map(({ partition, offset, metadata }) => ({ partition, offset: offset ?? -1n, metadata })),
