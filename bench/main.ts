@@ -12,6 +12,7 @@ import { benchGroups } from './workloads/groups.ts';
 import { benchKafka } from './workloads/kafka.ts';
 import { benchLatency } from './workloads/latency.ts';
 import { benchPartitions } from './workloads/partitions.ts';
+import { benchMemory, benchSdk } from './workloads/sdk.ts';
 import { benchStart } from './workloads/start.ts';
 import { benchThroughput } from './workloads/throughput.ts';
 
@@ -28,6 +29,14 @@ export interface Limits {
   readonly rpcRoundTrip50: number;
 }
 
+const { values } = parseArgs({
+  options: {
+    json: { type: 'string' },
+    only: { type: 'string' },
+    /** Of `memory`: ten for the record. */
+    minutes: { type: 'string', default: '1' },
+  },
+});
 const benches: Readonly<Record<string, (limits: Limits) => Promise<Figure[]>>> = {
   start: benchStart,
   throughput: benchThroughput,
@@ -37,9 +46,10 @@ const benches: Readonly<Record<string, (limits: Limits) => Promise<Figure[]>>> =
   groups: benchGroups,
   kafka: benchKafka,
   partitions: benchPartitions,
+  sdk: benchSdk,
+  memory: () => benchMemory(Number(values.minutes)),
 };
 
-const { values } = parseArgs({ options: { json: { type: 'string' }, only: { type: 'string' } } });
 if (values.only !== undefined && benches[values.only] === undefined) {
   console.error(`unknown bench '${values.only}'; there are ${Object.keys(benches).join(', ')}`);
   process.exit(1);

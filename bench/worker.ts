@@ -7,8 +7,24 @@ import { fileURLToPath } from 'node:url';
 import { Client } from '@naru/client';
 import { partitionsOf } from './described.ts';
 import { quantile } from './report.ts';
+import {
+  type ForAwait,
+  forAwait,
+  type MeasuredThroughput,
+  type Memory,
+  type MemoryUse,
+  memory,
+  type SendAwaited,
+  type SendEach,
+  sendAwaited,
+  sendEach,
+} from './sdk-workloads.ts';
 
 export type Workload =
+  | SendAwaited
+  | SendEach
+  | ForAwait
+  | Memory
   | {
       readonly kind: 'produce';
       readonly topic: string;
@@ -49,13 +65,20 @@ export interface Latency {
   readonly max: number;
 }
 
-type ResultOf<W extends Workload> = W['kind'] extends 'produce' | 'consume' ? Throughput : Latency;
+type ResultOf<W extends Workload> = W['kind'] extends 'produce' | 'consume'
+  ? Throughput
+  : W['kind'] extends 'send-awaited' | 'send-each' | 'for-await'
+    ? MeasuredThroughput
+    : W['kind'] extends 'memory'
+      ? MemoryUse
+      : Latency;
 
 /** Runs a workload in a child process. */
 export function runWorkload<const W extends Workload>(bootstrapServers: string, workload: W): Promise<ResultOf<W>> {
   return new Promise((resolve, reject) => {
     const child = fork(fileURLToPath(import.meta.url), [JSON.stringify({ bootstrapServers, workload })], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      ...(workload.kind === 'memory' ? { execArgv: ['--expose-gc'] } : {}),
     });
     let result: unknown;
     child.once('message', (message) => {
@@ -182,10 +205,17 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     workload: Workload;
   };
   const client = new Client({ 'bootstrap.servers': bootstrapServers });
-  const run = { produce, consume, 'produce-latency': produceLatency, 'end-to-end': endToEnd }[workload.kind] as (
-    client: Client,
-    workload: Workload,
-  ) => Promise<Throughput | Latency>;
+  const runs = {
+    produce,
+    consume,
+    'produce-latency': produceLatency,
+    'end-to-end': endToEnd,
+    'send-awaited': sendAwaited,
+    'send-each': sendEach,
+    'for-await': forAwait,
+    memory,
+  };
+  const run = runs[workload.kind] as (client: Client, workload: Workload) => Promise<Throughput | Latency | MemoryUse>;
   const result = await run(client, workload);
   await client.close();
   process.send?.(result);
