@@ -243,8 +243,8 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
   #serve(api: KafkaApi, { apiVersion, correlationId }: RequestStart, reader: Reader, frameBytes: number): void {
     const { flexible, request: message } = api.api;
     const clientId = readClientId(reader, apiVersion >= flexible.min && apiVersion <= flexible.max) ?? '';
+    // Bytes behind it are let go, as in Kafka: librdkafka sends three behind a Metadata request for all topics (2.10 to 2.16).
     const request = message.decode(reader, apiVersion);
-    reader.finish();
     const slot = this.#admit(api, apiVersion, correlationId, frameBytes + requestOverheadBytes + api.costBytes);
     let isAnswered = false;
     const giveUp = api.serve({

@@ -249,7 +249,6 @@ describe('what is not the protocol closes the connection, with one line that say
     ['an unknown API', '\x00\x00\x00\x0a\x00\x63\x00\x00\x00\x00\x00\x01\xff\xff', /API key 99 is not served/],
     ['an unknown version', '\x00\x00\x00\x0a\x00\x00\x00\x63\x00\x00\x00\x01\xff\xff', /Produce version 99/],
     ['a huge count', '\x00\x00\x00\x0e\x00\x03\x00\x01\x00\x00\x00\x01\xff\xff\x7f\xff\xff\xff', /elements in 0 bytes/],
-    ['bytes behind the request', '\x00\x00\x00\x0b\x00\x12\x00\x00\x00\x00\x00\x01\xff\xff\x00', /1 bytes behind/],
   ])('%s', async (_, bytes, reason) => {
     peer.sendRaw(bytes);
     await world.settle();
@@ -261,6 +260,16 @@ describe('what is not the protocol closes the connection, with one line that say
     const id = other.send(apis.apiVersions, 0, {});
     await world.settle();
     expect(other.answered).toEqual([id]);
+  });
+
+  test('bytes behind a request are let go, as in Kafka: librdkafka sends three behind Metadata 9 and later for all topics', async () => {
+    const allTopics = '\x00\x03\x00\x09\x00\x00\x00\x07\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00';
+    peer.sendRaw(`\x00\x00\x00\x13${allTopics}`);
+    await world.settle();
+    world.metadatas[0]?.();
+    await world.settle();
+    expect(peer.answered).toEqual([7]);
+    expect(peer.isClosed).toBe(false);
   });
 
   test('whatever comes, the front goes on', async () => {
