@@ -36,13 +36,20 @@ export async function call<Request extends Fields, Response extends Fields>(
 
 export function batch(
   count: number,
-  options: { compression?: Compression; timeMs?: number; key?: string } = {},
+  options: {
+    compression?: Compression;
+    timeMs?: number;
+    key?: string;
+    producer?: { producerId: number; producerEpoch: number; baseSequence: number };
+  } = {},
 ): Buffer {
   const builder = new BatchBuilder({ compression: options.compression ?? 'none' });
   for (let i = 0; i < count; i++) {
     const key = options.key === undefined ? null : Buffer.from(options.key);
     builder.append(key, Buffer.from(`value ${i}`), (options.timeMs ?? 1_000) + i);
   }
+  const { producer } = options;
+  if (producer !== undefined) builder.setProducer(producer.producerId, producer.producerEpoch, producer.baseSequence);
   return Buffer.from(builder.close());
 }
 

@@ -43,6 +43,10 @@ describe('ApiVersions', () => {
       DeleteGroups: { groupsNames: ['g'] },
       ConsumerGroupHeartbeat: { groupId: 'g', memberId: 'm', memberEpoch: 0 },
       ConsumerGroupDescribe: { groupIds: ['g'], includeAuthorizedOperations: false },
+      DeleteRecords: { topics: [], timeoutMs: 100 },
+      DescribeLogDirs: { topics: null },
+      AlterReplicaLogDirs: { dirs: [] },
+      DescribeProducers: { topics: [] },
     };
     for (const api of served as unknown as readonly Api[]) {
       const range = apiKeys.find(({ apiKey }) => apiKey === api.key) as { minVersion: number; maxVersion: number };
@@ -429,7 +433,7 @@ describe('administration', () => {
     });
     expect(chosen.results[0]?.configs.map(({ name }) => name)).toEqual(['retention.ms']);
     const broker = await call(apis.describeConfigs, 4, { resources: [{ resourceType: 4, resourceName: '1' }] });
-    expect(broker.results[0]?.configs.find(({ name }) => name === 'max.connections')).toMatchObject({ readOnly: true });
+    expect(broker.results[0]?.configs.find(({ name }) => name === 'num.partitions')).toMatchObject({ readOnly: true });
     const unknown = await call(apis.describeConfigs, 4, { resources: [{ resourceType: 77, resourceName: 'x' }] });
     expect(unknown.results[0]?.errorCode).toBe(errorCodes.INVALID_REQUEST);
   });

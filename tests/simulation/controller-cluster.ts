@@ -63,6 +63,7 @@ export class MetadataBroker {
       publisher: this.publisher,
       membership: this.membership,
       topicConfig: logConfigDefinition,
+      dynamicConfig: logConfigDefinition,
       settings: {
         numPartitions: 1,
         defaultReplicationFactor: 3,

@@ -430,7 +430,7 @@ const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 
 /** The finer unit wins, as in Kafka: ms before minutes before hours. */
-function topicDefaultsOf(parsed: Parsed): LogConfig {
+export function topicDefaultsOf(parsed: Omit<Parsed, 'broker.id' | 'node.id'>): LogConfig {
   const hours = parsed['log.retention.hours'];
   const minutes = parsed['log.retention.minutes'];
   const retentionMs = minutes === undefined ? scaled(hours, hourMs) : scaled(minutes, minuteMs);

@@ -13,6 +13,7 @@ import { ProducerIds } from './cluster/producer-ids.ts';
 import { ensureClusterId, ensureTree } from './cluster/registration.ts';
 import { Controller } from './controller/controller.ts';
 import { ControllerForwarder } from './controller/forwarder.ts';
+import { DynamicConfig, dynamicConfigDefinition } from './dynamic-config.ts';
 import { createGroups } from './group-wiring.ts';
 import type { GroupCoordinator } from './groups/coordinator/group-coordinator.ts';
 import type { ConnectionLimits } from './listeners/connection-quota.ts';
@@ -98,6 +99,8 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     failure.report(error);
   };
 
+  const dynamic = new DynamicConfig(config, logger);
+
   // Disk.
   const clusterId = await clusterIdOf(runtime, config, logger);
   const logs = await openLogs(runtime, config, clusterId, {
@@ -114,7 +117,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     network,
     timers,
     logger,
-    limits: connectionLimits(config),
+    limits: connectionLimits(config, dynamic),
     listeners: bound,
     interBroker,
   });
@@ -163,7 +166,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
       waitMaxMs: config['replica.fetch.wait.max.ms'],
       backoffMaxMs: config['replica.fetch.backoff.ms'],
     },
-    logConfigOf: (overrides) => logConfigOf(config.topicDefaults, overrides, logger),
+    logConfigOf: (overrides) => logConfigOf(dynamic.topicDefaults, overrides, logger),
     onDamagedChanged: () => {
       const { damaged } = logs;
       membership.reportDamaged(damaged).catch((error: unknown) => {
@@ -174,7 +177,13 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   });
   late.replicas = replicas;
   undo.push(() => replicas.close());
-  publisher.subscribe((image, delta) => replicas.apply(image, delta));
+  publisher.subscribe((image, delta) => {
+    if (delta.brokerConfigsChanged.length > 0) {
+      dynamic.apply(image.brokerConfigs);
+      replicas.reconfigure();
+    }
+    replicas.apply(image, delta);
+  });
   membership.subscribe({
     onJoined: (self) => replicas.setSelf(self),
     onLost: () => replicas.setSelf(undefined),
@@ -186,6 +195,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     publisher,
     membership,
     topicConfig: logConfigDefinition,
+    dynamicConfig: dynamicConfigDefinition,
     settings: controllerSettings(config),
     timers,
     clock,
@@ -210,13 +220,16 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     produce: new ProduceHandler(replicas),
     fetch: new FetchHandler({ replicas, responseBytesMax: config['fetch.max.bytes'] }),
     listOffsets: new ListOffsetsHandler(replicas),
+    logs: { replicas, publisher, logDirectory: config['log.dirs'] },
     producerIds: new ProducerIds(brokerId, () => membership.session),
     admin: { publisher, forwarder, clock, random },
     describe: {
       publisher,
       brokerId,
       topicSettings: logConfigDefinition.settings,
-      topicDefaults: config.topicDefaults,
+      topicDefaults: () => dynamic.topicDefaults,
+      dynamic,
+      dynamicSettings: dynamicConfigDefinition.settings,
       brokerSettings: brokerConfigDefinition.settings,
       brokerValues: config,
     },
@@ -336,10 +349,14 @@ function advertisedEndpoints(
   });
 }
 
-function connectionLimits(config: BrokerConfig): ConnectionLimits {
+function connectionLimits(config: BrokerConfig, dynamic: DynamicConfig): ConnectionLimits {
   return {
-    connectionsMax: config['max.connections'],
-    perAddressMax: config['max.connections.per.ip'],
+    get connectionsMax() {
+      return dynamic.get('max.connections');
+    },
+    get perAddressMax() {
+      return dynamic.get('max.connections.per.ip');
+    },
     perAddressOverrides: config.connectionsPerAddress,
   };
 }

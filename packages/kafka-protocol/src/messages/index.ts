@@ -4,9 +4,11 @@ import { apiVersions } from './api-versions.ts';
 import { consumerGroupDescribe, consumerGroupHeartbeat } from './consumer-group.ts';
 import { createPartitions } from './create-partitions.ts';
 import { createTopics } from './create-topics.ts';
+import { deleteRecords } from './delete-records.ts';
 import { deleteTopics } from './delete-topics.ts';
 import { describeCluster } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
+import { describeProducers } from './describe-producers.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
 import { electLeaders } from './elect-leaders.ts';
 import { fetch } from './fetch.ts';
@@ -16,6 +18,7 @@ import { heartbeat, joinGroup, leaveGroup, syncGroup } from './group-membership.
 import { offsetCommit, offsetDelete, offsetFetch } from './group-offsets.ts';
 import { initProducerId } from './init-producer-id.ts';
 import { listOffsets } from './list-offsets.ts';
+import { alterReplicaLogDirs, describeLogDirs } from './log-dirs.ts';
 import { metadata } from './metadata.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { alterPartitionReassignments, listPartitionReassignments } from './partition-reassignments.ts';
@@ -55,6 +58,10 @@ export const apis = {
   consumerGroupDescribe,
   electLeaders,
   alterPartitionReassignments,
+  deleteRecords,
+  describeLogDirs,
+  alterReplicaLogDirs,
+  describeProducers,
   listPartitionReassignments,
 } as const;
 

@@ -99,6 +99,8 @@ export interface UnplacedTopic {
 }
 
 export const noConfig: ConfigOverrides = new Map();
+/** The name under which settings of all brokers are kept. */
+export const defaultBrokerConfig = '<default>';
 
 export const emptyImage: MetadataImage = {
   zxid: 0,

@@ -19,6 +19,8 @@ export interface ControllerOptions {
   readonly membership: ClusterMembership;
   /** Topic-level settings (`log/log-config.ts`): what a topic may override. */
   readonly topicConfig: ConfigDefinition<Settings>;
+  /** Broker settings that may be changed while brokers run. */
+  readonly dynamicConfig: ConfigDefinition<Settings>;
   readonly settings: ControllerSettings;
   readonly timers: Timers;
   readonly clock: Clock;
@@ -112,7 +114,7 @@ export class Controller {
   }
 
   async #takeOffice(session: CoordinatorSession, office: Office): Promise<void> {
-    const { publisher, membership, topicConfig, settings, random, logger } = this.#options;
+    const { publisher, membership, topicConfig, dynamicConfig, settings, random, logger } = this.#options;
     await publisher.waitFor(office.czxid);
     if (membership.session !== session || this.#abort.signal.aborted) return;
     if (publisher.image.controllerEpochVersion !== office.epochVersion) return;
@@ -121,6 +123,7 @@ export class Controller {
       office,
       publisher,
       topicConfig,
+      dynamicConfig,
       settings,
       random,
       logger: logger.child({ controllerEpoch: office.epoch }),

@@ -41,6 +41,7 @@ async function setUp(brokerIds: readonly number[] = [1, 2, 3]) {
       office: result.office,
       publisher,
       topicConfig: logConfigDefinition,
+      dynamicConfig: logConfigDefinition,
       settings: { ...settings, ...options },
       random,
       logger: silentLogger,

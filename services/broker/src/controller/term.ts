@@ -8,6 +8,7 @@ import type { MetadataImage, TopicImage } from '../cluster/metadata-image.ts';
 import type { MetadataPublisher } from '../cluster/metadata-publisher.ts';
 import type { Member } from '../cluster/partition-state.ts';
 import { planStopping } from './broker-changes.ts';
+import { planAlterBrokerConfig } from './broker-config-change.ts';
 import { type ControllerSettings, partitionSettings } from './controller-settings.ts';
 import type { Office } from './election.ts';
 import type { ClusterView, PartitionSettings } from './partition-decision.ts';
@@ -38,6 +39,7 @@ export interface TermOptions {
   readonly office: Office;
   readonly publisher: MetadataPublisher;
   readonly topicConfig: ConfigDefinition<Settings>;
+  readonly dynamicConfig: ConfigDefinition<Settings>;
   readonly settings: ControllerSettings;
   readonly random: Random;
   readonly logger: Logger;
@@ -186,6 +188,20 @@ export class ControllerTerm {
         const topic = this.#liveTopic(name);
         if (!('id' in topic)) return topic;
         const altered = planAlterTopicConfig(this.#view(), topic, change, this.#rules());
+        return altered.ok && validateOnly ? { ...altered, multis: [] } : altered;
+      }),
+    );
+  }
+
+  alterBrokerConfig(
+    name: string,
+    change: ConfigChange,
+    validateOnly: boolean,
+  ): Promise<{ readonly ok: true } | Refusal> {
+    return this.#enqueue(() =>
+      this.#change(() => {
+        const { dynamicConfig } = this.#options;
+        const altered = planAlterBrokerConfig(this.#image, name, change, { guard: this.#guard, dynamicConfig });
         return altered.ok && validateOnly ? { ...altered, multis: [] } : altered;
       }),
     );

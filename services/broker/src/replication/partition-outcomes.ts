@@ -27,6 +27,7 @@ export interface FollowerRequest {
   readonly fetchOffset: number;
   readonly flushedOffset: number;
   readonly lastFetchedEpoch: number;
+  readonly logStartOffset: number;
 }
 
 /** What became of a leader's answer. `ignored`: it belongs to a role or a position that is no longer. */

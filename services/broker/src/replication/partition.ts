@@ -17,6 +17,7 @@ import {
   truncationPoint,
 } from './core/log-reconciliation.ts';
 import { type Effect, type FollowerTerm, PartitionStateMachine } from './core/partition-state-machine.ts';
+import { FollowerLogStarts } from './follower-log-starts.ts';
 import { changeIsr } from './isr-change.ts';
 import { LogSync } from './log-sync.ts';
 import type { AppendOutcome, FollowerRequest, LeaderCheck, ReplicateOutcome } from './partition-outcomes.ts';
@@ -36,8 +37,8 @@ export interface PartitionOptions {
   readonly turnEnd: TurnEnd;
   readonly isrWriter: IsrWriter;
   readonly logger: Logger;
-  /** More of this replica's log is durable. Called while it follows. */
-  readonly onFollowerFlushed: (partition: Partition) => void;
+  /** More of this replica's log is durable, or its log start moved. Called while it follows. */
+  readonly onFollowerMoved: (partition: Partition) => void;
 }
 
 const noOffsets: readonly number[] = [];
@@ -55,6 +56,8 @@ export class Partition {
   readonly highWatermarkWatchers = new Watchers();
   /** Told when followers can fetch more, or can no longer fetch here. */
   readonly logEndWatchers = new Watchers();
+  /** While it leads. */
+  readonly followerLogStarts = new FollowerLogStarts();
   readonly #machine: PartitionStateMachine;
   readonly #acks = new AckQueue();
   readonly #options: PartitionOptions;
@@ -198,12 +201,21 @@ export class Partition {
     return reconcile(reader, this.#logView);
   }
 
+  /** Moves the log start of a leader; below the high watermark, for what is not committed is never deleted. Followers hear of it by their fetches. Throws `StorageError`. */
+  async deleteRecordsBefore(offset: number): Promise<void> {
+    assert(offset <= this.#machine.highWatermark, 'only committed records are deleted');
+    await this.log.deleteRecordsBefore(offset);
+    this.#logStartMoved();
+    this.followerLogStarts.watchers.wakeAll();
+  }
+
   // For followers.
 
   /** Counts the fetch when it comes from this epoch and its log is a prefix of this one (rows 3, 4). */
   followerFetched(request: FollowerRequest): Exclude<LeaderCheck, 'leader'> | Reconciliation {
     const check = this.checkLeader(request.leaderEpoch);
     if (check !== 'leader') return check;
+    this.followerLogStarts.fetched(request.brokerId, request.brokerEpoch, request.logStartOffset);
     const result = reconcile(request, this.#logView);
     if (result.kind === 'consistent') {
       this.#apply(this.#machine.followerFetched(request, this.#options.clock.monotonicMs()));
@@ -397,14 +409,14 @@ export class Partition {
   }
 
   #logStartMoved(): void {
-    if (this.log.logStartOffset > this.#machine.logStartOffset) {
-      this.#apply(this.#machine.logStartMoved(this.log.logStartOffset));
-    }
+    if (this.log.logStartOffset <= this.#machine.logStartOffset) return;
+    this.#apply(this.#machine.logStartMoved(this.log.logStartOffset));
+    if (this.#machine.role === 'follower') this.#options.onFollowerMoved(this);
   }
 
   #flushed(): void {
     this.#apply(this.#machine.flushed(this.log.flushedOffset));
-    if (this.#machine.role === 'follower') this.#options.onFollowerFlushed(this);
+    if (this.#machine.role === 'follower') this.#options.onFollowerMoved(this);
   }
 
   #apply(effects: readonly Effect[]): void {
@@ -434,6 +446,7 @@ export class Partition {
     this.#acks.failAll(reason);
     this.highWatermarkWatchers.wakeAll();
     this.logEndWatchers.wakeAll();
+    this.followerLogStarts.forget();
   }
 
   async #propose(proposal: IsrProposal, term: LeaderTerm): Promise<void> {

@@ -65,6 +65,7 @@ class Leader {
         leaderEpoch,
         flushedOffset: one.fetchOffset,
         lastFetchedEpoch: one.fetchOffset === 0 ? -1 : leaderEpoch,
+        logStartOffset: 0,
         ...one,
       })),
     });

@@ -40,7 +40,7 @@ class Follower {
     const follower = new Follower();
     const { world } = follower;
     world.tailBytes = 1_000_000;
-    world.onFollowerFlushed = (partition) => follower.fetcher.reportFlushed(partition);
+    world.onFollowerMoved = (partition) => follower.fetcher.reportMoved(partition);
     await world.start();
     const rpc = createRpc(world.simulation.addNode('leader').runtime);
     const listen = stream(replicationMethods.fetch, (opened) => {

@@ -120,8 +120,8 @@ export class ReplicaFetcher {
     this.#options.turnEnd.schedule(this.#tell);
   }
 
-  /** A sync made more of the partition durable: the leader is told once for all partitions of this turn. */
-  reportFlushed(partition: Partition): void {
+  /** A sync made more of the partition durable, or its log start moved: the leader is told once for all partitions of this turn. */
+  reportMoved(partition: Partition): void {
     const assignment = this.#assignments.get(partition);
     if (assignment !== undefined) this.#tellOf(assignment);
   }
@@ -346,5 +346,6 @@ function positionOf({ partition, term }: Assignment): replication.ReplicaPartiti
     fetchOffset: log.logEndOffset,
     flushedOffset: Math.min(log.flushedOffset, log.logEndOffset),
     lastFetchedEpoch: log.latestEpoch,
+    logStartOffset: log.logStartOffset,
   };
 }

@@ -178,6 +178,14 @@ export class ReplicaManager implements ReplicaSource {
     if (haveBrokersChanged) this.#retargetDamaged(image);
   }
 
+  /** What `logConfigOf` gives is another thing now, for any topic. */
+  reconfigure(): void {
+    for (const hosted of this.#all()) {
+      const topic = this.#image?.topics.get(hosted.identity.topic);
+      if (topic?.id === hosted.identity.topicId) hosted.setConfig(this.#options.logConfigOf(topic.config));
+    }
+  }
+
   #brokersChanged(brokers: ReadonlyMap<number, BrokerImage>): void {
     this.#brokers = brokers;
     const epochs = (some: readonly BrokerImage[]): Registrations => new Map(some.map(({ id, epoch }) => [id, epoch]));
@@ -280,9 +288,9 @@ export class ReplicaManager implements ReplicaSource {
       turnEnd: this.turnEnd,
       isrWriter,
       logger,
-      onFollowerFlushed: (partition) => {
+      onFollowerMoved: (partition) => {
         const leader = partition.following?.leader;
-        if (leader !== undefined) this.#fetchers.get(leader)?.reportFlushed(partition);
+        if (leader !== undefined) this.#fetchers.get(leader)?.reportMoved(partition);
       },
     };
   }

@@ -1,6 +1,7 @@
 import { errorCodes, type KafkaErrorName } from '@naru/kafka-protocol';
 import { type broker, controllerMethods } from '@naru/rpc';
 import { sameConfig } from '../cluster/metadata-delta.ts';
+import { type ConfigOverrides, defaultBrokerConfig, type MetadataImage, noConfig } from '../cluster/metadata-image.ts';
 import { MetadataTimeoutError } from '../cluster/metadata-publisher.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { ControllerCall } from '../controller/forwarder.ts';
@@ -8,10 +9,7 @@ import { type AdminDependencies, asController, deadlineOf, remainingMs, timedOut
 
 const timeoutMs = 30_000;
 
-/**
- * Sets and removes overrides, key by key (Kafka's IncrementalAlterConfigs). Topics only: a broker reads its own configuration when it starts. Answered when this
- * broker knows the change.
- */
+/** Sets and removes overrides, key by key (Kafka's IncrementalAlterConfigs), of topics, of one broker, or of all. Answered when this broker knows the change. */
 export async function alterConfigs(
   deps: AdminDependencies,
   request: broker.AlterConfigsRequest,
@@ -38,11 +36,10 @@ async function untilVisible(
   change: broker.ConfigAlteration,
   deadlineMs: number,
 ): Promise<void> {
-  const name = change.resource?.name ?? '';
   try {
     await deps.publisher.waitUntil(
       (image) => {
-        const config = image.topics.get(name)?.config;
+        const config = overridesOf(image, change.resource);
         if (config === undefined) return true;
         const wanted = new Map(config);
         for (const key of change.remove) wanted.delete(key);
@@ -56,6 +53,16 @@ async function untilVisible(
   }
 }
 
+/** What a topic or broker overrides; undefined where there is no such topic. */
+export function overridesOf(
+  image: MetadataImage,
+  resource: broker.ConfigResource | undefined,
+): ConfigOverrides | undefined {
+  const name = resource?.name ?? '';
+  if (resource?.type === 'broker') return image.brokerConfigs.get(name || defaultBrokerConfig) ?? noConfig;
+  return image.topics.get(name)?.config;
+}
+
 const visibleWaitMsMax = 5_000;
 
 /** The controller's part. */
@@ -65,12 +72,7 @@ export async function alterConfigsAtController(
 ): Promise<broker.AlterConfigsResponse> {
   const results: broker.ConfigDescription[] = [];
   for (const { resource, set, remove } of request.resources) {
-    if (resource?.type === 'broker') {
-      const message = 'A broker reads its configuration when it starts: change its properties file and restart it.';
-      results.push(describe(resource, 'INVALID_REQUEST', message));
-      continue;
-    }
-    if (resource?.type !== 'topic') {
+    if (resource?.type !== 'topic' && resource?.type !== 'broker') {
       results.push(
         describe(
           resource,
@@ -81,8 +83,10 @@ export async function alterConfigsAtController(
       continue;
     }
     const change = { set: new Map(Object.entries(set)), remove };
-    const result = await asController(controller, (term) =>
-      term.alterTopicConfig(resource.name, change, request.validateOnly),
+    const result = await asController<{ readonly ok: true }>(controller, (term) =>
+      resource.type === 'topic'
+        ? term.alterTopicConfig(resource.name, change, request.validateOnly)
+        : term.alterBrokerConfig(resource.name || defaultBrokerConfig, change, request.validateOnly),
     );
     results.push(result.ok ? describe(resource, 'NONE', '') : describe(resource, result.error, result.message));
   }

@@ -5,19 +5,22 @@ import type { ConfigOverrides } from '../cluster/metadata-image.ts';
 import type { MetadataPublisher } from '../cluster/metadata-publisher.ts';
 
 /** Kafka's ConfigSource. */
-const source = { dynamicTopic: 1, staticBroker: 4, default: 5 } as const;
+const source = { dynamicTopic: 1, dynamicBroker: 2, dynamicDefaultBroker: 3, staticBroker: 4, default: 5 } as const;
 
 export interface DescribeConfigsDependencies {
   readonly publisher: MetadataPublisher;
   readonly brokerId: number;
   readonly topicSettings: Settings;
   /** This broker's values for topics that override nothing. */
-  readonly topicDefaults: Readonly<Record<string, unknown>>;
+  readonly topicDefaults: () => Readonly<Record<string, unknown>>;
+  /** What is overridden while the broker runs, and what can be. */
+  readonly dynamic: { readonly overrides: { readonly own: ConfigOverrides; readonly ofAll: ConfigOverrides } };
+  readonly dynamicSettings: Settings;
   readonly brokerSettings: Settings;
   readonly brokerValues: Readonly<Record<string, unknown>>;
 }
 
-/** Every setting of a topic or of this broker, with where its value comes from. Another broker's settings only that broker knows. */
+/** Every setting of a topic or of this broker, with where its value comes from; of no broker in particular, what is set for all. Another broker's settings only that broker knows. */
 export function describeConfigs(
   deps: DescribeConfigsDependencies,
   request: broker.DescribeConfigsRequest,
@@ -39,10 +42,11 @@ function describeTopic(deps: DescribeConfigsDependencies, resource: broker.Confi
   const topic = deps.publisher.image.topics.get(resource.name);
   if (topic === undefined)
     return failure(resource, 'UNKNOWN_TOPIC_OR_PARTITION', `Topic '${resource.name}' does not exist.`);
+  const defaults = deps.topicDefaults();
   const entries = Object.entries(deps.topicSettings).map(([name, setting]) => {
     const override = topic.config.get(name);
     if (override !== undefined) return entry(name, override, source.dynamicTopic, false, setting);
-    return staticEntry(name, deps.topicDefaults[name], setting, false);
+    return staticEntry(name, defaults[name], setting, false);
   });
   entries.push(...unknownOverrides(topic.config, deps.topicSettings));
   return { resource, errorCode: errorCodes.NONE, errorMessage: '', entries };
@@ -60,9 +64,19 @@ function describeBroker(deps: DescribeConfigsDependencies, resource: broker.Conf
     const message = `This is broker ${deps.brokerId}; only broker ${resource.name} itself knows its configuration.`;
     return failure(resource, 'INVALID_REQUEST', message);
   }
-  const entries = Object.entries(deps.brokerSettings).map(([name, setting]) =>
-    staticEntry(name, deps.brokerValues[name], setting, true),
-  );
+  const { own, ofAll } = deps.dynamic.overrides;
+  if (resource.name === '') {
+    const shared = [...ofAll].map(([name, value]) =>
+      entry(name, value, source.dynamicDefaultBroker, false, deps.brokerSettings[name]),
+    );
+    return { resource, errorCode: errorCodes.NONE, errorMessage: '', entries: shared };
+  }
+  const entries = Object.entries(deps.brokerSettings).map(([name, setting]) => {
+    const [mine, all] = [own.get(name), ofAll.get(name)];
+    if (mine !== undefined) return entry(name, mine, source.dynamicBroker, false, setting);
+    if (all !== undefined) return entry(name, all, source.dynamicDefaultBroker, false, setting);
+    return staticEntry(name, deps.brokerValues[name], setting, !Object.hasOwn(deps.dynamicSettings, name));
+  });
   return { resource, errorCode: errorCodes.NONE, errorMessage: '', entries };
 }
 

@@ -105,7 +105,9 @@ describe('describe configs', () => {
       publisher,
       brokerId: 1,
       topicSettings: logConfigDefinition.settings,
-      topicDefaults: logConfigDefinition.parse({ 'min.insync.replicas': 2 }),
+      topicDefaults: () => logConfigDefinition.parse({ 'min.insync.replicas': 2 }),
+      dynamic: { overrides: { own: new Map([['retention.ms', '9']]), ofAll: new Map([['retention.bytes', '8']]) } },
+      dynamicSettings: { 'segment.ms': logConfigDefinition.settings['segment.ms'] },
       brokerSettings: logConfigDefinition.settings,
       brokerValues: logConfigDefinition.parse({ 'segment.bytes': 2_097_152 }),
     };
@@ -115,13 +117,18 @@ describe('describe configs', () => {
       { type: 'broker', name: '2' },
       { type: 'topic', name: 'nope' },
       { type: 'user', name: 'x' },
+      { type: 'broker', name: '' },
     ];
-    const [topic, own, foreign, missing, unknown] = describeConfigs(deps, { resources }).results;
+    const [topic, own, foreign, missing, unknown, shared] = describeConfigs(deps, { resources }).results;
     const value = (entries: typeof topic, name: string) => entries?.entries.find((entry) => entry.name === name);
     expect(value(topic, 'retention.ms')).toMatchObject({ value: '7', source: 1, readOnly: false });
     expect(value(topic, 'min.insync.replicas')).toMatchObject({ value: '2', source: 4 });
     expect(value(topic, 'flush.before.ack')).toMatchObject({ value: 'true', source: 5 });
     expect(value(own, 'segment.bytes')).toMatchObject({ value: '2097152', source: 4, readOnly: true });
+    expect(value(own, 'retention.ms')).toMatchObject({ value: '9', source: 2, readOnly: false });
+    expect(value(own, 'retention.bytes')).toMatchObject({ value: '8', source: 3, readOnly: false });
+    expect(value(own, 'segment.ms')).toMatchObject({ source: 5, readOnly: false });
+    expect(shared?.entries).toMatchObject([{ name: 'retention.bytes', value: '8', source: 3 }]);
     expect(foreign?.errorCode).toBe(errorCodes.INVALID_REQUEST);
     expect(missing?.errorCode).toBe(errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
     expect(unknown?.errorCode).toBe(errorCodes.INVALID_REQUEST);

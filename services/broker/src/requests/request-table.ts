@@ -6,8 +6,11 @@ import { alterConfigs, alterConfigsAtController } from './alter-configs.ts';
 import { controlledShutdownAtController } from './controlled-shutdown.ts';
 import { createPartitions, createPartitionsAtController } from './create-partitions.ts';
 import { createTopics, createTopicsAtController } from './create-topics.ts';
+import { type DeleteRecordsDependencies, deleteRecords } from './delete-records.ts';
 import { deleteTopics, deleteTopicsAtController } from './delete-topics.ts';
 import { type DescribeConfigsDependencies, describeConfigs } from './describe-configs.ts';
+import { type DescribeLogDirsDependencies, describeLogDirs } from './describe-log-dirs.ts';
+import { describeProducers } from './describe-producers.ts';
 import { electLeaders, electLeadersAtController } from './elect-leaders.ts';
 import type { FetchHandler } from './fetch.ts';
 import type { GroupDependencies } from './groups/group-dependencies.ts';
@@ -40,6 +43,7 @@ export interface RequestDependencies {
   readonly admin: AdminDependencies;
   readonly describe: DescribeConfigsDependencies;
   readonly groups: GroupDependencies;
+  readonly logs: DeleteRecordsDependencies & DescribeLogDirsDependencies;
 }
 
 const requestOverheadBytes = 512;
@@ -77,6 +81,9 @@ export function requestTable(deps: RequestDependencies): RequestTable {
         (request) => listPartitionReassignments(admin, request),
         largeCost,
       ),
+      entry(brokerMethods.deleteRecords, (request) => deleteRecords(deps.logs, request), largeCost),
+      entry(brokerMethods.describeLogDirs, (request) => describeLogDirs(deps.logs, request), largeCost),
+      entry(brokerMethods.describeProducers, (request) => describeProducers(deps.logs.replicas, request), largeCost),
       entry(brokerMethods.electLeaders, (request) => electLeaders(admin, request), largeCost),
       ...groupTable(deps.groups),
     ],

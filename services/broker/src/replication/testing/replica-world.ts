@@ -18,7 +18,7 @@ export class ReplicaWorld extends LogWorld {
   readonly deadlines = new Deadlines(this.node.runtime.clock, this.node.runtime.timers);
   readonly partitions = new Map<number, Partition>();
   flushBeforeAck = true;
-  onFollowerFlushed: (partition: Partition) => void = () => {};
+  onFollowerMoved: (partition: Partition) => void = () => {};
 
   async replica(index: number): Promise<Partition> {
     const wanted = { topic: 'topic', topicId, partition: index, config: this.config };
@@ -31,7 +31,7 @@ export class ReplicaWorld extends LogWorld {
       turnEnd: this.turnEnd,
       isrWriter: { changeIsr: () => new Promise(() => {}) },
       logger: silentLogger,
-      onFollowerFlushed: (flushed) => this.onFollowerFlushed(flushed),
+      onFollowerMoved: (flushed) => this.onFollowerMoved(flushed),
     });
     this.partitions.set(index, partition);
     return partition;

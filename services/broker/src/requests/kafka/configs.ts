@@ -1,7 +1,7 @@
 import type { Setting } from '@naru/config';
 import { apis, errorCodes, kafkaError, type RequestOf, type ResponseOf } from '@naru/kafka-protocol';
 import type { broker } from '@naru/rpc';
-import { alterConfigs } from '../alter-configs.ts';
+import { alterConfigs, overridesOf } from '../alter-configs.ts';
 import { describeConfigs } from '../describe-configs.ts';
 import { answeredApi, type KafkaApi } from './kafka-api.ts';
 import type { KafkaDependencies } from './kafka-dependencies.ts';
@@ -48,11 +48,9 @@ export function describeConfigsApi(deps: KafkaDependencies): KafkaApi {
   } as const;
   return answeredApi(apis.describeConfigs, options, (request) => ({
     results: request.resources.map((asked) => {
-      // What all brokers share: nothing, for a broker reads its own file.
-      const isClusterDefault = asked.resourceType === resourceTypes.broker && asked.resourceName === '';
       const [found] = describeConfigs(deps.describe, { resources: [resourceOf(asked)] }).results;
       const { errorCode, errorMessage, entries } = found as broker.ConfigDescription;
-      const wanted = isClusterDefault ? [] : entries.filter(({ name }) => isWanted(asked.configurationKeys, name));
+      const wanted = entries.filter(({ name }) => isWanted(asked.configurationKeys, name));
       return {
         errorCode,
         errorMessage: orNull(errorMessage),
@@ -95,7 +93,7 @@ function synonymsOf(
   { name, value, source }: broker.ConfigEntry,
 ): Description['configs'][number]['synonyms'] {
   const own = { name, value: orNull(value), source };
-  const underlying = deps.describe.topicDefaults[name];
+  const underlying = deps.describe.topicDefaults()[name];
   if (source !== dynamicTopicSource || underlying === undefined) return [own];
   const standard = deps.describe.topicSettings[name]?.default;
   const from = String(underlying) === String(standard) ? defaultSource : staticBrokerSource;
@@ -143,7 +141,9 @@ interface Wrong {
 /** A change, or what is wrong with it. */
 type Planned = Change | Wrong;
 
-function incremental(deps: KafkaDependencies, { resourceName, configs }: Alterations[number]): Planned {
+function incremental(deps: KafkaDependencies, asked: Alterations[number]): Planned {
+  const { configs } = asked;
+  const resource = resourceOf(asked);
   const change: Change = { set: {}, remove: [] };
   const names = new Set<string>();
   for (const { name, configOperation, value } of configs) {
@@ -158,10 +158,11 @@ function incremental(deps: KafkaDependencies, { resourceName, configs }: Alterat
       change.set[name] = value;
       continue;
     }
-    if (deps.describe.topicSettings[name]?.type !== 'list') {
+    const settings = resource.type === 'topic' ? deps.describe.topicSettings : deps.describe.brokerSettings;
+    if (settings[name]?.type !== 'list') {
       return wrong('INVALID_CONFIG', `'${name}' is not a list: it can only be set or deleted.`);
     }
-    const now = listOf(effective(deps, resourceName, name));
+    const now = listOf(effective(deps, resource, name));
     const given = listOf(value);
     const next =
       configOperation === operations.append
@@ -176,10 +177,10 @@ function wrong(error: Wrong['error'], message: string): Wrong {
   return { error, message };
 }
 
-/** A topic's value, its own or the broker's. */
-function effective(deps: KafkaDependencies, topic: string, name: string): string {
-  const own = deps.admin.publisher.image.topics.get(topic)?.config.get(name);
-  return own ?? String(deps.describe.topicDefaults[name] ?? '');
+/** What is in force, as this broker knows it. */
+function effective(deps: KafkaDependencies, resource: broker.ConfigResource, name: string): string {
+  const [described] = describeConfigs(deps.describe, { resources: [resource] }).results;
+  return described?.entries.find((entry) => entry.name === name)?.value ?? '';
 }
 
 function listOf(text: string): string[] {
@@ -189,11 +190,10 @@ function listOf(text: string): string[] {
     .filter((one) => one !== '');
 }
 
-function replacement(deps: KafkaDependencies, { resourceType, resourceName, configs }: ReplacedResource): Planned {
-  const set = Object.fromEntries(configs.flatMap(({ name, value }) => (value === null ? [] : [[name, value]])));
-  const overrides = deps.admin.publisher.image.topics.get(resourceName)?.config.keys() ?? [];
-  const remove = resourceType === resourceTypes.topic ? [...overrides].filter((name) => !Object.hasOwn(set, name)) : [];
-  return { set, remove };
+function replacement(deps: KafkaDependencies, asked: ReplacedResource): Planned {
+  const set = Object.fromEntries(asked.configs.flatMap(({ name, value }) => (value === null ? [] : [[name, value]])));
+  const overrides = overridesOf(deps.admin.publisher.image, resourceOf(asked))?.keys() ?? [];
+  return { set, remove: [...overrides].filter((name) => !Object.hasOwn(set, name)) };
 }
 
 type ReplacedResource = RequestOf<typeof apis.alterConfigs>['resources'][number];

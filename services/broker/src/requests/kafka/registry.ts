@@ -8,6 +8,12 @@ import { initProducerIdApi } from './init-producer-id.ts';
 import type { KafkaApi } from './kafka-api.ts';
 import type { KafkaDependencies } from './kafka-dependencies.ts';
 import { listOffsetsApi } from './list-offsets.ts';
+import {
+  alterReplicaLogDirsApi,
+  deleteRecordsApi,
+  describeLogDirsApi,
+  describeProducersApi,
+} from './log-administration.ts';
 import { metadataApi } from './metadata.ts';
 import { offsetForLeaderEpochApi } from './offset-for-leader-epoch.ts';
 import { produceApi } from './produce.ts';
@@ -37,6 +43,10 @@ export function kafkaRegistry(deps: KafkaDependencies): KafkaRegistry {
     describeTopicPartitionsApi(deps),
     electLeadersApi(deps),
     alterPartitionReassignmentsApi(deps),
+    deleteRecordsApi(deps),
+    describeLogDirsApi(deps),
+    alterReplicaLogDirsApi(deps),
+    describeProducersApi(deps),
     listPartitionReassignmentsApi(deps),
     ...groupApis(deps),
   ];

@@ -59,6 +59,8 @@ export interface ReplicaPartitionFetch {
   flushedOffset: number;
   /** Epoch of the follower's last batch, -1 with an empty log: the leader answers a divergence with where to cut (KIP-595's rule). */
   lastFetchedEpoch: number;
+  /** Whoever deletes records waits until no live replica has them (KIP-107). */
+  logStartOffset: number;
 }
 
 export interface ReplicaFetchResponse {
@@ -291,7 +293,15 @@ export const ReplicaPartition: MessageFns<ReplicaPartition> = {
 };
 
 function createBaseReplicaPartitionFetch(): ReplicaPartitionFetch {
-  return { topicId: "", partition: 0, leaderEpoch: 0, fetchOffset: 0, flushedOffset: 0, lastFetchedEpoch: 0 };
+  return {
+    topicId: "",
+    partition: 0,
+    leaderEpoch: 0,
+    fetchOffset: 0,
+    flushedOffset: 0,
+    lastFetchedEpoch: 0,
+    logStartOffset: 0,
+  };
 }
 
 export const ReplicaPartitionFetch: MessageFns<ReplicaPartitionFetch> = {
@@ -313,6 +323,9 @@ export const ReplicaPartitionFetch: MessageFns<ReplicaPartitionFetch> = {
     }
     if (message.lastFetchedEpoch !== 0) {
       writer.uint32(48).int32(message.lastFetchedEpoch);
+    }
+    if (message.logStartOffset !== 0) {
+      writer.uint32(56).int64(message.logStartOffset);
     }
     return writer;
   },
@@ -376,6 +389,14 @@ export const ReplicaPartitionFetch: MessageFns<ReplicaPartitionFetch> = {
             }
 
             message.lastFetchedEpoch = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.logStartOffset = longToNumber(reader.int64());
             continue;
           }
         }
