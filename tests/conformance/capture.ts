@@ -11,7 +11,7 @@ import { Client } from '@naru/client';
 import { allApis, FrameSplitter, Reader, readRequestStart } from '@naru/kafka-protocol';
 import { startLocalCluster } from '../../bench/local-cluster.ts';
 import { type Command, codecs, type ForeignClient, Unavailable } from './foreign-client.ts';
-import { javaTools } from './java-tools.ts';
+import { javaClient, KafkaRelease } from './java-client.ts';
 import { kcat } from './kcat.ts';
 import { scriptClients } from './script-clients.ts';
 
@@ -46,7 +46,7 @@ const { port } = relay.address() as AddressInfo;
   await using cluster = await startLocalCluster({ brokers: 1, coordinators: 1, brokerSettings });
   brokerPort = Number(cluster.bootstrapServers.split(':')[1]);
   await using sdk = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
-  for (const client of [kcat, ...scriptClients, javaTools('4.1.0')]) await capture(client, sdk);
+  for (const client of [kcat, ...scriptClients, javaClient(new KafkaRelease('4.3.0'))]) await capture(client, sdk);
 }
 relay.close();
 

@@ -1,32 +1,29 @@
-import type { Client } from '@naru/client';
+import type { Admin, Client } from '@naru/client';
+import type { CheckList } from './check-list.ts';
 import {
   type Codec,
   type Command,
   type ConsumedRecord,
   codecs,
   type KeyedRecord,
+  type Membership,
   type PreparedClient,
   type Result,
 } from './foreign-client.ts';
-
-export type Outcome =
-  | { readonly kind: 'passed'; readonly detail?: string }
-  | { readonly kind: 'failed'; readonly detail: string }
-  /** Not this client's business. */
-  | { readonly kind: 'unsupported'; readonly detail: string };
-
-export interface Check {
-  readonly name: string;
-  readonly outcome: Outcome;
-}
+import type { World } from './suite.ts';
 
 const partitions = 4;
 const recordsPerBatch = 40;
 const topicOf = (client: string, subject: string): string => `conformance.${client}.${subject}`;
 
 /** Everything that one client is asked to do, and what our own SDK sees of it. */
-export async function runChecks(name: string, foreign: PreparedClient, sdk: Client, servers: string): Promise<Check[]> {
-  const checks = new Checks(name, foreign, sdk, servers);
+export async function runChecks(
+  name: string,
+  foreign: PreparedClient,
+  { sdk, servers }: Pick<World, 'sdk' | 'servers'>,
+  list: CheckList,
+): Promise<void> {
+  const checks = new Checks(name, foreign, sdk, servers, list);
   await checks.administration();
   await checks.codecsAndAcks();
   await checks.theirRecordsToUs();
@@ -34,11 +31,13 @@ export async function runChecks(name: string, foreign: PreparedClient, sdk: Clie
   await checks.groups();
   await checks.samePartitions();
   await checks.offsets();
-  return checks.list;
+  await checks.members();
+  await checks.groupAdministration();
+  await checks.deletion();
 }
 
 class Checks {
-  readonly list: Check[] = [];
+  readonly list: CheckList;
   readonly #name: string;
   readonly #foreign: PreparedClient;
   readonly #sdk: Client;
@@ -46,7 +45,8 @@ class Checks {
   /** What the client should have written into its topic. */
   readonly #written: string[] = [];
 
-  constructor(name: string, foreign: PreparedClient, sdk: Client, servers: string) {
+  constructor(name: string, foreign: PreparedClient, sdk: Client, servers: string, list: CheckList) {
+    this.list = list;
     this.#name = name;
     this.#foreign = foreign;
     this.#sdk = sdk;
@@ -67,23 +67,23 @@ class Checks {
       { do: 'describeConfig', topic, name: 'retention.ms' },
       { do: 'addPartitions', topic, count: 5 },
     ]);
-    this.#record('creates a topic', results[0]);
-    this.#record('describes its configuration', results[1], (value) => String(value).includes('86400000'));
-    this.#record('alters it', results[2]);
-    this.#record('sees the change', results[3], (value) => String(value).includes('3600000'));
-    this.#record('adds partitions', results[4]);
+    this.list.record('creates a topic', results[0]);
+    this.list.record('describes its configuration', results[1], (value) => String(value).includes('86400000'));
+    this.list.record('alters it', results[2]);
+    this.list.record('sees the change', results[3], (value) => String(value).includes('3600000'));
+    this.list.record('adds partitions', results[4]);
     if (results[0] !== undefined && 'unsupported' in results[0]) return;
     await using admin = this.#sdk.admin();
     const [described] = await admin.describeTopics([topic]);
-    this.#verdict(
+    this.list.verdict(
       'our SDK sees its five partitions',
       described !== undefined && 'partitions' in described && described.partitions.length === 5,
       JSON.stringify(described),
     );
     const [deleted] = await this.#run([{ do: 'delete', topic }]);
-    this.#record('deletes the topic', deleted);
+    this.list.record('deletes the topic', deleted);
     const names = (await admin.listTopics()).map((one) => one.name);
-    this.#verdict('our SDK sees it gone', !names.includes(topic), names.join(', '));
+    this.list.verdict('our SDK sees it gone', !names.includes(topic), names.join(', '));
   }
 
   async codecsAndAcks(): Promise<void> {
@@ -99,7 +99,7 @@ class Checks {
     for (const [i, command] of commands.entries()) {
       const acks = command.acks === -1 ? 'all' : command.acks;
       const kind = command.idempotent ? 'an idempotent producer' : `acks=${acks}, compression ${command.codec}`;
-      this.#record(`produces: ${kind}`, results[i]);
+      this.list.record(`produces: ${kind}`, results[i]);
       if (results[i] !== undefined && 'value' in results[i]) {
         this.#written.push(...command.records.map(({ key, value }) => `${key}=${value}`));
       }
@@ -108,17 +108,17 @@ class Checks {
 
   async theirRecordsToUs(): Promise<void> {
     const ours = await this.#readBySdk(this.#topic, this.#written.length);
-    this.#sameRecords('our SDK reads what it wrote, keys and headers included', ours, this.#written);
+    this.list.sameRecords('our SDK reads what it wrote, keys and headers included', ours, this.#written);
     const command = { do: 'consume', topic: this.#topic, partitions, count: this.#written.length } as const;
     const [theirs] = await this.#run([command]);
     if (theirs !== undefined && 'value' in theirs) {
       const records = theirs.value as ConsumedRecord[];
-      this.#sameRecords('reads what it wrote', records, this.#written);
+      this.list.sameRecords('reads what it wrote', records, this.#written);
       const places = (list: readonly ConsumedRecord[]) =>
         list.map(({ partition, offset, value }) => `${partition}/${offset}=${value}`).sort();
       const same = JSON.stringify(places(records)) === JSON.stringify(places(ours));
-      this.#verdict('reads every record at the place where our SDK reads it', same, 'other places');
-    } else this.#record('reads what it wrote', theirs);
+      this.list.verdict('reads every record at the place where our SDK reads it', same, 'other places');
+    } else this.list.record('reads what it wrote', theirs);
   }
 
   async ourRecordsToThem(): Promise<void> {
@@ -133,8 +133,8 @@ class Checks {
     }
     const [theirs] = await this.#run([{ do: 'consume', topic, partitions, count: written.length }]);
     if (theirs !== undefined && 'value' in theirs) {
-      this.#sameRecords('reads what our SDK wrote with every codec', theirs.value as ConsumedRecord[], written);
-    } else this.#record('reads what our SDK wrote with every codec', theirs);
+      this.list.sameRecords('reads what our SDK wrote with every codec', theirs.value as ConsumedRecord[], written);
+    } else this.list.record('reads what our SDK wrote with every codec', theirs);
   }
 
   /** Reads everything as a group, and goes on where it stopped. */
@@ -149,11 +149,11 @@ class Checks {
       const [result] = await this.#run([{ do: 'consumeInGroup', topic, group, count: records.length }]);
       const name = part === 'first' ? 'reads in a group' : 'goes on at what the group has committed';
       if (result === undefined || !('value' in result)) {
-        this.#record(name, result);
+        this.list.record(name, result);
         return;
       }
       const written = records.map(({ key, value }) => `${key}=${value}`);
-      this.#sameRecords(name, result.value as ConsumedRecord[], written);
+      this.list.sameRecords(name, result.value as ConsumedRecord[], written);
     }
   }
 
@@ -168,7 +168,7 @@ class Checks {
     const command = { do: 'produce', topic: theirs, acks: -1, codec: 'none', idempotent: false, records } as const;
     const [result] = await this.#run([command]);
     if (result === undefined || !('value' in result)) {
-      this.#record('puts keys on the partitions where our SDK puts them', result);
+      this.list.record('puts keys on the partitions where our SDK puts them', result);
       return;
     }
     const places = async (topic: string) =>
@@ -176,7 +176,7 @@ class Checks {
     const [a, b] = [await places(theirs), await places(ours)];
     const other = records.filter(({ key }) => a.get(key) !== b.get(key)).map(({ key }) => key);
     const detail = `${other.length} of ${records.length}: ${other.slice(0, 3).join(', ')}`;
-    this.#verdict('puts keys on the partitions where our SDK puts them', other.length === 0, detail);
+    this.list.verdict('puts keys on the partitions where our SDK puts them', other.length === 0, detail);
   }
 
   async offsets(): Promise<void> {
@@ -186,9 +186,85 @@ class Checks {
       return { do: 'offsets', topic: this.#topic, partition: 0, at: when };
     };
     const [earliest, latest, old] = await this.#run([at('earliest'), at('latest'), at(1_000)]);
-    this.#record('finds the earliest offset', earliest, (value) => value === 0);
-    this.#record('finds the latest offset', latest, (value) => value === end);
-    this.#record('finds the offset of a time', old, (value) => value === 0);
+    this.list.record('finds the earliest offset', earliest, (value) => value === 0);
+    this.list.record('finds the latest offset', latest, (value) => value === end);
+    this.list.record('finds the offset of a time', old, (value) => value === 0);
+    // In the middle of a batch: the broker sends the whole batch, and the client leaves out what it did not ask for.
+    const [sought] = await this.#run([{ do: 'seek', topic: this.#topic, partition: 0, offset: end - 3 }]);
+    this.list.record('seeks into the middle of a batch', sought, (value) => value === end - 3);
+  }
+
+  /** A member joins, another one joins and leaves; each in the ways that the client knows. */
+  async members(): Promise<void> {
+    const topic = topicOf(this.#name, 'members');
+    await this.#createTopic(topic);
+    const member = (protocol: 'eager' | 'cooperative' | 'consumer', isStatic: boolean): Command => {
+      const group = `${topic}.${protocol}${isStatic ? '.static' : ''}`;
+      return { do: 'members', topic, group, protocol, static: isStatic };
+    };
+    const everything = [0, 1, 2, 3].join();
+    const all = (...parts: readonly (readonly number[])[]): boolean => parts.flat().sort().join() === everything;
+    for (const protocol of ['eager', 'cooperative'] as const) {
+      const [result] = await this.#run([member(protocol, false)]);
+      this.list.record(
+        `members share the partitions (${protocol}) and take over from one that leaves`,
+        result,
+        (value) => {
+          const { alone, together, left = [] } = value as Membership;
+          return all(alone) && all(...together) && together[0].length === 2 && all(left);
+        },
+      );
+    }
+    const [result] = await this.#run([member('eager', true)]);
+    this.list.record('a static member comes back to what it had', result, (value) => {
+      const { alone, together, returned } = value as Membership;
+      return all(alone) && all(...together) && JSON.stringify(together) === JSON.stringify(returned);
+    });
+  }
+
+  /** The group of `groups()`, which has no member any more. */
+  async groupAdministration(): Promise<void> {
+    const topic = topicOf(this.#name, 'group');
+    const group = `${topic}.members`;
+    await using admin = this.#sdk.admin();
+    const [partition = 0, offset = 0] = await this.#committedPlace(admin, group);
+    const place = { group, topic, partition };
+    const results = await this.#run([
+      { do: 'brokers' },
+      { do: 'listGroups' },
+      { do: 'groupState', group },
+      { do: 'groupOffset', ...place },
+      { do: 'setGroupOffset', ...place, offset: 1 },
+      { do: 'groupOffset', ...place },
+      { do: 'deleteGroup', group },
+      { do: 'listGroups' },
+    ]);
+    const [brokers, listed, state, before, set, after, deleted, left] = results;
+    this.list.record('sees three brokers', brokers, (value) => value === 3);
+    this.list.record('lists its group', listed, (value) => (value as string[]).includes(group));
+    this.list.record('describes it as empty', state, (value) => /^empty$/i.test(String(value)));
+    this.list.record('reads the offset that the group has committed', before, (value) => value === offset);
+    this.list.record('sets it', set);
+    const isSet = set !== undefined && 'value' in set;
+    this.list.record('reads what it was set to', after, (value) => value === (isSet ? 1 : offset));
+    this.list.record('deletes the group', deleted);
+    const isDeleted = deleted !== undefined && 'value' in deleted;
+    this.list.record('lists it no more', left, (value) => (value as string[]).includes(group) !== isDeleted);
+  }
+
+  /** The records of `codecsAndAcks()` go last, for others read them. */
+  async deletion(): Promise<void> {
+    const [low] = await this.#run([{ do: 'deleteRecords', topic: this.#topic, partition: 0, before: 5 }]);
+    this.list.record('deletes the first records of a partition', low, (value) => value === 5);
+    if (low === undefined || !('value' in low)) return;
+    await using admin = this.#sdk.admin();
+    const [found] = await admin.listOffsets([{ topic: this.#topic, partition: 0, spec: 'earliest' }]);
+    this.list.verdict('our SDK finds the partition begin there', found?.offset === 5n, String(found?.offset));
+  }
+
+  async #committedPlace(admin: Admin, group: string): Promise<readonly number[]> {
+    const [found] = (await admin.listGroupOffsets(group)).filter(({ offset }) => offset !== undefined);
+    return found === undefined ? [] : [found.partition, Number(found.offset)];
   }
 
   #produce(codec: Codec, acks: 0 | 1 | -1, idempotent: boolean): Extract<Command, { do: 'produce' }> {
@@ -224,26 +300,6 @@ class Checks {
 
   #run(commands: readonly Command[]): Promise<readonly Result[]> {
     return this.#foreign.run(this.#servers, commands);
-  }
-
-  #sameRecords(name: string, found: readonly ConsumedRecord[], written: readonly string[]): void {
-    const seen = found.map(({ key, value }) => `${key}=${value}`).sort();
-    const same = JSON.stringify(seen) === JSON.stringify([...written].sort());
-    const headed = found.every(({ headers }) => headers.h === 'x');
-    const detail = `${found.length} of ${written.length} records${headed ? '' : ', other headers'}`;
-    this.#verdict(name, same && headed, detail);
-  }
-
-  #verdict(name: string, isGood: boolean, detail: string): void {
-    this.list.push({ name, outcome: isGood ? { kind: 'passed' } : { kind: 'failed', detail } });
-  }
-
-  #record(name: string, result: Result | undefined, isGood: (value: unknown) => boolean = () => true): void {
-    if (result === undefined) this.#verdict(name, false, 'no result');
-    else if ('unsupported' in result) {
-      this.list.push({ name, outcome: { kind: 'unsupported', detail: result.unsupported } });
-    } else if ('error' in result) this.#verdict(name, false, result.error);
-    else this.#verdict(name, isGood(result.value), `it found ${JSON.stringify(result.value)}`);
   }
 }
 

@@ -29,8 +29,42 @@ export type Command =
     }
   /** Without a group, where the client can. */
   | { readonly do: 'consume'; readonly topic: string; readonly partitions: number; readonly count: number }
+  /** The offset of the first record that is read after going there. */
+  | { readonly do: 'seek'; readonly topic: string; readonly partition: number; readonly offset: number }
   /** As a member of a group, from the committed offsets or the beginning; commits what it read and leaves. */
-  | { readonly do: 'consumeInGroup'; readonly topic: string; readonly group: string; readonly count: number };
+  | { readonly do: 'consumeInGroup'; readonly topic: string; readonly group: string; readonly count: number }
+  /** Members of one group over four partitions come and go; see `Membership`. */
+  | {
+      readonly do: 'members';
+      readonly topic: string;
+      readonly group: string;
+      readonly protocol: 'eager' | 'cooperative' | 'consumer';
+      readonly static: boolean;
+    }
+  | { readonly do: 'brokers' | 'listGroups' }
+  | { readonly do: 'groupState' | 'deleteGroup'; readonly group: string }
+  | { readonly do: 'groupOffset'; readonly group: string; readonly topic: string; readonly partition: number }
+  | {
+      readonly do: 'setGroupOffset';
+      readonly group: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly offset: number;
+    }
+  /** The low watermark afterwards. */
+  | { readonly do: 'deleteRecords'; readonly topic: string; readonly partition: number; readonly before: number };
+
+/** Which partitions the members had. */
+export interface Membership {
+  /** The first member by itself. */
+  readonly alone: readonly number[];
+  /** Both of them. */
+  readonly together: readonly [readonly number[], readonly number[]];
+  /** The first one, after the second has left. */
+  readonly left?: readonly number[];
+  /** Static: both, after the second was closed and opened again under its name. */
+  readonly returned?: readonly [readonly number[], readonly number[]];
+}
 
 export const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 export type Codec = (typeof codecs)[number];

@@ -1,58 +1,22 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Command, ConsumedRecord, ForeignClient, Result } from './foreign-client.ts';
-import { Unavailable } from './foreign-client.ts';
-import { mavenJars } from './installed.ts';
-import { type Output, run } from './processes.ts';
+import type { KafkaRelease } from './java-client.ts';
+import type { Output } from './processes.ts';
 
 const separator = '|';
 const fieldSeparator = '\t';
 /** How long the console consumer waits for more before it ends. */
 const silenceMs = 4_000;
 
-const kafkaParts = [
-  'kafka-clients',
-  'kafka-tools',
-  'kafka-tools-api',
-  'kafka-server',
-  'kafka-server-common',
-  'kafka-metadata',
-  'kafka-storage',
-  'kafka-raft',
-  'kafka-group-coordinator',
-  'kafka-group-coordinator-api',
-  'kafka-coordinator-common',
-  'kafka-transaction-coordinator',
-  'kafka-share-coordinator',
-  'kafka_2.13',
-];
-const otherJars = [
-  'net.sourceforge.argparse4j:argparse4j:0.7.0',
-  'com.fasterxml.jackson.core:jackson-databind:2.19.0',
-  'com.fasterxml.jackson.core:jackson-core:2.19.0',
-  'com.fasterxml.jackson.core:jackson-annotations:2.19.0',
-  'com.fasterxml.jackson.dataformat:jackson-dataformat-csv:2.19.0',
-  'com.fasterxml.jackson.datatype:jackson-datatype-jdk8:2.19.0',
-  'net.sf.jopt-simple:jopt-simple:5.0.4',
-  'org.slf4j:slf4j-api:1.7.36',
-  'org.slf4j:slf4j-nop:1.7.36',
-  'org.apache.logging.log4j:log4j-api:2.24.3',
-  'org.apache.logging.log4j:log4j-core:2.24.3',
-  'commons-validator:commons-validator:1.9.0',
-  'org.lz4:lz4-java:1.8.0',
-  'org.xerial.snappy:snappy-java:1.1.10.7',
-  'com.github.luben:zstd-jni:1.5.6-10',
-  'com.google.re2j:re2j:1.8',
-  'org.scala-lang:scala-library:2.13.16',
-  'com.typesafe.scala-logging:scala-logging_2.13:3.9.5',
-];
-
 /** Apache Kafka's own command-line tools on its own Java client: what the kafka-*.sh of its distribution start. */
-export function javaTools(version: string): ForeignClient {
+export function javaTools(release: KafkaRelease): ForeignClient {
   return {
-    name: `java-${version}`,
+    name: `tools-${release.version}`,
     prepare: async () => {
-      if ((await run('java', ['-version'])).status !== 0) throw new Unavailable('java is not installed');
-      const own = kafkaParts.map((part) => `org.apache.kafka:${part}:${version}`);
-      const tools = new JavaTools(version, await mavenJars(version, [...own, ...otherJars]));
+      await release.classPath();
+      const tools = new JavaTools(release);
       return {
         run: async (servers, commands) => {
           const results: Result[] = [];
@@ -67,19 +31,17 @@ export function javaTools(version: string): ForeignClient {
 const shown = ['key', 'partition', 'offset', 'headers'].flatMap((field) => ['--property', `print.${field}=true`]);
 
 class JavaTools {
-  readonly #version: string;
-  readonly #classPath: string;
+  readonly #release: KafkaRelease;
 
-  constructor(version: string, classPath: string) {
-    this.#version = version;
-    this.#classPath = classPath;
+  constructor(release: KafkaRelease) {
+    this.#release = release;
   }
 
   async execute(servers: string, command: Command): Promise<Result> {
     const topics = (...argv: string[]) => this.#tool('org.apache.kafka.tools.TopicCommand', servers, argv);
     switch (command.do) {
       case 'version':
-        return { value: this.#version };
+        return { value: this.#release.version };
       case 'create': {
         const { topic, partitions, replicas, configs } = command;
         const counts = ['--partitions', String(partitions), '--replication-factor', String(replicas)];
@@ -104,6 +66,32 @@ class JavaTools {
         return this.#consume(servers, command);
       case 'consumeInGroup':
         return this.#consumeInGroup(servers, command);
+      case 'seek': {
+        const { topic, partition, offset } = command;
+        const argv = ['--topic', topic, '--partition', String(partition), '--offset', String(offset)];
+        const output = await this.#consoleConsumer(servers, [...argv, '--max-messages', '1', ...shown]);
+        return resultOf(output, (stdout) => consumedRecords(stdout)[0]?.offset);
+      }
+      case 'members':
+        return { unsupported: 'each tool is a member by itself' };
+      case 'brokers': {
+        const output = await this.#tool(this.#release.classNames.brokerApiVersions, servers, []);
+        return resultOf(output, (stdout) => stdout.split('\n').filter((line) => line.includes(' -> (')).length);
+      }
+      case 'listGroups':
+        return resultOf(await this.#groups(servers, '--list'), (stdout) => stdout.trim().split('\n'));
+      case 'groupState': {
+        const output = await this.#groups(servers, '--describe', '--group', command.group, '--state');
+        return resultOf(output, (stdout) => /\b(Empty|Stable|Dead)\b/.exec(stdout)?.[1]);
+      }
+      case 'groupOffset':
+        return this.#groupOffset(servers, command);
+      case 'setGroupOffset':
+        return this.#setGroupOffset(servers, command, command.offset);
+      case 'deleteGroup':
+        return resultOf(await this.#groups(servers, '--delete', '--group', command.group), () => null);
+      case 'deleteRecords':
+        return this.#deleteRecords(servers, command);
     }
   }
 
@@ -133,7 +121,7 @@ class JavaTools {
       argv.push('--producer-property', property);
     }
     const input = records.map(({ key, value }) => `h:x${fieldSeparator}${key}${separator}${value}\n`).join('');
-    const output = await this.#tool('org.apache.kafka.tools.ConsoleProducer', servers, argv, input);
+    const output = await this.#tool(this.#release.classNames.consoleProducer, servers, argv, input);
     return resultOf(output, () => null);
   }
 
@@ -143,9 +131,9 @@ class JavaTools {
       // A partition is assigned, so that no group is needed.
       const argv = ['--topic', command.topic, '--partition', String(partition), '--offset', 'earliest'];
       argv.push('--timeout-ms', String(silenceMs), ...shown);
-      const output = await this.#tool('org.apache.kafka.tools.consumer.ConsoleConsumer', servers, argv);
+      const output = await this.#consoleConsumer(servers, argv);
       if (output.status !== 0) return { error: output.stderr.slice(-300) };
-      for (const line of output.stdout.split('\n').filter((text) => text !== '')) found.push(consumedRecord(line));
+      found.push(...consumedRecords(output.stdout));
     }
     return { value: found };
   }
@@ -154,20 +142,56 @@ class JavaTools {
     const { topic, group, count } = command;
     const argv = ['--topic', topic, '--group', group, '--from-beginning', '--max-messages', String(count), ...shown];
     argv.push('--timeout-ms', '20000');
-    const output = await this.#tool('org.apache.kafka.tools.consumer.ConsoleConsumer', servers, argv);
-    return resultOf(output, (stdout) =>
-      stdout
-        .split('\n')
-        .filter((text) => text !== '')
-        .map(consumedRecord),
-    );
+    const output = await this.#consoleConsumer(servers, argv);
+    return resultOf(output, consumedRecords);
+  }
+
+  #consoleConsumer(servers: string, argv: readonly string[]): Promise<Output> {
+    return this.#tool('org.apache.kafka.tools.consumer.ConsoleConsumer', servers, argv);
+  }
+
+  #groups(servers: string, ...argv: string[]): Promise<Output> {
+    return this.#tool('org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', servers, argv);
+  }
+
+  async #groupOffset(servers: string, { group, topic, partition }: GroupPlace): Promise<Result> {
+    const output = await this.#groups(servers, '--describe', '--group', group, '--offsets');
+    return resultOf(output, (stdout) => {
+      const row = stdout.split('\n').map((line) => line.trim().split(/\s+/));
+      return Number(row.find((cells) => cells[1] === topic && cells[2] === String(partition))?.[3]);
+    });
+  }
+
+  async #setGroupOffset(servers: string, { group, topic, partition }: GroupPlace, offset: number): Promise<Result> {
+    const where = ['--group', group, '--topic', `${topic}:${partition}`, '--to-offset', String(offset), '--execute'];
+    return resultOf(await this.#groups(servers, '--reset-offsets', ...where), () => null);
+  }
+
+  async #deleteRecords(servers: string, command: Extract<Command, { do: 'deleteRecords' }>): Promise<Result> {
+    const { topic, partition, before } = command;
+    const directory = await mkdtemp(join(tmpdir(), 'naru-conformance-'));
+    try {
+      const file = join(directory, 'offsets.json');
+      await writeFile(file, JSON.stringify({ version: 1, partitions: [{ topic, partition, offset: before }] }));
+      const argv = ['--offset-json-file', file];
+      const output = await this.#tool('org.apache.kafka.tools.DeleteRecordsCommand', servers, argv);
+      return resultOf(output, (stdout) => Number(/low_watermark: (\d+)/.exec(stdout)?.[1]));
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   }
 
   #tool(mainClass: string, servers: string, argv: readonly string[], input = ''): Promise<Output> {
-    // Short lives: the second compiler would not earn its keep.
-    const java = ['-Xmx256m', '-XX:TieredStopAtLevel=1', '-cp', this.#classPath, mainClass];
-    return run('java', [...java, '--bootstrap-server', servers, ...argv], { input, timeoutMs: 90_000 });
+    return this.#release.java(mainClass, ['--bootstrap-server', servers, ...argv], { input });
   }
+}
+
+type GroupPlace = Extract<Command, { do: 'groupOffset' | 'setGroupOffset' }>;
+
+/** The tool may also print what it thinks of its flags. */
+function consumedRecords(stdout: string): ConsumedRecord[] {
+  const lines = stdout.split('\n').filter((line) => line.startsWith('Partition:'));
+  return lines.map(consumedRecord);
 }
 
 function consumedRecord(line: string): ConsumedRecord {

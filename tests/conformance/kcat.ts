@@ -36,6 +36,15 @@ async function execute(servers: string, command: Command): Promise<Result> {
       return consumeInGroup(servers, command);
     case 'offsets':
       return offsets(servers, command);
+    case 'seek': {
+      const place = ['-t', command.topic, '-p', String(command.partition), '-o', String(command.offset)];
+      const output = await run('kcat', ['-b', servers, '-C', ...place, '-c', '1', '-e', '-q', '-J']);
+      return resultOf(output, (stdout) => recordsOf(stdout)[0]?.offset);
+    }
+    case 'brokers':
+      return resultOf(await run('kcat', ['-b', servers, '-L', '-J']), (stdout) => JSON.parse(stdout).brokers.length);
+    case 'members':
+      return { unsupported: 'each run is a member by itself' };
     default:
       return cannot;
   }

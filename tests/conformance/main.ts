@@ -1,66 +1,95 @@
 /**
- * Clients that nobody here wrote, against a cluster of real processes: `npm run test:conformance [-- --only kcat,java]`.
+ * Clients that nobody here wrote, against a cluster of real processes: `npm run test:conformance [-- --only kcat,java] [--minutes 7]`.
  *
- * Clients are installed outside the project when they are asked for. One that cannot be had is reported as skipped, never as passed. Ends with 1 when a check failed.
+ * Clients are installed outside the project when they are asked for. One that cannot be had, or for which no time is left, is reported as skipped, never as passed.
+ * Ends with 1 when a check failed. Writes its counts to $NARU_TEST_REPORT (scripts/ci.ts).
  */
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Client } from '@naru/client';
 import { startLocalCluster } from '../../bench/local-cluster.ts';
-import { type Check, runChecks } from './checks.ts';
+import { type Check, CheckList } from './check-list.ts';
+import { runChecks } from './checks.ts';
 import { type ForeignClient, Unavailable } from './foreign-client.ts';
+import { javaClient, KafkaRelease } from './java-client.ts';
+import { suitesOf } from './java-suites.ts';
 import { javaTools } from './java-tools.ts';
 import { kcat } from './kcat.ts';
 import { scriptClients } from './script-clients.ts';
+import type { Suite, World } from './suite.ts';
 
-const all: readonly ForeignClient[] = [kcat, ...scriptClients, javaTools('4.1.0')];
+const newest = new KafkaRelease('4.3.0');
+const older = new KafkaRelease('3.9.2');
+const clients: readonly ForeignClient[] = [
+  kcat,
+  ...scriptClients,
+  javaClient(newest),
+  javaClient(older),
+  javaTools(newest),
+  javaTools(older),
+];
+/** In the order in which they run: what is quick and different from the rest comes first. */
+const all: readonly Suite[] = [...clients.map(asSuite), ...suitesOf(newest), ...suitesOf(older)];
 
 type Report =
-  | { readonly client: string; readonly version: string; readonly checks: readonly Check[] }
-  | { readonly client: string; readonly skipped: string };
+  | { readonly name: string; readonly version: string; readonly checks: readonly Check[]; readonly seconds: number }
+  | { readonly name: string; readonly skipped: string };
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, verbose: { type: 'boolean' } } });
+const { values } = parseArgs({ options: { only: { type: 'string' }, minutes: { type: 'string' } } });
 const wanted = values.only?.split(',');
-const clients = all.filter(({ name }) => wanted?.some((prefix) => name.startsWith(prefix)) ?? true);
-if (clients.length === 0) {
+const suites = all.filter(({ name }) => wanted?.some((prefix) => name.startsWith(prefix)) ?? true);
+if (suites.length === 0) {
   console.error(`no such client: ${values.only}; there are ${all.map(({ name }) => name).join(', ')}`);
   process.exit(1);
 }
+const endMs = performance.now() + Number(values.minutes ?? Number.POSITIVE_INFINITY) * 60_000;
 
 const reports: Report[] = [];
 {
-  await using cluster = await startLocalCluster();
+  // Many groups form here; the default of 3 s is for those whose members start one after the other.
+  await using cluster = await startLocalCluster({ brokerSettings: { 'group.initial.rebalance.delay.ms': '500' } });
   await using sdk = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
-  for (const client of clients) {
-    const report = await examine(client, sdk, cluster.bootstrapServers);
+  const world = { sdk, servers: cluster.bootstrapServers, dataDirectory: cluster.dataDirectory };
+  for (const suite of suites) {
+    const report = await examine(suite, world);
     print(report);
     reports.push(report);
   }
 }
 summarize();
 
-async function examine(client: ForeignClient, sdk: Client, servers: string): Promise<Report> {
+function asSuite(client: ForeignClient): Suite {
+  return {
+    name: client.name,
+    run: async ({ sdk, servers }, list) => {
+      const prepared = await client.prepare();
+      const [version] = await prepared.run(servers, [{ do: 'version' }]);
+      await runChecks(client.name, prepared, { sdk, servers }, list);
+      return version !== undefined && 'value' in version ? String(version.value) : '?';
+    },
+  };
+}
+
+async function examine({ name, run }: Suite, world: World): Promise<Report> {
+  const began = performance.now();
+  if (began > endMs) return { name, skipped: `no time is left of ${values.minutes} minutes` };
+  const list = new CheckList();
+  let version = '';
   try {
-    const prepared = await client.prepare();
-    const [version] = await prepared.run(servers, [{ do: 'version' }]);
-    const checks = await runChecks(client.name, prepared, sdk, servers);
-    return {
-      client: client.name,
-      version: version !== undefined && 'value' in version ? String(version.value) : '?',
-      checks,
-    };
+    version = await run(world, list);
   } catch (error) {
-    if (error instanceof Unavailable) return { client: client.name, skipped: error.message };
-    const detail = error instanceof Error ? error.message : String(error);
-    return { client: client.name, version: '?', checks: [{ name: 'runs', outcome: { kind: 'failed', detail } }] };
+    if (error instanceof Unavailable && list.checks.length === 0) return { name, skipped: error.message };
+    list.verdict('goes on to its end', false, error instanceof Error ? error.message : String(error));
   }
+  return { name, version, checks: list.checks, seconds: Math.round((performance.now() - began) / 1000) };
 }
 
 function print(report: Report): void {
   if ('skipped' in report) {
-    console.log(`\n${report.client}: SKIPPED - ${report.skipped}`);
+    console.log(`\n${report.name}: SKIPPED - ${report.skipped}`);
     return;
   }
-  console.log(`\n${report.client} ${report.version}`);
+  console.log(`\n${report.name} ${report.version} (${report.seconds} s)`);
   for (const { name, outcome } of report.checks) {
     const detail = outcome.kind === 'passed' ? '' : ` - ${outcome.detail}`;
     console.log(`  ${outcome.kind.padEnd(11)} ${name}${detail}`);
@@ -69,16 +98,22 @@ function print(report: Report): void {
 
 function summarize(): void {
   console.log('\nclient                                        passed  failed  unsupported');
-  let failed = 0;
+  const total = { passed: 0, failed: 0, unsupported: 0 };
   for (const report of reports) {
     if ('skipped' in report) {
-      console.log(`${report.client.padEnd(45)} skipped`);
+      console.log(`${report.name.padEnd(45)} skipped`);
       continue;
     }
-    const count = (kind: string): number => report.checks.filter(({ outcome }) => outcome.kind === kind).length;
-    failed += count('failed');
-    const row = [count('passed'), count('failed'), count('unsupported')].map((n) => String(n).padStart(6));
-    console.log(`${`${report.client} ${report.version}`.padEnd(45)} ${row.join('  ')}`);
+    const count = { passed: 0, failed: 0, unsupported: 0 };
+    for (const { outcome } of report.checks) count[outcome.kind]++;
+    for (const kind of ['passed', 'failed', 'unsupported'] as const) total[kind] += count[kind];
+    const row = [count.passed, count.failed, count.unsupported].map((n) => String(n).padStart(6));
+    console.log(`${`${report.name} ${report.version}`.padEnd(45)} ${row.join('  ')}`);
   }
-  if (failed > 0) process.exitCode = 1;
+  const skipped = reports.filter((report) => 'skipped' in report).length;
+  console.log(`${total.passed} passed, ${total.failed} failed, ${skipped} of ${reports.length} skipped`);
+  const counts = { numPassedTests: total.passed, numFailedTests: total.failed, numPendingTests: skipped };
+  const { NARU_TEST_REPORT: file } = process.env;
+  if (file !== undefined) writeFileSync(file, JSON.stringify(counts));
+  if (total.failed > 0) process.exitCode = 1;
 }

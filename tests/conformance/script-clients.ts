@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command, ForeignClient, PreparedClient, Result } from './foreign-client.ts';
-import { npmPackages, pythonPackages } from './installed.ts';
+import { builtAddon, npmPackages, pythonPackages } from './installed.ts';
 import { run } from './processes.ts';
 
 const drivers = join(dirname(fileURLToPath(import.meta.url)), 'drivers');
@@ -10,6 +10,7 @@ const drivers = join(dirname(fileURLToPath(import.meta.url)), 'drivers');
 export const scriptClients: readonly ForeignClient[] = [
   fromNpm('kafkajs', ['kafkajs', 'kafkajs-snappy']),
   fromNpm('platformatic', ['@platformatic/kafka@2', 'lz4-napi', 'snappy']),
+  nodeRdkafka(),
   fromPyPi('confluent', ['confluent-kafka']),
   // Its own codecs are optional packages.
   fromPyPi('kafka_python', ['kafka-python', 'lz4', 'python-snappy', 'zstandard']),
@@ -21,6 +22,18 @@ function fromNpm(name: string, packages: readonly string[]): ForeignClient {
     prepare: async () => {
       const modules = await npmPackages(name, packages);
       return script(process.execPath, `${name}.mjs`, { CONFORMANCE_MODULES: modules });
+    },
+  };
+}
+
+/** Its package contains librdkafka's source; what it would download otherwise is not wanted here. Runs on the Node that is installed, whose headers it is built with. */
+function nodeRdkafka(): ForeignClient {
+  return {
+    name: 'node_rdkafka',
+    prepare: async () => {
+      const modules = await npmPackages('node_rdkafka', ['node-rdkafka']);
+      const node = await builtAddon(modules, 'node-rdkafka');
+      return script(node, 'node_rdkafka.mjs', { CONFORMANCE_MODULES: modules });
     },
   };
 }

@@ -1,15 +1,8 @@
 import { Unavailable } from '../../conformance/foreign-client.ts';
-import { mavenJars, npmPackages } from '../../conformance/installed.ts';
+import { mavenClassPath, npmPackages } from '../../conformance/installed.ts';
 import type { ClientLibrary } from '../workload/workloads.ts';
 
-const kafkaJars = [
-  'org.apache.kafka:kafka-clients:4.1.0',
-  'org.slf4j:slf4j-api:1.7.36',
-  'org.slf4j:slf4j-nop:1.7.36',
-  'org.lz4:lz4-java:1.8.0',
-  'org.xerial.snappy:snappy-java:1.1.10.7',
-  'com.github.luben:zstd-jni:1.5.6-10',
-];
+const kafkaClients = ['org.apache.kafka:kafka-clients:4.3.0', 'org.slf4j:slf4j-nop:1.7.36'];
 
 /** Where a library is that the workload's clients need (empty: in this project), or why it cannot be had. */
 export type Library = { readonly path: string } | { readonly missing: string };
@@ -23,7 +16,7 @@ export async function prepareLibrary(library: ClientLibrary): Promise<Library> {
       case 'kafkajs':
         return { path: await npmPackages('kafkajs', ['kafkajs@2', 'kafkajs-snappy@1']) };
       case 'java':
-        return { path: await mavenJars('chaos-clients', kafkaJars) };
+        return { path: await mavenClassPath('chaos-clients', kafkaClients) };
     }
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;

@@ -19,3 +19,12 @@ export async function runCommands(open) {
   process.stdout.write(JSON.stringify(results));
   process.exit(0);
 }
+
+export const patienceMs = 25_000;
+
+export async function until(holds) {
+  for (const end = Date.now() + patienceMs; !holds(); ) {
+    if (Date.now() > end) throw new Error('the assignment did not come');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

@@ -1,8 +1,17 @@
 """kafka-python: a client that shares no code with the others."""
+import time
+
 import kafka
 from commands import run_commands
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.structs import OffsetAndMetadata
+
+patience_s = 25
+partitions_of_members = 4
+assignors = {"eager": RangePartitionAssignor, "cooperative": CooperativeStickyAssignor}
 
 
 def open_client(servers):
@@ -54,6 +63,67 @@ def open_client(servers):
         reading.close()
         return found
 
+    def seek(topic, partition, offset):
+        reading = consumer()
+        one = TopicPartition(topic, partition)
+        reading.assign([one])
+        reading.seek(one, offset)
+        found = read(reading, 1)
+        reading.close()
+        return found[0]["offset"]
+
+    def member(topic, group, protocol, instance):
+        config = {**base, "group_id": group, "group_instance_id": instance, "enable_auto_commit": False}
+        if protocol == "consumer":
+            config["group_protocol"] = "consumer"
+        else:
+            config.update(session_timeout_ms=10_000, partition_assignment_strategy=[assignors[protocol]])
+        return KafkaConsumer(topic, **config)
+
+    def numbers(reading):
+        return sorted(one.partition for one in reading.assignment())
+
+    def poll_until(readers, holds):
+        until = time.monotonic() + patience_s
+        while not holds():
+            if time.monotonic() > until:
+                raise RuntimeError(f"the assignment did not come: {[numbers(one) for one in readers]}")
+            for one in readers:
+                one.poll(50)
+
+    def members(topic, group, protocol, static):
+        if protocol == "consumer" and "group_protocol" not in KafkaConsumer.DEFAULT_CONFIG:
+            return {"unsupported": "it does not know the new protocol"}
+        first = member(topic, group, protocol, "one" if static else None)
+        poll_until([first], lambda: len(numbers(first)) == partitions_of_members)
+        seen = {"alone": numbers(first)}
+        second = member(topic, group, protocol, "two" if static else None)
+        both = [first, second]
+        poll_until(both, lambda: [len(numbers(one)) for one in both] == [2, 2])
+        seen["together"] = [numbers(first), numbers(second)]
+        second.close()
+        if static:
+            # A static member that closes does not leave; back within its session timeout it has what it had.
+            second = member(topic, group, protocol, "two")
+            poll_until([first, second], lambda: len(numbers(second)) == 2)
+            seen["returned"] = [numbers(first), numbers(second)]
+            second.close()
+        else:
+            poll_until([first], lambda: len(numbers(first)) == partitions_of_members)
+            seen["left"] = numbers(first)
+        first.close()
+        return seen
+
+    def group_offset(group, topic, partition):
+        return admin.list_group_offsets(group)[group][TopicPartition(topic, partition)].offset
+
+    def set_group_offset(group, topic, partition, offset):
+        admin.alter_group_offsets(group, {TopicPartition(topic, partition): OffsetAndMetadata(offset, "by hand", -1)})
+
+    def delete_records(topic, partition, before):
+        one = TopicPartition(topic, partition)
+        return admin.delete_records({one: before})[one]["low_watermark"]
+
     def consume_in_group(topic, group, count):
         reading = KafkaConsumer(topic, **base, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
                                 consumer_timeout_ms=15000)
@@ -88,7 +158,16 @@ def open_client(servers):
         "offsets": offsets,
         "produce": produce,
         "consume": consume,
+        "seek": seek,
         "consumeInGroup": consume_in_group,
+        "members": members,
+        "brokers": lambda: len(admin.describe_cluster()["brokers"]),
+        "listGroups": lambda: [one["group_id"] for one in admin.list_groups()],
+        "groupState": lambda group: admin.describe_groups([group])[group]["group_state"],
+        "groupOffset": group_offset,
+        "setGroupOffset": set_group_offset,
+        "deleteGroup": lambda group: str(admin.delete_groups([group])),
+        "deleteRecords": delete_records,
     }
 
 

@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
-import { runCommands } from './commands.mjs';
+import { patienceMs, runCommands, until } from './commands.mjs';
 
 const require = createRequire(`${process.env.CONFORMANCE_MODULES}/`);
 const kafkajs = require('kafkajs');
@@ -23,6 +23,19 @@ await runCommands(async ({ servers }) => {
   const kafka = new Kafka({ clientId: 'conformance', brokers: servers.split(','), logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
+
+  async function member(topic, group) {
+    const consumer = kafka.consumer({ groupId: group, sessionTimeout: 10_000, heartbeatInterval: 300 });
+    const one = { consumer, partitions: [] };
+    consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
+      one.partitions = payload.memberAssignment[topic] ?? [];
+    });
+    await consumer.connect();
+    await consumer.subscribe({ topic });
+    await consumer.run({ eachMessage: async () => {} });
+    return one;
+  }
+
   return {
     version: () => require('kafkajs/package.json').version,
     create: ({ topic, partitions, replicas, configs }) =>
@@ -70,6 +83,55 @@ await runCommands(async ({ servers }) => {
       await producer.disconnect();
     },
     consume: () => ({ unsupported: 'it consumes in groups only' }),
+    seek: async ({ topic, partition, offset }) => {
+      const consumer = kafka.consumer({ groupId: `seek.${topic}` });
+      await consumer.connect();
+      await consumer.subscribe({ topic, fromBeginning: true });
+      const found = new Promise((resolve, reject) => {
+        setTimeout(() => reject(new Error('nothing was read')), patienceMs);
+        consumer.run({
+          eachMessage: async (record) => {
+            if (record.partition === partition) resolve(Number(record.message.offset));
+          },
+        });
+      });
+      consumer.seek({ topic, partition, offset: String(offset) });
+      return found.finally(() => consumer.disconnect());
+    },
+    members: async ({ topic, group, protocol, static: isStatic }) => {
+      if (protocol !== 'eager') return { unsupported: 'it rebalances eagerly only' };
+      if (isStatic) return { unsupported: 'it has no static members' };
+      const first = await member(topic, group);
+      await until(() => first.partitions.length === 4);
+      const alone = first.partitions;
+      const second = await member(topic, group);
+      await until(() => first.partitions.length === 2 && second.partitions.length === 2);
+      const together = [first.partitions, second.partitions];
+      await second.consumer.disconnect();
+      await until(() => first.partitions.length === 4);
+      const left = first.partitions;
+      await first.consumer.disconnect();
+      return { alone, together, left };
+    },
+    brokers: async () => (await admin.describeCluster()).brokers.length,
+    listGroups: async () => (await admin.listGroups()).groups.map(({ groupId }) => groupId),
+    groupState: async ({ group }) => (await admin.describeGroups([group])).groups[0].state,
+    groupOffset: async ({ group, topic, partition }) => {
+      const [{ partitions }] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+      return Number(partitions.find((one) => one.partition === partition).offset);
+    },
+    setGroupOffset: ({ group, topic, partition, offset }) =>
+      admin.setOffsets({ groupId: group, topic, partitions: [{ partition, offset: String(offset) }] }),
+    deleteGroup: async ({ group }) => {
+      await admin.deleteGroups([group]);
+    },
+    deleteRecords: async ({ topic, partition, before }) => {
+      // It knows the leaders only of topics that it was asked about before.
+      await admin.fetchTopicOffsets(topic);
+      await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(before) }] });
+      const offsets = await admin.fetchTopicOffsets(topic);
+      return Number(offsets.find((one) => one.partition === partition).low);
+    },
     consumeInGroup: async ({ topic, group, count }) => {
       const consumer = kafka.consumer({ groupId: group });
       await consumer.connect();
