@@ -259,6 +259,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
       idleMsMax: config['connections.max.idle.ms'],
       frameBytesMax: config['socket.request.max.bytes'],
       receivedBytesMax: config['queued.max.request.bytes'],
+      unsentBytesMax: config['queued.max.request.bytes'],
     },
     clock,
     timers,

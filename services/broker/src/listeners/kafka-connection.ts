@@ -33,6 +33,10 @@ export interface KafkaConnectionOptions {
   /** Name of the listener by which it came. */
   readonly listener: string;
   readonly memory: FrameMemory;
+  /** So many bytes more (or less) of answers wait for a client that does not take them. */
+  readonly onUnsent: (bytes: number) => void;
+  /** How large the broker wants answers to be at the moment. */
+  readonly answerBytesMax: () => number;
   /** Called once. `reason` is undefined when the peer ended in an orderly way. */
   readonly onClose: (reason: string | undefined) => void;
 }
@@ -68,6 +72,7 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
   #next: Uint8Array | undefined;
   #outstandingBytes = 0;
   #isReserved = false;
+  #unsentBytes = 0;
   #isReading = false;
   #isFlushing = false;
   #isClosed = false;
@@ -130,6 +135,7 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
   }
 
   onDrain(): void {
+    this.#tellUnsent(0);
     this.#release('congested');
   }
 
@@ -160,7 +166,13 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
     this.#slots.length = 0;
     budget.forget(this);
     memory.release(this);
+    this.#tellUnsent(0);
     onClose(this.#reason);
+  }
+
+  #tellUnsent(bytes: number): void {
+    this.#options.onUnsent(bytes - this.#unsentBytes);
+    this.#unsentBytes = bytes;
   }
 
   #hold(hold: Hold): void {
@@ -234,10 +246,15 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
 
   #mustWait(api: KafkaApi): boolean {
     const last = this.#slots.at(-1);
-    if (last === undefined || (api.overlaps && last.api.overlaps)) return false;
+    if (last === undefined || (last.api.overlappingMax > 0 && this.#mayOverlap(api))) return false;
     // What is answered already is out of the way: a long run of requests that are answered at once is one loop, not a recursion.
     this.#flush();
     return this.#slots.length > 0;
+  }
+
+  #mayOverlap(api: KafkaApi): boolean {
+    if (!Number.isFinite(api.overlappingMax)) return true;
+    return this.#slots.filter((slot) => slot.api === api).length < api.overlappingMax;
   }
 
   #serve(api: KafkaApi, { apiVersion, correlationId }: RequestStart, reader: Reader, frameBytes: number): void {
@@ -250,6 +267,7 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
     const giveUp = api.serve({
       request: request as never,
       version: apiVersion,
+      answerBytesMax: this.#options.answerBytesMax(),
       caller: { host: this.host, listener: this.listener, clientId },
       answer: (answer: KafkaAnswer<never>) => {
         isAnswered = true;
@@ -323,7 +341,10 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
     this.#slots.splice(0, count);
     this.#outstandingBytes -= bytes;
     this.#lastActiveMs = this.#options.nowMs();
-    if (chunks.length > 0 && !this.#connection.write(chunks)) this.#hold('congested');
+    if (chunks.length > 0 && !this.#connection.write(chunks)) {
+      this.#hold('congested');
+      this.#tellUnsent(this.#connection.pendingBytes);
+    }
     if (this.#isEnding && this.#slots.length === 0) this.#connection.end();
     this.#options.budget.give(bytes);
     this.#continue();

@@ -21,6 +21,7 @@ class World {
   readonly log: Record<string, unknown>[] = [];
   readonly produces: ProduceCall[] = [];
   readonly metadatas: (() => void)[] = [];
+  readonly fetches: (() => void)[] = [];
   readonly givenUp: number[] = [];
   /** Of the front, on all connections. */
   writes = 0;
@@ -40,6 +41,7 @@ class World {
       idleMsMax: 60_000,
       frameBytesMax: 100_000,
       receivedBytesMax: 1_000_000,
+      unsentBytesMax: 1_000_000,
     };
     this.front = new KafkaFront({
       registry,
@@ -54,9 +56,13 @@ class World {
   #apis(logger: Logger, registry: Map<number, KafkaApi>): readonly KafkaApi[] {
     const options = { authorization: '', onError: () => {} };
     return [
-      kafkaApi(apis.produce, { versions: [3, 9], authorization: '', overlaps: true }, (call) => {
+      kafkaApi(apis.produce, { versions: [3, 9], authorization: '', overlappingMax: 1_000 }, (call) => {
         const index = this.produces.push(call) - 1;
         return () => void this.givenUp.push(index);
+      }),
+      kafkaApi(apis.fetch, { versions: [4, 11], authorization: '', overlappingMax: 2 }, ({ answer }) => {
+        this.fetches.push(() => answer({ kind: 'response', response: { topics: [] } }));
+        return undefined;
       }),
       answeredApi(apis.metadata, { ...options, versions: [0, 9] }, async () => {
         await new Promise<void>((resolve) => this.metadatas.push(resolve));
@@ -150,6 +156,21 @@ describe('order of requests and responses on one connection', () => {
     await world.settle();
     expect(peer.isClosed).toBe(true);
     expect(world.closings).toEqual(['acks=0 and NOT_LEADER_OR_FOLLOWER']);
+  });
+
+  test('fetches overlap with produce requests, and with so many of their kind as the registry says', async () => {
+    for (let i = 0; i < 2; i++) peer.send(apis.fetch, 11, { maxWaitMs: 1_000, minBytes: 1, topics: [] });
+    peer.send(apis.produce, 8, produceRequest());
+    peer.send(apis.fetch, 11, { maxWaitMs: 1_000, minBytes: 1, topics: [] });
+    await world.settle();
+    expect([world.fetches.length, world.produces.length]).toEqual([2, 1]);
+    for (const answer of world.fetches.splice(0)) answer();
+    world.produces[0]?.answer(produced);
+    await world.settle();
+    expect(peer.answered).toEqual([1, 2, 3]);
+    world.fetches[0]?.();
+    await world.settle();
+    expect(peer.answered).toEqual([1, 2, 3, 4]);
   });
 
   test('what is no data path runs alone: it sees what was asked before, and is seen by what comes after', async () => {
@@ -396,6 +417,26 @@ describe('limits', () => {
       await world.settle();
     }
     expect(peer.answered).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test('answers that nobody takes make further answers small, until they are taken', async () => {
+    await start({ unsentBytesMax: 500_000 });
+    const other = await world.connect();
+    peer.connection.pause();
+    const name = 'x'.repeat(30_000);
+    const topics = Array.from({ length: 40 }, () => ({ name, partitions: [] }));
+    const ask = async (from: KafkaPeer): Promise<number | undefined> => {
+      from.send(apis.produce, 8, produceRequest());
+      await world.settle();
+      return world.produces.at(-1)?.answerBytesMax;
+    };
+    expect(await ask(peer)).toBe(Number.POSITIVE_INFINITY);
+    world.produces[0]?.answer({ kind: 'response', response: { topics } });
+    await world.settle();
+    expect(await ask(other)).toBe(1_048_576);
+    peer.connection.resume();
+    await world.settle();
+    expect(await ask(other)).toBe(Number.POSITIVE_INFINITY);
   });
 
   test('a client that does not read its answers is not served further', async () => {

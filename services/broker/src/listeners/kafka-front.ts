@@ -12,6 +12,8 @@ export interface KafkaLimits {
   readonly frameBytesMax: number;
   /** Bytes of large requests that may be on their way, over all connections. */
   readonly receivedBytesMax: number;
+  /** Bytes of answers that may wait for clients that do not take them, before answers become small. */
+  readonly unsentBytesMax: number;
 }
 
 export interface KafkaFrontOptions {
@@ -32,6 +34,8 @@ interface Accepted {
 }
 
 const sweepMsMax = 10_000;
+/** Of answers while too many wait to be taken. */
+const smallAnswerBytes = 1_048_576;
 /** A large request may take so long to come when others wait for the memory. */
 const receiveMsMax = 30_000;
 /** A stopping broker answers what was asked, but not for longer. */
@@ -44,6 +48,8 @@ export class KafkaFront {
   readonly #connections = new Set<KafkaConnection>();
   #sweepTimer: Timer | undefined;
   readonly #memory: FrameMemory;
+  /** Of answers that wait for clients that do not take them. */
+  #unsentBytes = 0;
   #closing: { readonly done: () => void } | undefined;
 
   constructor(options: KafkaFrontOptions) {
@@ -55,6 +61,11 @@ export class KafkaFront {
       frameBytesMax: options.limits.frameBytesMax,
       nowMs: () => options.clock.monotonicMs(),
       memory: this.#memory,
+      onUnsent: (bytes) => {
+        this.#unsentBytes += bytes;
+      },
+      answerBytesMax: () =>
+        this.#unsentBytes > options.limits.unsentBytesMax ? smallAnswerBytes : Number.POSITIVE_INFINITY,
     };
     this.#sweepLater();
   }

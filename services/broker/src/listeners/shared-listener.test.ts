@@ -46,7 +46,7 @@ async function start(limits: Partial<ConnectionLimits> = {}) {
   const kafka = new KafkaFront({
     registry: new Map([[apis.metadata.key, metadata]]),
     budget: new RequestBudget(1_000_000),
-    limits: { idleMsMax: 60_000, frameBytesMax: 1_000, receivedBytesMax: 10_000 },
+    limits: { idleMsMax: 60_000, frameBytesMax: 1_000, receivedBytesMax: 10_000, unsentBytesMax: 10_000 },
     clock,
     timers,
     logger,

@@ -3,8 +3,8 @@ import type { KafkaRegistry } from './registry.ts';
 
 /** The registry as a table of Markdown: what is advertised, from when on flexible, and what an authorizer will ask for. */
 export function apiTable(registry: KafkaRegistry): string {
-  const rows = [...registry.values()].map(({ api, versions, authorization, overlaps }) => {
-    const order = overlaps ? 'overlaps' : 'alone';
+  const rows = [...registry.values()].map(({ api, versions, authorization, overlappingMax }) => {
+    const order = overlappingMax > 0 ? 'overlaps' : 'alone';
     return `| ${api.key} | ${api.name} | ${rangeOf(versions)} | ${flexibleFrom(api.flexible, versions)} | ${order} | ${authorization} |`;
   });
   return [

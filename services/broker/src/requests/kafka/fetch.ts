@@ -13,10 +13,12 @@ type Answer = Response['topics'][number]['partitions'][number];
 /** Topics by id from here on (KIP-516). */
 const topicIdVersion = 13;
 const noSession = 0;
+/** Of one connection: each may have an answer of `fetch.max.bytes`, whether the client takes it or not. */
+const overlappingMax = 4;
 
 /** Fetch 4–17, with sessions (KIP-227) for clients that ask for one. */
 export function fetchApi(deps: KafkaDependencies): KafkaApi {
-  const options = { versions: [4, 17], overlaps: true, authorization: 'Read on Topic' } as const;
+  const options = { versions: [4, 17], overlappingMax, authorization: 'Read on Topic' } as const;
   const sessions = new FetchSessions(
     () => deps.admin.clock.monotonicMs(),
     (maxExclusive) => deps.admin.random.nextInt(maxExclusive),
@@ -43,14 +45,14 @@ class KafkaFetch {
   }
 
   run(): (() => void) | undefined {
-    const { request, answer } = this.#call;
+    const { request, answer, answerBytesMax } = this.#call;
     const asked = this.#asked();
     const isRefused = asked.length < this.#plan.partitions.length;
     const fetch: SingleFetch = {
       // Whoever has an error hears of it at once, as in Kafka; so does a client that asks for nothing.
       maxWaitMs: isRefused || asked.length === 0 ? 0 : request.maxWaitMs,
       minBytes: request.minBytes,
-      maxBytes: request.maxBytes,
+      maxBytes: Math.min(request.maxBytes, answerBytesMax),
       isolationLevel: request.isolationLevel,
       partitions: asked,
     };

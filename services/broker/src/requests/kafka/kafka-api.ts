@@ -20,6 +20,8 @@ export interface KafkaCall<Request, Response> {
   readonly request: Request;
   readonly caller: KafkaCaller;
   readonly version: number;
+  /** The broker asks for an answer no larger than this (the first batch comes anyway): too many clients do not take what they asked for. */
+  readonly answerBytesMax: number;
   /** Called once, possibly before `serve` returns. */
   readonly answer: (answer: KafkaAnswer<Response>) => void;
 }
@@ -32,10 +34,10 @@ export interface KafkaApi<Request = never, Response = never> {
   /** Bytes that a request holds until it is answered, besides itself; counted against `queued.max.request.bytes`. */
   readonly costBytes: number;
   /**
-   * Begun while earlier requests of the connection still wait for their answers. Everything else runs alone, as every request does in Kafka: what comes after
-   * a change sees the change.
+   * So many may be under way at once on a connection, begun while earlier requests still wait for their answers. 0: it runs alone, as every request does in
+   * Kafka, so that what comes after a change sees the change.
    */
-  readonly overlaps: boolean;
+  readonly overlappingMax: number;
   /** What an authorizer will ask for: operation and resource in Kafka's words. */
   readonly authorization: string;
   /** May return a function that gives the request up, after which `answer` is not called. */
@@ -48,7 +50,7 @@ export interface KafkaApiOptions {
   readonly versions: readonly [min: number, max: number];
   readonly authorization: string;
   readonly costBytes?: number;
-  readonly overlaps?: boolean;
+  readonly overlappingMax?: number;
 }
 
 /** An API whose handler answers by callback. */
@@ -62,7 +64,7 @@ export function kafkaApi<Request extends Fields, Response extends Fields>(
     api: api as unknown as Api,
     versions: { min, max },
     costBytes: options.costBytes ?? smallCostBytes,
-    overlaps: options.overlaps ?? false,
+    overlappingMax: options.overlappingMax ?? 0,
     authorization: options.authorization,
     serve: serve as unknown as KafkaApi['serve'],
   };

@@ -17,7 +17,11 @@ const noBytes = new Uint8Array(0);
 
 /** Produce 0–13; versions below 3 are refused partition by partition. */
 export function produceApi(deps: KafkaDependencies): KafkaApi {
-  const options = { versions: [0, 13], overlaps: true, authorization: 'Write on Topic' } as const;
+  const options = {
+    versions: [0, 13],
+    overlappingMax: Number.POSITIVE_INFINITY,
+    authorization: 'Write on Topic',
+  } as const;
   return kafkaApi(apis.produce, options, (call) => {
     new KafkaProduce(deps, call).run();
     return undefined;
