@@ -77,6 +77,22 @@ test('SIGTERM ends it in order: the assignment is given up, the last line is shu
   expect(names.at(-1)).toBe('shutdown_complete');
 });
 
+test('--group-protocol consumer: the coordinator assigns, and consumer-groups shows its epochs (KIP-848, KIP-1099)', async () => {
+  const argv = [...servers, '--topic', 'v', '--group-id', 'kip848', '--group-protocol', 'CONSUMER'];
+  const child = spawn(launcher('kafka-verifiable-consumer.sh'), argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const describe = (...more: string[]) =>
+    run('kafka-consumer-groups.sh', [...servers, '--describe', '--group', 'kip848', ...more]);
+  for await (const line of createInterface({ input: child.stdout })) {
+    if ((JSON.parse(line) as Event).name !== 'offsets_committed' || child.killed) continue;
+    const [members, state] = [await describe('--members', '--verbose'), await describe('--state', '--verbose')];
+    expect(members.stdout).toMatch(/^kip848 .* 1 +\d+ +v:0 +\d+ +v:0 +$/m);
+    expect(state.stdout).toMatch(/^kip848 +localhost:\d+ {2}\(1\) +uniform +Stable +\d+ +\d+ +1$/m);
+    child.kill('SIGTERM');
+  }
+  const listed = await run('kafka-consumer-groups.sh', [...servers, '--list', '--type', 'consumer']);
+  expect(listed.stdout).toMatch(/^kip848 +Consumer +$/m);
+});
+
 test.each([
   [['--assignment-strategy', 'org.apache.kafka.clients.consumer.NoSuchAssignor'], /NoSuchAssignor.*there are range/],
   [['--reset-policy', 'sometimes'], /auto\.offset\.reset.*latest, earliest, none/],

@@ -1,15 +1,14 @@
-import { errorCodes, ProtocolError } from '@naru/kafka-protocol';
+import { errorCodes } from '@naru/kafka-protocol';
 import { groupMethods, type groups, type UnaryMethod } from '@naru/rpc';
 import { sleep } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
-import { consumerProtocolType, decodeAssignment } from '../consumer/groups/consumer-protocol.ts';
 import type { KafkaError } from '../errors.ts';
 import { errorFromCode, errorFromRpc } from '../errors-from-wire.ts';
 import type { TopicPartition } from '../topic-partition.ts';
+import { describedByCoordinator, describedClassic } from './group-description.ts';
 import type {
   GroupDescription,
   GroupListing,
-  GroupMemberDescription,
   GroupOffset,
   GroupOffsetChange,
   GroupOffsetOutcome,
@@ -65,26 +64,28 @@ export class GroupAdmin {
     return Promise.all(groupIds.map((groupId) => this.#describe(groupId, deadlineMs)));
   }
 
+  /** What the one API calls dead may be a group that the other one knows. */
   async #describe(groupId: string, deadlineMs: number): Promise<GroupDescription> {
+    const request = { groupIds: [groupId] };
     const { answer, coordinator } = await this.#atCoordinator(
       groupId,
       groupMethods.describeGroups,
-      { groupIds: [groupId] },
+      request,
       deadlineMs,
       (response) => response.groups[0],
     );
-    const group = answer.groups[0] as groups.DescribedGroup;
-    const isConsumer = group.protocolType === consumerProtocolType;
-    return {
+    const { nodeId: id, host, port } = coordinator;
+    const classic = describedClassic(answer.groups[0] as groups.DescribedGroup, { id, host, port });
+    if (classic.state !== 'Dead') return classic;
+    const other = await this.#atCoordinator(
       groupId,
-      error: toError(group),
-      state: group.state as GroupState,
-      protocolType: group.protocolType,
-      protocol: group.protocolName,
-      generation: group.generationId,
-      coordinator: { id: coordinator.nodeId, host: coordinator.host, port: coordinator.port },
-      members: group.members.map((member) => toMember(member, isConsumer)),
-    };
+      groupMethods.consumerGroupDescribe,
+      request,
+      deadlineMs,
+      (response) => response.groups[0],
+    );
+    const group = other.answer.groups[0];
+    return group?.errorCode === 0 ? describedByCoordinator(group, { id, host, port }) : classic;
   }
 
   /** `partitions` undefined: all that have an offset. */
@@ -219,26 +220,4 @@ function isElsewhere(code: number): boolean {
 
 function toError({ errorCode, errorMessage }: Answer, where: Partial<TopicPartition> = {}): KafkaError | undefined {
   return errorCode === 0 ? undefined : errorFromCode(errorCode, errorMessage, where);
-}
-
-function toMember(member: groups.DescribedMember, isConsumer: boolean): GroupMemberDescription {
-  return {
-    memberId: member.memberId,
-    groupInstanceId: member.groupInstanceId === '' ? undefined : member.groupInstanceId,
-    clientId: member.clientId,
-    clientHost: member.clientHost,
-    assignment: isConsumer ? partitionsOf(member.assignment) : [],
-    memberMetadata: member.metadata,
-    memberAssignment: member.assignment,
-  };
-}
-
-/** Brokers do not look into assignments: a member may have been given anything. */
-function partitionsOf(assignment: Uint8Array): readonly TopicPartition[] {
-  try {
-    return decodeAssignment(assignment).partitions;
-  } catch (error) {
-    if (error instanceof ProtocolError) return [];
-    throw error;
-  }
 }
