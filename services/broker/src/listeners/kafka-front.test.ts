@@ -253,7 +253,7 @@ describe('ApiVersions', () => {
     const named = peer.send(apis.apiVersions, 3, { clientSoftwareName: 'kcat', clientSoftwareVersion: '1.7.1' });
     const nameless = peer.send(apis.apiVersions, 3, { clientSoftwareName: 'k t', clientSoftwareVersion: '1' });
     await world.settle();
-    expect(peer.response(apis.apiVersions, 3, named)?.apiKeys.map(({ apiKey }) => apiKey)).toEqual([0, 3, 18]);
+    expect(peer.response(apis.apiVersions, 3, named)?.apiKeys.map(({ apiKey }) => apiKey)).toEqual([0, 1, 3, 18]);
     expect(peer.response(apis.apiVersions, 3, nameless)?.errorCode).toBe(42);
   });
 });
