@@ -17,6 +17,7 @@ interface Stage {
 const stages: readonly Stage[] = [
   { name: 'tests', command: ['npm', 'test'], minutesMax: 20 },
   { name: 'conformance', command: ['npm', 'run', 'test:conformance', '--', '--minutes', '7'], minutesMax: 10 },
+  { name: 'chaos', command: ['npm', 'run', 'chaos', '--', '--minutes', '5'], minutesMax: 8 },
 ];
 
 interface Results {

@@ -141,6 +141,12 @@ class ChaosRun {
         `lost ${sum((r) => (r.cell.startsWith('single/') ? 0 : r.figures.lost))}, torn ${sum((r) => r.figures.torn)}, reordered ${sum((r) => r.figures.reordered)}, duplicated ${sum((r) => r.figures.duplicated)}`,
     );
     console.log(`report: ${this.writeReport()}`);
+    const counts = {
+      numPassedTests: length - failed.length,
+      numFailedTests: failed.length,
+      numPendingTests: this.#skipped.size,
+    };
+    if (process.env.NARU_TEST_REPORT) writeFileSync(process.env.NARU_TEST_REPORT, JSON.stringify(counts));
   }
 
   async close(): Promise<void> {
