@@ -242,6 +242,8 @@ describe('members', () => {
       quorum.sim.complete(changeMembership(client.runtime, `c${quorum.leader}:2181`, kind, member(id)));
     expect((await change('add-learner', 4)).find((each) => each.id === 4)?.voter).toBe(false);
     await quorum.sim.runUntil(() => (quorum.coordinator(4)?.status().appliedZxid ?? 0) > 50);
+    // The leader hears of it.
+    await quorum.sim.runFor(100);
     expect((await change('promote', 4)).find((each) => each.id === 4)?.voter).toBe(true);
     const removed = quorum.ids.find((id) => id !== quorum.leader) as number;
     expect((await change('remove', removed)).map((each) => each.id)).not.toContain(removed);

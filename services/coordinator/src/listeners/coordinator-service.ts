@@ -42,6 +42,8 @@ async function changeMembership(
       throw new RpcError('invalid-argument', 'the members do not allow this change');
     case 'change-pending':
       throw new RpcError('failed-precondition', 'another change, or the first entry of the term, is not committed yet');
+    case 'not-caught-up':
+      throw new RpcError('failed-precondition', 'the learner has not caught up with the log; try again when it has');
     case 'not-leader':
       throw new RpcError('failed-precondition', `not the leader; node ${outcome.leader} leads`);
     case 'leadership-lost':

@@ -12,3 +12,5 @@ export const snapshotPartBytes = 256 * 1024;
 export const snapshotBytesMax = 1024 * 1024 * 1024;
 /** Deletions in one batch after a snapshot, so that a long log does not hold up the writes. */
 export const deletionsPerBatch = 2_000;
+/** Entries that a learner may lack when it is made a voter. One that lacks more would be counted on before it can acknowledge anything (thesis §4.2.1). */
+export const promotionLagMax = 1_000;

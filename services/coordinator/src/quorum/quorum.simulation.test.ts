@@ -201,6 +201,22 @@ describe('membership', () => {
   });
 });
 
+describe('membership: a learner', () => {
+  test('becomes a voter only when it has caught up: before, it would be counted on and could acknowledge nothing', async () => {
+    const cluster = new SimulatedCluster(32, 3, 1);
+    await cluster.startAll();
+    const leader = await cluster.awaitLeader();
+    const member = cluster.address(4);
+    await cluster.sim.complete(leader.changeMembership({ kind: 'add-learner', member }));
+    const promote = () => cluster.sim.complete(leader.changeMembership({ kind: 'promote', id: 4 }));
+    expect(await promote(), 'it does not run').toMatchObject({ ok: false, reason: 'not-caught-up' });
+    await cluster.sim.complete(cluster.start(cluster.members[3] as Member));
+    await cluster.awaitAgreement();
+    await cluster.sim.runFor(100);
+    expect(await promote()).toMatchObject({ ok: true });
+  });
+});
+
 describe('a directory', () => {
   test('of another node or another cluster is refused', async () => {
     const cluster = new SimulatedCluster(41, 1);

@@ -12,7 +12,7 @@ import {
 } from '@naru/raft';
 import { createRpc, type Rpc } from '@naru/rpc';
 import { type Address, assert, type Runtime, type Timer } from '@naru/runtime';
-import { proposalBytesMax, proposalsPendingMax } from './limits.ts';
+import { promotionLagMax, proposalBytesMax, proposalsPendingMax } from './limits.ts';
 import { type MemberConfig, Membership } from './membership.ts';
 import { claimDirectory } from './node-directory.ts';
 import { Peers } from './peers.ts';
@@ -251,12 +251,22 @@ export class Quorum implements ReplicatedLog {
     const target = this.#membership.target(this.#raft.configuration, change);
     if (this.#raft.role !== 'leader') return { ok: false, reason: 'not-leader', leader };
     if (target === undefined) return { ok: false, reason: 'invalid', leader };
+    if (change.kind === 'promote' && !this.#isCaughtUp(change.id)) {
+      return { ok: false, reason: 'not-caught-up', leader };
+    }
     const proposal = this.#raft.proposeConfiguration(target);
     if (!proposal.ok) return { ok: false, reason: changeRefusalOf(proposal), leader };
     this.#driver.schedule();
     return new Promise((settle) => {
       this.#pendingChange = { index: proposal.index, settle };
     });
+  }
+
+  /** A new voter that lacks most of the log: with one of the others down nothing would be committed until it has everything. */
+  #isCaughtUp(id: NodeId): boolean {
+    const { progress, lastIndex } = this.#raft.status();
+    const learner = progress.get(id);
+    return learner?.state === 'replicate' && lastIndex - learner.match <= promotionLagMax;
   }
 
   async close(): Promise<void> {

@@ -87,8 +87,11 @@ export type MembershipOutcome =
   | { readonly ok: true; readonly members: readonly QuorumMember[] }
   | {
       readonly ok: false;
-      /** `change-pending`: another change, or the first entry of the term, is not committed yet (row 34). */
-      readonly reason: 'not-leader' | 'change-pending' | 'invalid' | 'leadership-lost' | 'closed';
+      /**
+       * `change-pending`: another change, or the first entry of the term, is not committed yet (row 34). `not-caught-up`: a learner that lacks too much to
+       * become a voter; try again when it has the log.
+       */
+      readonly reason: 'not-leader' | 'change-pending' | 'not-caught-up' | 'invalid' | 'leadership-lost' | 'closed';
       readonly leader: NodeId;
     };
 
