@@ -56,6 +56,23 @@ test('what the tail serves is what a list of all batches would, or it says that 
   );
 });
 
+test('small runs are served as one, large ones as they are', () => {
+  const tail = new LogTail(new TailBudget(1_000_000));
+  const [small, next] = [batch(1), batch(1)];
+  setBaseOffset(next, 0, 1);
+  tail.push(0, 1, small);
+  tail.push(1, 2, next);
+  expect(tail.read(0, 100_000, 2)?.records).toEqual([Buffer.concat([small, next])]);
+  const large = [2, 3].map((offset) => {
+    const bytes = batch(1, { valueBytes: 10_000 });
+    setBaseOffset(bytes, 0, offset);
+    tail.push(offset, offset + 1, bytes);
+    return bytes;
+  });
+  const { records = [] } = tail.read(2, 100_000, 4) ?? {};
+  expect(records.map((run) => run.buffer)).toEqual(large.map((run) => run.buffer));
+});
+
 test('one budget serves all tails: the oldest batches of any of them go first', () => {
   const { bytes, nextOffset } = run(0, [2]);
   const budget = new TailBudget(5 * (bytes.length + 200));

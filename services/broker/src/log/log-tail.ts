@@ -3,6 +3,8 @@ import type { FetchedBatches } from './log-types.ts';
 
 /** Views smaller than this do not keep a network buffer alive that is more than twice as large: they are copied. */
 const copiedBytesMax = 8 * 1024;
+/** Runs that are smaller than this on average are joined: each would cost a chunk on the wire, an object at the reader and a write at a follower. */
+const joinedBytesMax = 4 * 1024;
 const noBytes = new Uint8Array(0);
 /** What an entry costs besides its bytes. */
 const entryOverheadBytes = 120;
@@ -63,7 +65,7 @@ export class TailBudget {
 
 /**
  * The newest batches of one log, as they were appended: served to followers and to consumers at the end of the log without a
- * copy and without a read. A run without holes that ends at the log end.
+ * read, and without a copy unless they are small. A run without holes that ends at the log end.
  */
 export class LogTail {
   readonly #budget: TailBudget;
@@ -110,7 +112,14 @@ export class LogTail {
       nextOffset = part.nextOffset;
       if (nextOffset < entry.nextOffset) break;
     }
-    return { kind: 'batches', records, sizeBytes, firstOffset, nextOffset };
+    const areSmall = records.length > 1 && sizeBytes / records.length < joinedBytesMax;
+    return {
+      kind: 'batches',
+      records: areSmall ? [Buffer.concat(records, sizeBytes)] : records,
+      sizeBytes,
+      firstOffset,
+      nextOffset,
+    };
   }
 
   /** Drops entries that reach to or beyond `offset`. */

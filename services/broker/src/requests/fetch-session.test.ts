@@ -45,15 +45,15 @@ class Leader {
     return new Leader(world, partition);
   }
 
-  async write(batches: number): Promise<void> {
-    for (let i = 0; i < batches; i++) this.partition.append(batch(1), false);
+  async write(batches: number, valueBytes = 50): Promise<void> {
+    for (let i = 0; i < batches; i++) this.partition.append(batch(1, { valueBytes }), false);
     await this.run();
   }
 
   ask(fetchOffset: number, fields: Partial<broker.FetchRequest & broker.PartitionFetch> = {}): boolean {
     const { wantData = true, maxWaitMs = 500, minBytes = 1, maxBytes = 1_000_000, lastFetchedEpoch = -1 } = fields;
     const asked = { topic: 'topic', topicId: '', partition: 0, fetchOffset, currentLeaderEpoch: -1, lastFetchedEpoch };
-    const partitions = fields.partitions ?? [{ ...asked, maxBytes: 10_000 }];
+    const partitions = fields.partitions ?? [{ ...asked, maxBytes: 100_000 }];
     const terms = { wantData, maxWaitMs, minBytes, maxBytes, isolationLevel: 0 };
     return this.session.handle({ ...terms, forgotten: fields.forgotten ?? [], partitions });
   }
@@ -121,8 +121,8 @@ describe('a session', () => {
 
   test('records come as the runs in which they were appended, not joined', async () => {
     const leader = await Leader.start(1_000_000);
-    await leader.write(3);
-    leader.ask(0);
+    await leader.write(3, 6_000);
+    leader.ask(0, { maxBytes: 100_000 });
     expect(leader.last?.records).toHaveLength(3);
   });
 

@@ -1,5 +1,5 @@
 import type { broker } from '@naru/rpc';
-import { groupBy, type Timer } from '@naru/runtime';
+import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import { Doubt } from '../cluster/doubt.ts';
 import { type ConsumerConfig, parseResetPolicy, type ResetPolicy } from '../config.ts';
@@ -10,21 +10,12 @@ import {
   NoOffsetForPartitionError,
   OffsetOutOfRangeError,
 } from '../errors.ts';
-import { errorFromCode, errorFromRpc } from '../errors-from-wire.ts';
+import { errorFromCode } from '../errors-from-wire.ts';
 import type { Deserializers } from './consumer-record.ts';
 import { FetchLane, type FetchTerms } from './fetch-lane.ts';
 import { FetchedData, lastBatch } from './fetched-data.ts';
-import { earliestTimestamp, latestTimestamp, lookupOffsets } from './offset-lookup.ts';
 import type { PartitionState } from './partition-state.ts';
-
-/** One partition in a lookup; what is found counts only while the partition's generation is still this one. */
-interface LookupPart<K, V> {
-  readonly state: PartitionState<K, V>;
-  readonly generation: number;
-}
-
-/** A lookup over several partitions waits this long for the slowest of them. */
-const sharedLookupMs = 1_000;
+import { isolationLevelOf, PositionLookup } from './position-lookup.ts';
 
 export interface FetcherParts<K, V> {
   readonly deserializers: Deserializers<K, V>;
@@ -51,6 +42,7 @@ export class Fetcher<K, V> {
   readonly #parts: FetcherParts<K, V>;
   readonly #resetPolicy: ResetPolicy;
   readonly #isolationLevel: number;
+  readonly #positions: PositionLookup<K, V>;
   readonly #lanes = new Map<number, FetchLane<K, V>>();
   readonly #stopListening: () => void;
   #isPumpPending = false;
@@ -63,7 +55,15 @@ export class Fetcher<K, V> {
     this.#config = config;
     this.#parts = parts;
     this.#resetPolicy = parseResetPolicy(config['auto.offset.reset']);
-    this.#isolationLevel = config['isolation.level'] === 'read_committed' ? 1 : 0;
+    this.#isolationLevel = isolationLevelOf(config);
+    this.#positions = new PositionLookup(cluster, config, {
+      isClosed: () => this.#isClosed,
+      onRetry: (state, error) => this.#retry(state, error, false),
+      onDone: () => {
+        parts.onArrival();
+        this.wake();
+      },
+    });
     this.#stopListening = cluster.onRefresh(() => {
       for (const lane of this.#lanes.values()) this.#dropFormerLeader(lane);
       this.wake();
@@ -125,7 +125,7 @@ export class Fetcher<K, V> {
       else if (state.reset !== undefined) toReset.push(state);
       else if (ownBytes < this.#config['max.partition.fetch.bytes']) this.#assignToLeader(state, byLeader);
     }
-    if (toReset.length > 0) this.#resetPositions(toReset);
+    if (toReset.length > 0) this.#positions.lookUp(toReset);
     const roomBytes = this.#config['fetch.max.bytes'] - bufferedBytes;
     if (roomBytes > 0) for (const [leaderId, states] of byLeader) this.#stand(leaderId, states);
     this.#fetch(roomBytes, nowMs);
@@ -354,61 +354,5 @@ export class Fetcher<K, V> {
     this.#cluster.logger.debug({ err: error, broker: lane.brokerId }, 'the fetch stream is broken');
     this.#cluster.requestRefresh();
     this.#wakeAt(this.#cluster.nowMs() + Math.max(1, lane.link.pauseMs));
-  }
-
-  /** One lookup for all that begin the same way. */
-  #resetPositions(states: readonly PartitionState<K, V>[]): void {
-    const groups = groupBy(states, (state) => state.reset ?? this.#resetPolicy);
-    for (const [policy, group] of groups) {
-      const parts = group.map((state) => ({ state, generation: state.generation }));
-      for (const state of group) state.isInLookup = true;
-      void this.#resetTo(policy, parts).then(() => {
-        this.#parts.onArrival();
-        this.wake();
-      });
-    }
-  }
-
-  async #resetTo(policy: ResetPolicy, parts: readonly LookupPart<K, V>[]): Promise<void> {
-    const isCurrent = ({ state, generation }: LookupPart<K, V>): boolean =>
-      state.generation === generation && !this.#isClosed;
-    try {
-      const offsets = await this.#lookUp(
-        parts.map((part) => part.state),
-        policy,
-      );
-      for (const [i, part] of parts.entries()) if (isCurrent(part)) part.state.seek(offsets[i] as number);
-    } catch (cause) {
-      const error = errorFromRpc(cause);
-      if (!this.#isClosed) this.#cluster.logger.warn({ reason: error.message }, 'positions could not be looked up');
-      // One partition without a leader must not hold up the others: next time each is looked up by itself.
-      const isShared = parts.length > 1;
-      for (const part of parts) {
-        if (!isCurrent(part)) continue;
-        const { state } = part;
-        state.isInLookup = false;
-        if (isShared) state.reset = { ...policy };
-        else if (error.retriable) this.#retry(state, error, false);
-        else state.failure = error;
-      }
-    }
-  }
-
-  async #lookUp(states: readonly PartitionState<K, V>[], policy: ResetPolicy): Promise<number[]> {
-    const ask = async (asked: readonly PartitionState<K, V>[], timestamp: number): Promise<number[]> => {
-      // A shared lookup gives up early, see above.
-      const limitMs = asked.length > 1 ? sharedLookupMs : this.#config['default.api.timeout.ms'];
-      const options = { isolationLevel: this.#isolationLevel, deadlineMs: this.#cluster.nowMs() + limitMs };
-      const queries = asked.map(({ topic, partition }) => ({ topic, partition, timestamp }));
-      return (await lookupOffsets(this.#cluster, queries, options)).map((found) => found.offset);
-    };
-    if (policy.kind !== 'by-duration') {
-      return ask(states, policy.kind === 'earliest' ? earliestTimestamp : latestTimestamp);
-    }
-    const since = await ask(states, Math.max(0, this.#cluster.runtime.clock.wallMs() - policy.durationMs));
-    if (since.every((offset) => offset >= 0)) return since;
-    // Nothing is that young: begin with what comes next.
-    const ends = await ask(states, latestTimestamp);
-    return since.map((offset, i) => (offset >= 0 ? offset : (ends[i] as number)));
   }
 }
