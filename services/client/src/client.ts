@@ -97,7 +97,8 @@ export class Client {
     const cluster = new Cluster(this.#runtime, config, this.#logger);
     const deadLetterTo = (topic: string): DeadLetterFunction<K, V> => {
       this.#deadLetters ??= this.producer();
-      return deadLetterWriter(this.#deadLetters, topic);
+      deserializers.keepBytes();
+      return deadLetterWriter(this.#deadLetters, topic, (record) => deserializers.bytesOf(record));
     };
     const parts = {
       key: key ?? serdeOf<K>('key.deserializer', config['key.deserializer']),

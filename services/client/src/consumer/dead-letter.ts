@@ -1,13 +1,15 @@
 import { SerializationError } from '../errors.ts';
 import type { Producer } from '../producer/producer.ts';
 import type { ConsumerRecord } from './consumer-record.ts';
+import type { RecordBytes } from './deserialization.ts';
 import { type DeadLetterFunction, describeError } from './record-runner.ts';
 
-/**
- * Writes a record as it was read, with headers that tell where it came from and what was wrong. Only bytes and text can be written back: with a
- * deserializer that makes something else, give `run` a function of your own.
- */
-export function deadLetterWriter<K, V>(producer: Producer, topic: string): DeadLetterFunction<K, V> {
+/** Writes a record as it was read, with headers that tell where it came from and what was wrong. `bytesOf` has what a deserialized one was made of. */
+export function deadLetterWriter<K, V>(
+  producer: Producer,
+  topic: string,
+  bytesOf: (record: ConsumerRecord<K, V>) => RecordBytes | undefined,
+): DeadLetterFunction<K, V> {
   return async (record, error) => {
     const { name, message } = describeError(error);
     const origin = Object.entries({
@@ -17,10 +19,11 @@ export function deadLetterWriter<K, V>(producer: Producer, topic: string): DeadL
       'dead-letter.error': name,
       'dead-letter.message': message,
     });
+    const { key, value } = bytesOf(record) ?? record;
     await producer.send({
       topic,
-      key: writable(record.key, record),
-      value: writable(record.value, record),
+      key: writable(key, record),
+      value: writable(value, record),
       headers: [...record.headers, ...origin],
     });
   };

@@ -125,3 +125,17 @@ test("Java's names in value.deserializer", async () => {
   expect((await cluster.run(consumer.poll(1_000)))[0]?.value).toBe('0');
   expect(() => cluster.client().consumer({ 'value.deserializer': 'nope' })).toThrow(/value\.deserializer/);
 });
+
+test('run: what cannot be handled goes to the dead letters byte for byte, also when it was deserialized', async () => {
+  const { cluster, consumer, committed } = await setUp([3], { onDeserializationError: 'raw' });
+  cluster.addTopic('dead', 1);
+  const stop = new AbortController();
+  const run = consumer.run({ deadLetter: 'dead', signal: stop.signal }, ({ value, offset, error }) => {
+    if (offset === 9n) stop.abort();
+    if (error !== undefined) throw error;
+    if (value === 5) throw new Error('not five');
+  });
+  await cluster.run(run);
+  expect(cluster.log('dead', 0).values).toEqual(['{', '5']);
+  expect(committed()).toBe(10);
+});

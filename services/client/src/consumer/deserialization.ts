@@ -21,6 +21,11 @@ export interface DeserializationCounters {
   rawRecords: number;
 }
 
+export interface RecordBytes {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+}
+
 /** Applies an application's deserializers, and its policy where they fail. */
 export class PolicedDeserializers<K, V> implements Deserializers<K, V> {
   readonly #key: Deserializer<K> | undefined;
@@ -28,6 +33,8 @@ export class PolicedDeserializers<K, V> implements Deserializers<K, V> {
   readonly #onError: DeserializationPolicy | DeserializationErrorHandler;
   readonly #logger: ClientLogger;
   readonly counters: DeserializationCounters = { skippedRecords: 0, rawRecords: 0 };
+  /** Of records that were handed out since `keepBytes`, as long as the application holds them. */
+  #bytes: WeakMap<object, RecordBytes> | undefined;
 
   constructor(
     parts: { readonly key?: Deserializer<K> | undefined; readonly value?: Deserializer<V> | undefined },
@@ -40,7 +47,17 @@ export class PolicedDeserializers<K, V> implements Deserializers<K, V> {
     this.#logger = logger;
   }
 
+  /** From now on `bytesOf` knows what records were made of: to write one back as it was. */
+  keepBytes(): void {
+    this.#bytes ??= new WeakMap();
+  }
+
+  bytesOf(record: object): RecordBytes | undefined {
+    return this.#bytes?.get(record);
+  }
+
   apply(raw: ConsumerRecord): ConsumerRecord<K, V> | undefined {
+    if (this.#key === undefined && this.#value === undefined) return raw as unknown as ConsumerRecord<K, V>;
     const { topic, headers } = raw;
     let part: 'key' | 'value' = 'key';
     try {
@@ -53,6 +70,7 @@ export class PolicedDeserializers<K, V> implements Deserializers<K, V> {
         raw.value === null || this.#value === undefined
           ? raw.value
           : this.#value.deserialize(raw.value, { topic, part, headers });
+      this.#bytes?.set(raw, { key: raw.key, value: raw.value });
       // In place: one object less for each record.
       return Object.assign(raw as ConsumerRecord<never, never>, { key, value }) as ConsumerRecord<K, V>;
     } catch (error) {
