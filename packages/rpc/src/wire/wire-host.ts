@@ -40,7 +40,7 @@ export class WireHost {
   }
 
   /** Takes a connection; `head` has already been read from it. */
-  accept(socket: Socket, head: readonly Uint8Array[] = []): void {
+  accept(socket: Socket, remote: Address, head: readonly Uint8Array[] = []): void {
     // The session reports what happens to the socket, by its 'close' at the latest.
     socket.on('error', () => {});
     if (socket.destroyed) return;
@@ -55,7 +55,7 @@ export class WireHost {
     // what was read before flow away before the session takes it.
     socket.read(0);
     session.on('error', () => {});
-    const connection = this.#connectionOf(session, socket);
+    const connection = this.#connectionOf(session, socket, remote);
     this.#sessions.set(session, connection);
     const keepalive = new Keepalive(session, socket, this.#options.timers, this.#limits.keepaliveMs);
     session.once('close', () => {
@@ -66,12 +66,12 @@ export class WireHost {
     openWindow(session);
   }
 
-  #connectionOf(session: ServerHttp2Session, socket: Socket): ServerConnection {
+  #connectionOf(session: ServerHttp2Session, socket: Socket, remote: Address): ServerConnection {
     return {
       limits: this.#limits,
       timers: this.#options.timers,
       isGone: () => session.destroyed || socket.destroyed,
-      remote: { host: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+      remote,
       socket,
       streams: new Set(),
     };

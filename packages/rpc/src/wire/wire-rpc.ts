@@ -29,7 +29,9 @@ export class WireRpc implements Rpc {
 
   async serve(address: Address, services: readonly ServiceBinding[], limits?: Partial<RpcLimits>): Promise<RpcServer> {
     const host = this.#host(services, limits);
-    const listener = await this.#runtime.network.listen(address, (connection) => host.accept(detachSocket(connection)));
+    const listener = await this.#runtime.network.listen(address, (connection) =>
+      host.accept(detachSocket(connection), connection.remote),
+    );
     return {
       address: listener.address,
       close: async () => {
@@ -45,7 +47,7 @@ export class WireRpc implements Rpc {
       accept: (connection, head, onClose) => {
         const socket = detachSocket(connection);
         if (onClose !== undefined) socket.once('close', onClose);
-        host.accept(socket, head);
+        host.accept(socket, connection.remote, head);
       },
       close: () => host.close(),
     };

@@ -113,6 +113,15 @@ describe('the real network', () => {
     await listener.close();
   });
 
+  test('an IPv4 peer has its own address, also where both families are listened for', async () => {
+    const { promise: accepted, resolve } = Promise.withResolvers<string>();
+    const listener = await network.listen({ host: '', port: 0 }, (connection) => resolve(connection.remote.host));
+    const client = await network.connect({ host: '127.0.0.1', port: listener.address.port });
+    expect(await accepted).toBe('127.0.0.1');
+    client.destroy();
+    await listener.close();
+  });
+
   test('after detach the handler hears nothing more', async () => {
     const heard: string[] = [];
     let taken: Socket | undefined;
