@@ -34,6 +34,7 @@ export interface ClientOptions extends CommonConfigInput {
   readonly runtime?: Runtime | undefined;
 }
 
+/** Kafka's settings of a producer, as `linger.ms` or `lingerMs`, and what only code can say. */
 export interface ProducerOptions<K, V> extends ProducerConfigInput {
   /** Left out, with `key.serializer`, too: text becomes UTF-8, bytes stay as they are. */
   readonly key?: Serializer<K> | undefined;
@@ -42,6 +43,7 @@ export interface ProducerOptions<K, V> extends ProducerConfigInput {
   readonly partitioner?: PartitionFunction | undefined;
 }
 
+/** Kafka's settings of a consumer, as `group.id` or `groupId`, and what only code can say. */
 export interface ConsumerOptions<K, V> extends ConsumerConfigInput {
   /** Left out, with `key.deserializer`, too: bytes. */
   readonly key?: Deserializer<K> | undefined;
@@ -74,6 +76,7 @@ export class Client {
     this.#tellWithoutEffect(settings);
   }
 
+  /** Makes a producer, which connects at its first send. Throws `ConfigError`; `IllegalStateError` after `close`. */
   producer<K = Uint8Array | string, V = Uint8Array | string>(options: ProducerOptions<K, V> = {}): Producer<K, V> {
     const { key, value, partitioner, ...settings } = options;
     const config = parseProducerConfig(this.#settings, settings);
@@ -109,6 +112,7 @@ export class Client {
     return this.#opened(consumer, cluster);
   }
 
+  /** Makes an admin, which connects at its first call. Throws `ConfigError`; `IllegalStateError` after `close`. */
   admin(options: CommonConfigInput = {}): Admin {
     const config = parseAdminConfig(this.#settings, options);
     const cluster = new Cluster(this.#runtime, config, this.#logger);
@@ -122,6 +126,7 @@ export class Client {
     this.#open.clear();
   }
 
+  /** As `close()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

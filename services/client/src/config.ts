@@ -193,7 +193,9 @@ type InputOf<T extends Settings> = {
 
 /** Keys as `linger.ms` or `lingerMs`; values as themselves or as text. */
 export type CommonConfigInput = InputOf<typeof commonSettings>;
+/** The same for a producer's settings. */
 export type ProducerConfigInput = InputOf<typeof producerSettings>;
+/** The same for a consumer's settings. */
 export type ConsumerConfigInput = InputOf<typeof consumerSettings>;
 
 const common = defineConfig(commonSettings);

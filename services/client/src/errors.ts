@@ -72,6 +72,7 @@ export class KafkaError extends Error {
   }
 }
 
+/** A class of errors of the SDK. */
 export type KafkaErrorClass = typeof KafkaError;
 
 /** An answer of the broker that no narrower class stands for; `kafkaName` is its name in Kafka's table. */

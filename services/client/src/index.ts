@@ -1,3 +1,8 @@
+/**
+ * Producer, consumer and admin for Naru. Begin with `Client`.
+ *
+ * @module @naru/client
+ */
 export * from './admin/admin.ts';
 export * from './admin/admin-names.ts';
 export * from './admin/admin-results.ts';

@@ -10,6 +10,7 @@ import { ContainedNode } from './contained-node.ts';
 
 const host = '127.0.0.1';
 
+/** What kind of cluster is started. */
 export interface ClusterOptions {
   /** Default 3; their ids are 1, 2, … */
   readonly brokers?: number;
@@ -33,6 +34,7 @@ export interface TestCluster extends AsyncDisposable {
   isolate(brokerIds: readonly number[]): void;
   /** Ends every isolation. */
   heal(): void;
+  /** Ends all nodes and removes the temporary directory. */
   stop(): Promise<void>;
 }
 

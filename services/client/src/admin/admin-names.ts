@@ -12,6 +12,7 @@ import type {
   GroupOutcome,
 } from './group-results.ts';
 
+/** An offset in a partition of the topic in question. */
 export interface PartitionAt {
   readonly partition: number;
   readonly offset: bigint;
@@ -23,6 +24,7 @@ export interface PartitionRange extends PartitionAt {
   readonly low: bigint;
 }
 
+/** What a group has committed for a topic. */
 export interface TopicOffsets {
   readonly topic: string;
   /** -1n where nothing is committed. */
@@ -39,10 +41,12 @@ export class Admin extends AdminCalls {
     return groups.filter(({ protocolType }) => protocolType === 'consumer' || protocolType === '');
   }
 
+  /** `describeGroups` by the name of Java's Admin. */
   describeConsumerGroups(groupIds: readonly string[], options?: AdminCallOptions): Promise<GroupDescription[]> {
     return this.describeGroups(groupIds, options);
   }
 
+  /** `listGroupOffsets` by the name of Java's Admin. */
   listConsumerGroupOffsets(
     groupId: string,
     options?: Parameters<AdminCalls['listGroupOffsets']>[1],
@@ -50,6 +54,7 @@ export class Admin extends AdminCalls {
     return this.listGroupOffsets(groupId, options);
   }
 
+  /** `alterGroupOffsets` by the name of Java's Admin. */
   alterConsumerGroupOffsets(
     groupId: string,
     offsets: readonly GroupOffsetChange[],
@@ -58,6 +63,7 @@ export class Admin extends AdminCalls {
     return this.alterGroupOffsets(groupId, offsets, options);
   }
 
+  /** `deleteGroupOffsets` by the name of Java's Admin. */
   deleteConsumerGroupOffsets(
     groupId: string,
     partitions: readonly TopicPartition[],
@@ -66,6 +72,7 @@ export class Admin extends AdminCalls {
     return this.deleteGroupOffsets(groupId, partitions, options);
   }
 
+  /** `deleteGroups` by the name of Java's Admin. */
   deleteConsumerGroups(groupIds: readonly string[], options?: AdminCallOptions): Promise<GroupOutcome[]> {
     return this.deleteGroups(groupIds, options);
   }
@@ -82,6 +89,7 @@ export class Admin extends AdminCalls {
     return { topics: described.map(foundOrThrow) };
   }
 
+  /** Beginning and end of each partition of a topic, as KafkaJS's admin gives them. Fails with `UnknownTopicOrPartitionError`. */
   async fetchTopicOffsets(topic: string, options: AdminCallOptions = {}): Promise<PartitionRange[]> {
     const [ends, beginnings] = [await this.#at(topic, 'latest', options), await this.#at(topic, 'earliest', options)];
     return ends.map(({ partition, offset }, i) => {

@@ -1,6 +1,7 @@
 import type { KafkaError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 
+/** A topic to be created. */
 export interface NewTopic {
   readonly name: string;
   /** Left out: the broker's `num.partitions`. */
@@ -12,6 +13,7 @@ export interface NewTopic {
   readonly configs?: Readonly<Record<string, string | number | boolean>> | undefined;
 }
 
+/** A topic that is to have more partitions. */
 export interface NewPartitions {
   readonly topic: string;
   /** The new total; must be larger than now. */
@@ -30,16 +32,19 @@ export interface TopicOutcome {
   readonly replicationFactor: number | undefined;
 }
 
+/** A topic by name and id. */
 export interface TopicListing {
   readonly name: string;
   readonly topicId: string;
   readonly internal: boolean;
 }
 
+/** A topic with its partitions. */
 export interface TopicDescription extends TopicListing {
   readonly partitions: readonly PartitionDescription[];
 }
 
+/** Who leads and who replicates a partition, by broker ids. */
 export interface PartitionDescription {
   readonly partition: number;
   /** Broker id; undefined: none at the moment. */
@@ -54,6 +59,7 @@ export interface PartitionDescription {
   readonly removingReplicas: readonly number[];
 }
 
+/** A cluster and its brokers. */
 export interface ClusterDescription {
   readonly clusterId: string;
   /** Broker id; undefined: none is elected. */
@@ -69,6 +75,7 @@ export interface ClusterDescription {
 /** Which offset to list: the end, the beginning, that of the largest timestamp, or the first at or after a time (ms). */
 export type OffsetSpec = 'latest' | 'earliest' | 'max-timestamp' | { readonly timestamp: number };
 
+/** What was found for a partition and an `OffsetSpec`. */
 export interface ListedOffset extends TopicPartition {
   /** Undefined: no record fits. */
   readonly offset: bigint | undefined;
@@ -76,12 +83,14 @@ export interface ListedOffset extends TopicPartition {
   readonly leaderEpoch: number;
 }
 
+/** A topic or a broker, whose settings are meant. */
 export interface ConfigResource {
   readonly type: 'topic' | 'broker';
   /** Topic name, or broker id as text; empty: the default of all brokers. */
   readonly name: string;
 }
 
+/** One setting as it is in force. */
 export interface ConfigEntry {
   readonly name: string;
   /** Undefined when it is sensitive. */
@@ -99,12 +108,14 @@ export interface ConfigEntry {
   readonly documentation: string;
 }
 
+/** The settings of one resource, or why they cannot be told. */
 export interface ConfigDescription {
   readonly resource: ConfigResource;
   readonly error: KafkaError | undefined;
   readonly entries: readonly ConfigEntry[];
 }
 
+/** Changes to the settings of one resource; what is not named stays. */
 export interface ConfigAlteration {
   readonly resource: ConfigResource;
   readonly set?: Readonly<Record<string, string | number | boolean>> | undefined;
@@ -112,6 +123,7 @@ export interface ConfigAlteration {
   readonly remove?: readonly string[] | undefined;
 }
 
+/** How the change of one resource went; `error` undefined: it is made. */
 export interface ConfigOutcome {
   readonly resource: ConfigResource;
   readonly error: KafkaError | undefined;

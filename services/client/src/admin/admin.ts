@@ -43,6 +43,7 @@ import type {
   PartitionReassignmentTarget,
 } from './placement-results.ts';
 
+/** What every call of an admin takes besides its subject. */
 export interface AdminCallOptions {
   /** Milliseconds for the whole call, retries included; default `default.api.timeout.ms`. */
   readonly timeoutMs?: number | undefined;
@@ -78,6 +79,7 @@ export class AdminCalls {
     this.#config = config;
   }
 
+  /** Creates topics. Per topic: `TopicExistsError`, `InvalidTopicError`, `InvalidPartitionsError`, `InvalidReplicationFactorError`, `InvalidConfigError`. */
   async createTopics(topics: readonly NewTopic[], options: AdminCallOptions = {}): Promise<TopicOutcome[]> {
     const request = {
       topics: topics.map(toWireTopic),
@@ -89,6 +91,7 @@ export class AdminCalls {
     return answer.topics.map(toOutcome);
   }
 
+  /** Deletes topics and their records. Per topic: `UnknownTopicOrPartitionError`, `TopicAuthorizationError`. */
   async deleteTopics(names: readonly string[], options: AdminCallOptions = {}): Promise<TopicOutcome[]> {
     const request = { names: [...names], timeoutMs: this.#timeoutMs(options) };
     const check = (answer: broker.DeleteTopicsResponse): KafkaError | undefined => notController(answer.topics);
@@ -96,6 +99,7 @@ export class AdminCalls {
     return answer.topics.map(toOutcome);
   }
 
+  /** Adds partitions. A key is found in another partition from then on. Per topic: `InvalidPartitionsError` when there are as many already, `UnknownTopicOrPartitionError`. */
   async createPartitions(topics: readonly NewPartitions[], options: AdminCallOptions = {}): Promise<TopicOutcome[]> {
     const request = {
       topics: topics.map(({ topic, count, assignments }) => ({
@@ -136,6 +140,7 @@ export class AdminCalls {
     });
   }
 
+  /** The brokers that are alive, the controller, and what the cluster is called. */
   async describeCluster(options: AdminCallOptions = {}): Promise<ClusterDescription> {
     const answer = await this.#metadata({ topics: [], allTopics: false }, options);
     return {
@@ -161,6 +166,7 @@ export class AdminCalls {
     return found.map((result) => ({ ...result, offset: result.offset < 0 ? undefined : BigInt(result.offset) }));
   }
 
+  /** The settings of topics and brokers with where each comes from. Per resource: `UnknownTopicOrPartitionError`, `InvalidConfigError`. */
   async describeConfigs(
     resources: readonly ConfigResource[],
     options: AdminCallOptions = {},
@@ -295,10 +301,12 @@ export class AdminCalls {
     return abortable(this.#placement.list(partitions, this.#timeoutMs(options)), options.signal);
   }
 
+  /** Closes the connections; calls under way fail. */
   async close(): Promise<void> {
     await this.#cluster.close();
   }
 
+  /** As `close()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

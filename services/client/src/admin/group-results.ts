@@ -11,6 +11,7 @@ export type GroupState =
   | 'Assigning'
   | 'Reconciling';
 
+/** A group as it is listed. */
 export interface GroupListing {
   readonly groupId: string;
   /** "consumer" for consumers; empty for a group that has nothing but offsets. */
@@ -20,6 +21,7 @@ export interface GroupListing {
   readonly type: string;
 }
 
+/** A group with its members. */
 export interface GroupDescription {
   readonly groupId: string;
   /** Set when the group could not be described; the rest then says nothing. */
@@ -36,6 +38,7 @@ export interface GroupDescription {
   readonly members: readonly GroupMemberDescription[];
 }
 
+/** A member, and what it reads. */
 export interface GroupMemberDescription {
   readonly memberId: string;
   readonly groupInstanceId: string | undefined;
@@ -52,6 +55,7 @@ export interface GroupMemberDescription {
   readonly memberAssignment: Uint8Array;
 }
 
+/** What a group has committed for a partition. */
 export interface GroupOffset extends TopicPartition {
   /** The next one to read; undefined when none is committed. */
   readonly offset: bigint | undefined;
@@ -60,6 +64,7 @@ export interface GroupOffset extends TopicPartition {
   readonly metadata: string;
 }
 
+/** An offset to commit on behalf of a group. */
 export interface GroupOffsetChange extends TopicPartition {
   readonly offset: bigint;
   readonly leaderEpoch?: number | undefined;
@@ -71,6 +76,7 @@ export interface GroupOffsetOutcome extends TopicPartition {
   readonly error: KafkaError | undefined;
 }
 
+/** How a call went for one group; `error` undefined: it is done. */
 export interface GroupOutcome {
   readonly groupId: string;
   readonly error: KafkaError | undefined;
@@ -82,6 +88,7 @@ export interface MemberToRemove {
   readonly groupInstanceId?: string | undefined;
 }
 
+/** How a call went for one member; `error` undefined: it is done. */
 export interface MemberOutcome {
   readonly memberId: string;
   readonly groupInstanceId: string | undefined;

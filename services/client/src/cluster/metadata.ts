@@ -6,6 +6,7 @@ export interface BrokerInfo extends Address {
   readonly rack: string | undefined;
 }
 
+/** A partition as of the last metadata: broker ids; -1 where there is no leader. */
 export interface PartitionInfo {
   readonly topic: string;
   readonly partition: number;
@@ -17,6 +18,7 @@ export interface PartitionInfo {
   readonly offlineReplicas: readonly number[];
 }
 
+/** A topic as of the last metadata. */
 export interface TopicInfo {
   readonly name: string;
   readonly topicId: string;

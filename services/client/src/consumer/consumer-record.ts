@@ -1,6 +1,7 @@
 import type { RecordDeserializationError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 
+/** A header as it was read; null is not empty. */
 export type ConsumedHeader = readonly [name: string, value: Buffer | null];
 
 /**

@@ -158,6 +158,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     this.#reset(partitions, 'earliest');
   }
 
+  /** The next record is one that is written from now on. Without a list: all assigned partitions. */
   seekToEnd(partitions: readonly TopicPartition[] = this.assignment()): void {
     this.#reset(partitions, 'latest');
   }
@@ -186,6 +187,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     for (const partition of partitions) this.#partitions.get(partition).isPaused = true;
   }
 
+  /** Reads these partitions again. Without a list: all assigned ones. */
   resume(partitions: readonly TopicPartition[] = this.assignment()): void {
     this.#checkOpen();
     for (const partition of partitions) this.#partitions.get(partition).isPaused = false;
@@ -193,6 +195,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     this.#wakePoll?.();
   }
 
+  /** The partitions that were paused. */
   paused(): TopicPartition[] {
     const paused = [...this.#partitions.values()].filter((state) => state.isPaused);
     return paused.map(({ topic, partition }) => ({ topic, partition }));
@@ -261,6 +264,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     return this.records();
   }
 
+  /** `for await` with an `AbortSignal`; the consumer itself can be iterated without one. */
   records(options: PollOptions = {}): AsyncIterableIterator<ConsumerRecord<K, V>> {
     this.#checkOpen();
     const left = this.#iterator?.takeUndelivered() ?? [];
@@ -322,6 +326,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     this.#wakePoll?.();
   }
 
+  /** Records that could not be deserialized and did not end the poll. */
   get counters(): Readonly<DeserializationCounters> {
     return this.#parts.deserializers.counters;
   }
@@ -363,6 +368,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     });
   }
 
+  /** The topic's partitions with their leaders. Fails with `UnknownTopicOrPartitionError`, `TimeoutError`. */
   async partitionsFor(topic: string): Promise<readonly PartitionInfo[]> {
     return (await this.#cluster.topic(topic, this.#apiDeadline())).partitions;
   }
@@ -376,6 +382,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     return this.#closed;
   }
 
+  /** As `close()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

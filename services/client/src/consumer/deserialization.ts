@@ -14,6 +14,7 @@ export type DeserializationPolicy = 'fail' | 'skip' | 'raw';
 /** Hears of each such record, and says what becomes of it. Must not throw. */
 export type DeserializationErrorHandler = (error: RecordDeserializationError) => DeserializationPolicy;
 
+/** Counted since the consumer was made. */
 export interface DeserializationCounters {
   /** Records that were passed over because they could not be deserialized. */
   skippedRecords: number;

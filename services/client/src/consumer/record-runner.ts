@@ -5,6 +5,7 @@ import { partitionKey, type TopicPartition } from '../topic-partition.ts';
 import type { OpenRecord } from './assigned-partitions.ts';
 import type { ConsumerRecord } from './consumer-record.ts';
 
+/** What happens to a record whose handler fails. */
 export interface RetryOptions {
   /** How often a record is handled at most, the first time included; default 1. */
   readonly attempts?: number | undefined;
@@ -15,6 +16,7 @@ export interface RetryOptions {
 /** Takes a record that could not be handled; when it resolves, the record counts as processed. */
 export type DeadLetterFunction<K, V> = (record: ConsumerRecord<K, V>, error: unknown) => Promise<unknown>;
 
+/** How `run` handles records. */
 export interface RunOptions<K, V> {
   /** Handlers that run at once at most; default 1. */
   readonly concurrency?: number | undefined;
@@ -30,6 +32,7 @@ export interface RunOptions<K, V> {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What a handler knows besides the record. */
 export interface HandlerContext {
   /** 1 is the first. */
   readonly attempt: number;
@@ -37,6 +40,7 @@ export interface HandlerContext {
   readonly signal: AbortSignal;
 }
 
+/** Handles a record; it is processed when the promise resolves. */
 export type RecordHandler<K, V> = (record: ConsumerRecord<K, V>, context: HandlerContext) => unknown;
 
 export interface RunnerParts<K, V> {

@@ -1,6 +1,8 @@
 /**
  * OpenTelemetry for producers and consumers of this process: `instrument()` once at the start, `traced(handler)` around what handles records. Needs
  * `@opentelemetry/api`; without an SDK registered there it does nothing.
+ *
+ * @module @naru/client/opentelemetry
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createNodeRuntime } from '@naru/runtime/node';

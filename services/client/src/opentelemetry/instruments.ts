@@ -9,6 +9,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 
+/** Where spans and metrics go. */
 export interface TelemetryOptions {
   /** Left out: the global one. */
   readonly tracerProvider?: TracerProvider | undefined;

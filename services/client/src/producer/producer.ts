@@ -33,6 +33,7 @@ export interface ProducerParts<K, V> {
   readonly partitioner: PartitionFunction | undefined;
 }
 
+/** How long closing may take. */
 export interface CloseOptions {
   /** Milliseconds to wait for what is under way; afterwards it fails. Left out: until `delivery.timeout.ms` has ended everything. */
   readonly timeoutMs?: number | undefined;
@@ -180,6 +181,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     return this.#accumulator.freeBytes;
   }
 
+  /** Requests, bytes on the wire, batches sent again and batches that failed, since the producer was made. */
   get counters(): Readonly<SenderCounters> {
     return this.#sender.counters;
   }
@@ -190,6 +192,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     return this.#closed;
   }
 
+  /** As `close()`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -9,9 +9,11 @@ export interface SerializeContext {
 
 /** Turns a key or value into bytes; not called for null, which stays null. What it throws becomes a `SerializationError`. */
 export interface Serializer<T> {
+  /** The bytes of this value; null writes null. Throws for a value that it cannot write. */
   serialize(value: T, context: SerializeContext): Uint8Array | null;
 }
 
+/** What a deserializer sees besides the bytes. */
 export interface DeserializeContext {
   readonly topic: string;
   readonly part: 'key' | 'value';
@@ -20,6 +22,7 @@ export interface DeserializeContext {
 
 /** Turns bytes into a key or value; not called for null. What it throws becomes a `RecordDeserializationError`. */
 export interface Deserializer<T> {
+  /** The value of these bytes. Throws when they are none. */
   deserialize(bytes: Buffer, context: DeserializeContext): T;
 }
 

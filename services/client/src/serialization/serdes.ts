@@ -34,7 +34,10 @@ function whole(name: string, size: 2 | 4): Serde<number> {
 const longLimit = 2n ** 63n;
 
 /** Java's Long: 8 bytes. Read as bigint; written from a bigint or a whole number. */
-export function long(): Serde<bigint> & { serialize(value: bigint | number): Buffer } {
+export function long(): Serde<bigint> & {
+  /** Throws for a number that is not whole or too large to be exact. */
+  serialize(value: bigint | number): Buffer;
+} {
   return {
     serialize: (value: bigint | number) => {
       const number = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
@@ -86,7 +89,10 @@ export function boolean(): Serde<boolean> {
 }
 
 /** As they are. What is read is a view of the bytes that were fetched. */
-export function bytes(): Serde<Uint8Array> & { deserialize(bytes: Buffer): Buffer } {
+export function bytes(): Serde<Uint8Array> & {
+  /** A view, not a copy. */
+  deserialize(bytes: Buffer): Buffer;
+} {
   return {
     serialize: (value) => {
       if (value instanceof Uint8Array) return value;

@@ -1,6 +1,7 @@
 /** The part of Standard Schema (standardschema.dev, version 1) that is needed here; the libraries' schemas have this shape. */
 export interface StandardSchema<T> {
   readonly '~standard': {
+    /** The value as the schema makes it, or what is wrong with it. */
     readonly validate: (value: unknown) => SchemaResult<T> | Promise<SchemaResult<T>>;
   };
 }

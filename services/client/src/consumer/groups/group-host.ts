@@ -32,6 +32,7 @@ export interface GroupHost {
   wake(): void;
 }
 
+/** How a consumer stands with its group. */
 export interface ConsumerHealth {
   /**
    * `idle`: no group or nothing subscribed. `rebalancing`: it joins, or waits for its coordinator. `lost`: the group went on without it; the next poll
