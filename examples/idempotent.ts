@@ -15,16 +15,19 @@ console.log(`pid ${process.pid}`);
 
 const first = (await lastNumber()) + 1;
 if (first > 0) console.log(`the log ends with ${first - 1}`);
+let failure: Error | undefined;
 for (let n = first; n < settings.count; n++) {
   const isRoomy = producer.send({ ...partition, value: String(n) }, (error, metadata) => {
-    // Everything that can be tried again was tried for delivery.timeout.ms. Going on would leave a hole.
-    if (error !== null) throw error;
+    failure ??= error ?? undefined;
     if (n % 1000 === 0) console.log(`${n} is at offset ${metadata?.offset}`);
   });
   if (!isRoomy) await producer.ready();
   if (n % 10 === 0) await producer.flush();
+  // Everything that can be tried again was tried for delivery.timeout.ms. Going on would leave a hole.
+  if (failure !== undefined) throw failure;
 }
 await producer.flush();
+if (failure !== undefined) throw failure;
 console.log(`${settings.count} records are in the log`);
 
 /** -1 when the log is empty. */

@@ -1,5 +1,5 @@
 // Each example keeps its promise: run, killed in the middle, run again.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -81,11 +81,24 @@ const kill = async (run: Run, signal: 'SIGKILL' | 'SIGTERM'): Promise<number | n
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 const sorted = (list: readonly number[]): number[] => [...list].sort((a, b) => a - b);
 
+/** Stopped (SIGSTOP) between two records of a batch: what is in the file then is all that there is. */
+async function stopInTheMiddle(run: Run, topic: string): Promise<void> {
+  const state = (): string =>
+    execFileSync('ps', ['-o', 'state=', '-p', `${run.child.pid}`], { encoding: 'utf8' }).trim();
+  for (let least = 2 * batchSize; ; least = handled(topic).length + 1) {
+    await until(() => handled(topic).length >= least);
+    run.child.kill('SIGSTOP');
+    await until(() => state().startsWith('T'));
+    if (handled(topic).length % batchSize > 0) return;
+    run.child.kill('SIGCONT');
+  }
+}
+
 /** Runs it, kills it in the middle of a batch, runs it again until the last number was handled. */
 async function killedInTheMiddle(example: string, topic: string, count: number): Promise<number[]> {
   await topicOfNumbers(topic, count);
   const first = start(example, topic);
-  await until(() => handled(topic).length > 2 * batchSize && handled(topic).length % batchSize > 10);
+  await stopInTheMiddle(first, topic);
   await kill(first, 'SIGKILL');
   expect(handled(topic).length).toBeLessThan(count);
   const second = start(example, topic);
