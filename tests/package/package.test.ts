@@ -46,6 +46,7 @@ describe('the tarball of @naru/client in an empty project', () => {
   test('brings nothing native and no other package', async () => {
     expect(await readdir(join(project, 'node_modules', '@naru', 'client'))).toEqual([
       'LICENSE',
+      'MIGRATION.md',
       'README.md',
       'dist',
       'package.json',
