@@ -140,6 +140,7 @@ describe('reading', () => {
     expect(await cluster.run(take(3))).toEqual(numbers(0, 3));
     expect(await cluster.run(consumer.position(tp()))).toBe(3n);
     expect(consumer.lag()).toEqual([{ ...tp(), lag: 7n }]);
+    expect(consumer.currentLag(tp())).toBe(7n);
     expect(await cluster.run(take(4))).toEqual(numbers(3, 7));
     expect(valuesOf(await cluster.run(consumer.poll(0)))).toEqual(numbers(7, 10));
   });

@@ -368,6 +368,12 @@ export class Consumer<K = Buffer, V = Buffer> {
     });
   }
 
+  /** The same for one partition, which must be assigned. */
+  currentLag({ topic, partition }: TopicPartition): bigint | undefined {
+    const state = this.#partitions.get({ topic, partition });
+    return state.lag(this.#firstOpen(topic, partition)?.offset, this.#fetcher.isolationLevel);
+  }
+
   /** The topic's partitions with their leaders. Fails with `UnknownTopicOrPartitionError`, `TimeoutError`. */
   async partitionsFor(topic: string): Promise<readonly PartitionInfo[]> {
     return (await this.#cluster.topic(topic, this.#apiDeadline())).partitions;
