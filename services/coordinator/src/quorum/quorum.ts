@@ -102,7 +102,7 @@ export class Quorum implements ReplicatedLog {
     const { dataDirectory, nodeId, clusterId, members } = options;
     const voters = members.map(({ id }) => id);
     const owner = await claimDirectory(runtime.disk, dataDirectory, { nodeId, clusterId, bootstrapVoters: voters });
-    const { store: snapshots, newest } = await SnapshotStore.open(runtime.disk, `${dataDirectory}/snapshots`);
+    const { store: snapshots, newest } = await SnapshotStore.open(runtime, `${dataDirectory}/snapshots`);
     const store = await runtime.stores.open(`${dataDirectory}/raft`);
     try {
       const { storage, recovered } = await RaftStorage.open(store, newest?.meta);

@@ -183,11 +183,11 @@ export class RaftDriver {
     const { machine, snapshots, logger } = this.#options;
     try {
       const meta = this.#raft.snapshotMeta(this.#applied);
-      const chunks = machine.snapshot();
+      const state = machine.snapshot();
       this.#snapshotIndex = meta.index;
       this.#bytesSinceSnapshot = 0;
-      await snapshots.save(meta, chunks);
-      logger.debug({ index: meta.index, bytes: chunks.reduce((sum, { length }) => sum + length, 0) }, 'snapshot taken');
+      await snapshots.save(meta, state).finally(() => state.release());
+      logger.debug({ index: meta.index }, 'snapshot taken');
       if (this.#stopped) return;
       this.#compactionDue = meta;
       this.#compactWhenStable();

@@ -19,7 +19,7 @@ const directory = '/snapshots';
 function world() {
   const sim = createSimulation({ seed: 5 });
   const node = sim.addNode('c1');
-  const open = () => sim.complete(SnapshotStore.open(node.runtime.disk, directory));
+  const open = () => sim.complete(SnapshotStore.open(node.runtime, directory));
   return { sim, node, open };
 }
 

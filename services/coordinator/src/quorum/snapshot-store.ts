@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { decodeConfiguration, encodeConfiguration, type SnapshotMeta } from '@naru/raft';
-import type { Disk, DiskFile } from '@naru/runtime';
+import type { Disk, DiskFile, Runtime, Timers } from '@naru/runtime';
 import { QuorumError } from './errors.ts';
 
 const magic = Buffer.from('NRSN0001');
@@ -20,25 +20,27 @@ export interface StoredSnapshot {
  */
 export class SnapshotStore {
   readonly #disk: Disk;
+  readonly #timers: Timers;
   readonly #directory: string;
   #newest: SnapshotMeta | undefined;
   /** One at a time: the node's own snapshot and one from the leader may come together. */
   #queue: Promise<void> = Promise.resolve();
 
-  private constructor(disk: Disk, directory: string) {
+  private constructor(disk: Disk, timers: Timers, directory: string) {
     this.#disk = disk;
+    this.#timers = timers;
     this.#directory = directory;
   }
 
   /** Opens the directory and reads the newest snapshot; a damaged one fails with `corrupt`. */
   static async open(
-    disk: Disk,
+    { disk, timers }: Pick<Runtime, 'disk' | 'timers'>,
     directory: string,
   ): Promise<{ store: SnapshotStore; newest: StoredSnapshot | undefined }> {
     await disk.makeDirectory(directory);
     const names = await disk.list(directory);
     for (const name of names.filter((found) => found.endsWith(unfinished))) await disk.remove(`${directory}/${name}`);
-    const store = new SnapshotStore(disk, directory);
+    const store = new SnapshotStore(disk, timers, directory);
     const name = names.filter((found) => found.endsWith(suffix)).at(-1);
     if (name === undefined) return { store, newest: undefined };
     const newest = decodeSnapshot(name, await disk.readFile(`${directory}/${name}`));
@@ -53,18 +55,18 @@ export class SnapshotStore {
   }
 
   /** Durable when it resolves; older ones are removed after that. One older than the newest changes nothing (row 38). */
-  save(meta: SnapshotMeta, state: readonly Uint8Array[]): Promise<void> {
+  save(meta: SnapshotMeta, state: Iterable<Uint8Array>): Promise<void> {
     const saved = this.#queue.then(() => this.#save(meta, state));
     this.#queue = saved.catch(() => {});
     return saved;
   }
 
-  async #save(meta: SnapshotMeta, state: readonly Uint8Array[]): Promise<void> {
+  async #save(meta: SnapshotMeta, state: Iterable<Uint8Array>): Promise<void> {
     if (meta.index <= (this.#newest?.index ?? 0)) return;
     const path = `${this.#directory}/${fileName(meta)}`;
     const file = await this.#create(path + unfinished);
     try {
-      appendSnapshot(file, meta, state);
+      await this.#append(file, meta, state);
       await file.sync();
     } finally {
       await file.close();
@@ -73,6 +75,21 @@ export class SnapshotStore {
     await this.#disk.syncDirectory(this.#directory);
     this.#newest = meta;
     await this.#removeOlder(meta);
+  }
+
+  /** A piece of the state per turn: others have their turns between them. */
+  async #append(file: DiskFile, meta: SnapshotMeta, state: Iterable<Uint8Array>): Promise<void> {
+    const head = headOf(meta);
+    file.append(head);
+    let crc = head.reduce((sum, part) => crc32(part, sum), 0);
+    for (const piece of state) {
+      await new Promise<void>((resolve) => this.#timers.nextTurn(resolve));
+      file.append([piece]);
+      crc = crc32(piece, crc);
+    }
+    const checksum = Buffer.alloc(4);
+    checksum.writeUInt32BE(crc);
+    file.append([checksum]);
   }
 
   /** The newest snapshot with its state, for a follower that needs it. */
@@ -99,15 +116,12 @@ function fileName(meta: SnapshotMeta): string {
   return `${String(meta.index).padStart(16, '0')}-${meta.term}${suffix}`;
 }
 
-function appendSnapshot(file: DiskFile, meta: SnapshotMeta, state: readonly Uint8Array[]): void {
+function headOf(meta: SnapshotMeta): readonly Uint8Array[] {
   const configuration = JSON.parse(Buffer.from(encodeConfiguration(meta.configuration)).toString()) as unknown;
   const head = Buffer.from(JSON.stringify({ version: 1, index: meta.index, term: meta.term, configuration }));
   const length = Buffer.alloc(4);
   length.writeUInt32BE(head.length);
-  const chunks = [magic, length, head, ...state];
-  const checksum = Buffer.alloc(4);
-  checksum.writeUInt32BE(chunks.reduce((crc, chunk) => crc32(chunk, crc), 0));
-  file.append([...chunks, checksum]);
+  return [magic, length, head];
 }
 
 function decodeSnapshot(name: string, bytes: Uint8Array): StoredSnapshot {

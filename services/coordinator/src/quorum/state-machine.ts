@@ -17,13 +17,16 @@ export interface StateMachine {
    * proposal was made on this node, and nowhere else. A refused command is a result, too; throwing is a bug and stops the node.
    */
   apply(command: CommittedCommand): unknown;
-  /**
-   * The whole state as it is now, after the last `apply` (row 32: at one index). The chunks are written after the call
-   * returned: later commands must not change them.
-   */
-  snapshot(): readonly Uint8Array[];
+  /** The whole state as it is now, after the last `apply` (row 32: at one index), whatever is applied while it is written. */
+  snapshot(): StateSnapshot;
   /** Replaces the whole state by a snapshot that covers everything up to and including `index`. */
   restore(bytes: Uint8Array, index: LogIndex): void;
+}
+
+/** Pieces that are made when they are asked for, each in a turn of its own; one after the other they are what `restore` takes. */
+export interface StateSnapshot extends Iterable<Uint8Array> {
+  /** Called once, when no more pieces are wanted. */
+  release(): void;
 }
 
 /**

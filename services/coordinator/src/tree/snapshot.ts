@@ -3,30 +3,22 @@ import { TreeSnapshot, type ZnodeRecord } from '@naru/rpc/generated/naru/coordin
 import { assert } from '@naru/runtime';
 import { nameOf, parentOf } from './path.ts';
 import { ephemeralCost, newSession } from './sessions.ts';
+import { headOf, recordOf, snapshotFormat } from './snapshot-pass.ts';
 import { Tree } from './tree.ts';
 import type { Znode } from './znode.ts';
-
-const format = 1;
 
 /** A snapshot that cannot be read: another format, or not whole. */
 export class SnapshotError extends Error {
   override readonly name = 'SnapshotError';
 }
 
-/** Znodes, sessions and the chain of commands at one index (row 32). Equal states give equal bytes. */
-export function encodeSnapshot(tree: Tree, commandChain: number): Uint8Array {
-  return TreeSnapshot.encode({
-    format,
-    zxid: tree.zxid,
-    commandChain,
-    sessions: [...tree.sessions.values()]
-      .sort((a, b) => (a.id < b.id ? -1 : 1))
-      .map(({ id, password, timeoutMs, touches }) => ({ sessionId: id, password, timeoutMs, touches })),
-    znodes: [...tree.znodes.keys()].sort().map((path) => recordOf(tree.znodes.get(path) as Znode)),
-  }).finish();
+/** Znodes, sessions and the chain of commands, all at once and in one order: equal states give equal bytes. For digests; a snapshot is made by `SnapshotPass`. */
+function encodeState(tree: Tree, commandChain: number): Uint8Array {
+  const znodes = [...tree.znodes.keys()].sort().map((path) => recordOf(tree.znodes.get(path) as Znode));
+  return TreeSnapshot.encode({ ...headOf(tree, commandChain), znodes }).finish();
 }
 
-/** The state that `encodeSnapshot` saw. Throws `SnapshotError`. */
+/** The state that a `SnapshotPass` saw. Throws `SnapshotError`. */
 export function decodeSnapshot(bytes: Uint8Array): { readonly tree: Tree; readonly commandChain: number } {
   const snapshot = readSnapshot(bytes);
   const tree = new Tree();
@@ -40,7 +32,7 @@ export function decodeSnapshot(bytes: Uint8Array): { readonly tree: Tree; readon
 
 /** A digest of the whole state, for comparing nodes at the same index (Z7). Costs as much as a snapshot. */
 export function stateHash(tree: Tree, commandChain: number): string {
-  return createHash('sha256').update(encodeSnapshot(tree, commandChain)).digest('hex');
+  return createHash('sha256').update(encodeState(tree, commandChain)).digest('hex');
 }
 
 function readSnapshot(bytes: Uint8Array): TreeSnapshot {
@@ -50,17 +42,12 @@ function readSnapshot(bytes: Uint8Array): TreeSnapshot {
   } catch (error) {
     throw new SnapshotError('a snapshot is not whole', { cause: error });
   }
-  if (snapshot.format !== format)
-    throw new SnapshotError(`a snapshot has format ${snapshot.format}, this version reads ${format}`);
+  if (snapshot.format !== snapshotFormat)
+    throw new SnapshotError(`a snapshot has format ${snapshot.format}, this version reads ${snapshotFormat}`);
   return snapshot;
 }
 
-function recordOf(node: Znode): ZnodeRecord {
-  const { path, data, czxid, mzxid, pzxid, version, cversion, ctimeMs, mtimeMs, ephemeralOwner, nextSequence } = node;
-  return { path, data, czxid, mzxid, pzxid, version, cversion, ctimeMs, mtimeMs, ephemeralOwner, nextSequence };
-}
-
-/** Paths ascend, so a parent is always there before its children. */
+/** A parent is always there before its children. */
 function insert(tree: Tree, record: ZnodeRecord): void {
   const node: Znode = { ...record, data: new Uint8Array(record.data), children: undefined };
   tree.znodes.set(node.path, node);

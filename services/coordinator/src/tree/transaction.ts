@@ -8,6 +8,13 @@ import { newZnode, nextVersion, statOf, type Znode } from './znode.ts';
 /** The znodes by path; `/` is always there. */
 export type Znodes = Map<string, Znode>;
 
+/** What a transaction works on. */
+export interface TransactionTree {
+  readonly znodes: Znodes;
+  readonly sessions: Sessions;
+  beforeChange(znode: Znode): void;
+}
+
 /**
  * The steps of one write, one after the other on the live tree, each seeing what the steps before it did. Every step checks
  * everything before it changes anything; when one fails, the steps before it are undone from the journal, so that a failed
@@ -15,15 +22,17 @@ export type Znodes = Map<string, Znode>;
  */
 export class Transaction {
   readonly changes: Change[] = [];
+  readonly #tree: TransactionTree;
   readonly #znodes: Znodes;
   readonly #sessions: Sessions;
   readonly #zxid: Zxid;
   readonly #timeMs: number;
   readonly #journal: (() => void)[] = [];
 
-  constructor(znodes: Znodes, sessions: Sessions, zxid: Zxid, timeMs: number) {
-    this.#znodes = znodes;
-    this.#sessions = sessions;
+  constructor(tree: TransactionTree, zxid: Zxid, timeMs: number) {
+    this.#tree = tree;
+    this.#znodes = tree.znodes;
+    this.#sessions = tree.sessions;
     this.#zxid = zxid;
     this.#timeMs = timeMs;
   }
@@ -144,6 +153,7 @@ export class Transaction {
     const { pzxid, cversion, nextSequence } = parent;
     const owner = this.#ownerOf(node);
     const cost = ephemeralCost(node.path, node.data);
+    this.#tree.beforeChange(parent);
     this.#znodes.set(node.path, node);
     parent.children ??= new Set();
     parent.children.add(name);
@@ -171,6 +181,7 @@ export class Transaction {
     const { pzxid, cversion } = parent;
     const owner = this.#ownerOf(node);
     const cost = ephemeralCost(node.path, node.data);
+    this.#tree.beforeChange(parent);
     this.#znodes.delete(node.path);
     assert(parent.children?.delete(name), `${node.path} is not among the children of its parent`);
     parent.pzxid = this.#zxid;
@@ -191,6 +202,7 @@ export class Transaction {
     const { data: dataBefore, mzxid, mtimeMs, version } = node;
     const owner = this.#ownerOf(node);
     const growth = data.length - dataBefore.length;
+    this.#tree.beforeChange(node);
     Object.assign(node, { data, mzxid: this.#zxid, mtimeMs: this.#timeMs, version: nextVersion(version) });
     if (owner !== undefined) owner.ephemeralBytes += growth;
     this.#journal.push(() => {

@@ -3,7 +3,8 @@ import { assert } from '@naru/runtime';
 import type { Outcome, Zxid } from './command.ts';
 import { decodeCommand } from './command-codec.ts';
 import { History, type HistoryBounds } from './history.ts';
-import { decodeSnapshot, encodeSnapshot, stateHash } from './snapshot.ts';
+import { decodeSnapshot, stateHash } from './snapshot.ts';
+import type { SnapshotPass } from './snapshot-pass.ts';
 import { Tree } from './tree.ts';
 import { WatchIndex } from './watch-index.ts';
 
@@ -49,8 +50,8 @@ export class TreeMachine {
     return outcome;
   }
 
-  snapshot(): readonly Uint8Array[] {
-    return [encodeSnapshot(this.#tree, this.#commandChain)];
+  snapshot(): SnapshotPass {
+    return this.#tree.beginSnapshot(this.#commandChain);
   }
 
   restore(bytes: Uint8Array, index: number): void {

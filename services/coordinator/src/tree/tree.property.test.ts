@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Change, Command, Outcome } from './command.ts';
+import type { Change, Command, Outcome, WriteStep } from './command.ts';
 import { CommandError, decodeCommand, encodeCommand } from './command-codec.ts';
 import { arbitraryCommand, arbitraryCommands } from './testing/arbitrary-command.ts';
 import { emptyModel, type Model, modelApply, text } from './testing/tree-model.ts';
@@ -98,15 +98,55 @@ describe('the tree', () => {
         }));
         const at = Math.min(cut, entries.length);
         for (const entry of entries.slice(0, at)) whole.apply(entry);
-        restored.restore(Buffer.concat(whole.snapshot()), 2 * at);
-        expect(restored.stateHash()).toBe(whole.stateHash());
-        for (const entry of entries.slice(at)) expect(restored.apply(entry)).toEqual(whole.apply(entry));
+        const hash = whole.stateHash();
+        const snapshot = whole.snapshot();
+        const outcomes = entries.slice(at).map((entry) => whole.apply(entry));
+        // Whatever was applied since it was begun, it is of its beginning.
+        restored.restore(Buffer.concat([...snapshot]), 2 * at);
+        snapshot.release();
+        expect(restored.stateHash()).toBe(hash);
+        expect(entries.slice(at).map((entry) => restored.apply(entry))).toEqual(outcomes);
         expect(restored.stateHash()).toBe(whole.stateHash());
         expectEphemeralsOfLivingSessions(restored.tree);
       }),
       { numRuns: 100 },
     );
   });
+});
+
+test('a snapshot is made in pieces: a turn encodes few znodes, and what changes between two turns is as it was (row 32)', () => {
+  const machine = new TreeMachine();
+  let index = 0;
+  const apply = (command: Command): void => {
+    machine.apply({ index: ++index, term, data: encodeCommand(command) });
+  };
+  apply({ kind: 'create-session', timeMs: 1, password: new Uint8Array([1]), timeoutMs: 6_000 });
+  const [session = ''] = machine.tree.sessions.keys();
+  const write = (...steps: WriteStep[]): void => apply({ kind: 'write', session, timeMs: 1, steps });
+  const create = (name: number): WriteStep => {
+    const data = Buffer.alloc(100, 'a');
+    return { kind: 'create', path: `/n${name}`, data, ephemeral: false, sequential: false };
+  };
+  for (let name = 0; name < 5_000; name += 100) write(...Array.from({ length: 100 }, (_, i) => create(name + i)));
+  const hash = machine.stateHash();
+  const snapshot = machine.snapshot();
+  const pieces: Uint8Array[] = [];
+  for (const piece of snapshot) {
+    const name = pieces.push(piece);
+    expect(piece.length).toBeLessThan(400_000);
+    write({ kind: 'set-data', path: `/n${5_000 - name}`, data: Buffer.from('b'), version: -1 });
+    write(
+      { kind: 'delete', path: `/n${name}`, version: -1 },
+      { kind: 'delete', path: `/n${4_900 - name}`, version: -1 },
+    );
+    write(create(9_000 + name));
+  }
+  snapshot.release();
+  expect(pieces.length).toBeGreaterThan(5);
+  expect(machine.stateHash()).not.toBe(hash);
+  const restored = new TreeMachine();
+  restored.restore(Buffer.concat(pieces), index);
+  expect(restored.stateHash()).toBe(hash);
 });
 
 function replay(copy: Map<string, string>, change: Change): void {

@@ -3,8 +3,9 @@ import type { Applied, Command, Failure, SessionId, Stat, WriteStep, Zxid } from
 import { limits } from './limits.ts';
 import { isWithin } from './path.ts';
 import { newSession, type Session, type Sessions, sessionIdOf } from './sessions.ts';
+import { SnapshotPass } from './snapshot-pass.ts';
 import { Transaction, type Znodes } from './transaction.ts';
-import { newZnode, statOf } from './znode.ts';
+import { newZnode, statOf, type Znode } from './znode.ts';
 
 /** A znode as a reader sees it. */
 export interface ZnodeView {
@@ -29,6 +30,8 @@ export class Tree {
   readonly znodes: Znodes = new Map();
   readonly sessions: Sessions = new Map();
   #zxid: Zxid = 0;
+  /** Snapshots that are being written. */
+  readonly #passes = new Set<SnapshotPass>();
 
   constructor() {
     this.znodes.set('/', newZnode('/', new Uint8Array(0), 0, 0, ''));
@@ -59,6 +62,18 @@ export class Tree {
   advanceTo(zxid: Zxid): void {
     assert(zxid > this.#zxid, `zxid ${zxid} after ${this.#zxid}`);
     this.#zxid = zxid;
+  }
+
+  /** The state as it is now; whoever asks for it releases it. */
+  beginSnapshot(commandChain: number): SnapshotPass {
+    const pass = new SnapshotPass(this, commandChain, (released) => this.#passes.delete(released));
+    this.#passes.add(pass);
+    return pass;
+  }
+
+  /** Told by a transaction before it changes a znode in place or takes it away. */
+  beforeChange(znode: Znode): void {
+    for (const pass of this.#passes) pass.beforeChange(znode);
   }
 
   get(path: string): ZnodeView | undefined {
@@ -129,7 +144,7 @@ export class Tree {
   }
 
   #end(session: Session, timeMs: number): Applied {
-    const transaction = new Transaction(this.znodes, this.sessions, this.#zxid, timeMs);
+    const transaction = new Transaction(this, this.#zxid, timeMs);
     transaction.removeEphemerals(session);
     this.sessions.delete(session.id);
     return {
@@ -143,7 +158,7 @@ export class Tree {
     if (session === undefined) return refused(expired(command.session));
     const limit = writeFault(command.steps);
     if (limit !== undefined) return refused({ ok: false, code: 'limit-exceeded', message: limit, failedIndex: -1 });
-    const transaction = new Transaction(this.znodes, this.sessions, this.#zxid, command.timeMs);
+    const transaction = new Transaction(this, this.#zxid, command.timeMs);
     const results = transaction.run(command.steps, session);
     if ('code' in results) return refused(results);
     return { outcome: { ok: true, kind: 'write', results }, changes: transaction.changes };

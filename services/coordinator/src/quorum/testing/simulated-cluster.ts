@@ -4,7 +4,7 @@ import type { LogIndex, NodeId } from '@naru/raft';
 import { assert } from '@naru/runtime';
 import { createSimulation, type SimulatedNode, type Simulation } from '@naru/runtime/simulated';
 import { Quorum } from '../quorum.ts';
-import type { CommittedCommand, StateMachine } from '../state-machine.ts';
+import type { CommittedCommand, StateMachine, StateSnapshot } from '../state-machine.ts';
 
 /** What every node must agree on: the hash chain of applied commands by index (Z4), and with it the state (Z7). */
 export class Agreement {
@@ -49,8 +49,9 @@ export class ChainMachine implements StateMachine {
     return this.commands.length;
   }
 
-  snapshot(): readonly Uint8Array[] {
-    return [Buffer.from(this.#chain), Buffer.from('\n'), Buffer.from(this.commands.join(','))];
+  snapshot(): StateSnapshot {
+    const pieces = [Buffer.from(this.#chain), Buffer.from('\n'), Buffer.from(this.commands.join(','))];
+    return { [Symbol.iterator]: () => pieces.values(), release: () => {} };
   }
 
   restore(bytes: Uint8Array): void {
