@@ -303,7 +303,7 @@ describe('metadata', () => {
   });
 
   test('a topic is created when it is asked for, if the broker and the client want that', async () => {
-    await start({ 'auto.create.topics.enable': true, 'num.partitions': 3 });
+    await start({ 'num.partitions': 3 });
     const ask = (name: string, version: number, allowAutoTopicCreation = true) =>
       call(apis.metadata, version, { topics: [{ name }], allowAutoTopicCreation });
     expect((await ask('unwanted', 4, false)).topics[0]?.errorCode).toBe(errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
@@ -313,7 +313,7 @@ describe('metadata', () => {
   });
 
   test('nothing is created where that is switched off', async () => {
-    await start();
+    await start({ 'auto.create.topics.enable': false });
     const answer = await call(apis.metadata, 4, { topics: [{ name: 'unwanted' }] });
     expect(answer.topics[0]?.errorCode).toBe(errorCodes.UNKNOWN_TOPIC_OR_PARTITION);
   });

@@ -183,7 +183,7 @@ export const brokerConfigDefinition = defineConfig({
   },
   'auto.create.topics.enable': {
     type: 'boolean',
-    default: false,
+    default: true,
     doc: 'Whether asking for a topic that does not exist creates it.',
   },
   'delete.topic.enable': { type: 'boolean', default: true, doc: 'Whether topics may be deleted.' },
