@@ -27,6 +27,15 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<{
     summary: 'elect preferred leaders, or any live replica',
     load: () => import('./commands/leader-election.ts'),
   },
+  'delete-records': {
+    summary: 'delete the records below an offset',
+    load: () => import('./commands/delete-records.ts'),
+  },
+  'log-dirs': {
+    summary: 'print what the log directories of brokers hold',
+    load: () => import('./commands/log-dirs.ts'),
+  },
+  'dump-log': { summary: "print what stands in a log's files", load: () => import('./commands/dump-log.ts') },
   'producer-perf-test': { summary: 'measure producing', load: () => import('./commands/producer-perf-test.ts') },
   'consumer-perf-test': { summary: 'measure consuming', load: () => import('./commands/consumer-perf-test.ts') },
   'verifiable-producer': {

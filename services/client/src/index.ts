@@ -7,6 +7,7 @@ export * from './admin/admin.ts';
 export * from './admin/admin-names.ts';
 export * from './admin/admin-results.ts';
 export * from './admin/group-results.ts';
+export * from './admin/log-results.ts';
 export * from './admin/placement-results.ts';
 export { Client, type ClientOptions, type ConsumerOptions, type ProducerOptions } from './client.ts';
 export type { PartitionInfo, TopicInfo } from './cluster/metadata.ts';

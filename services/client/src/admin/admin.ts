@@ -35,6 +35,8 @@ import type {
   MemberOutcome,
   MemberToRemove,
 } from './group-results.ts';
+import { LogAdmin } from './log-admin.ts';
+import type { DeletedRecords, LogDirDescription, RecordsToDelete } from './log-results.ts';
 import { PlacementAdmin } from './placement-admin.ts';
 import type {
   ElectionType,
@@ -70,12 +72,14 @@ export class AdminCalls {
   readonly #config: CommonConfig;
   readonly #groups: GroupAdmin;
   readonly #placement: PlacementAdmin;
+  readonly #logs: LogAdmin;
 
   /** @internal `Client.admin` makes it. */
   constructor(cluster: Cluster, config: CommonConfig) {
     this.#cluster = cluster;
     this.#groups = new GroupAdmin(cluster);
     this.#placement = new PlacementAdmin(cluster);
+    this.#logs = new LogAdmin(cluster);
     this.#config = config;
   }
 
@@ -299,6 +303,24 @@ export class AdminCalls {
     options: AdminCallOptions = {},
   ): Promise<OngoingReassignment[]> {
     return abortable(this.#placement.list(partitions, this.#timeoutMs(options)), options.signal);
+  }
+
+  /**
+   * Deletes what lies below an offset, up to the high watermark (KIP-107). Done when no live replica has it any more; in the order of the targets.
+   */
+  deleteRecords(targets: readonly RecordsToDelete[], options: AdminCallOptions = {}): Promise<DeletedRecords[]> {
+    return abortable(this.#logs.deleteRecords(targets, this.#timeoutMs(options)), options.signal);
+  }
+
+  /** What the log directories of brokers hold, by broker id; of all live ones when none are named. */
+  async describeLogDirs(
+    brokerIds?: readonly number[],
+    options: AdminCallOptions = {},
+  ): Promise<ReadonlyMap<number, readonly LogDirDescription[]>> {
+    const ids = brokerIds ?? (await this.describeCluster(options)).brokers.map(({ id }) => id);
+    const deadlineMs = this.#deadlineMs(options);
+    const described = ids.map(async (id) => [id, await this.#logs.describeDirs(id, deadlineMs)] as const);
+    return new Map(await abortable(Promise.all(described), options.signal));
   }
 
   /** Closes the connections; calls under way fail. */
