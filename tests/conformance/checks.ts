@@ -204,7 +204,7 @@ class Checks {
     };
     const everything = [0, 1, 2, 3].join();
     const all = (...parts: readonly (readonly number[])[]): boolean => parts.flat().sort().join() === everything;
-    for (const protocol of ['eager', 'cooperative'] as const) {
+    for (const protocol of ['eager', 'cooperative', 'consumer'] as const) {
       const [result] = await this.#run([member(protocol, false)]);
       this.list.record(
         `members share the partitions (${protocol}) and take over from one that leaves`,
