@@ -81,7 +81,7 @@ function commandsFor(topic: string): Command[] {
     ...codecs.map((codec): Command => ({ do: 'produce', topic, acks: -1, codec, idempotent: false, records })),
     { do: 'produce', topic, acks: -1, codec: 'none', idempotent: true, records },
     { do: 'consume', topic, partitions: 1, count: 6 },
-    { do: 'consumeInGroup', topic, group: `${topic}.members`, count: 6 },
+    { do: 'consumeInGroup', topic, group: `${topic}.members`, count: 6, protocol: 'classic' },
     { do: 'offsets', topic, partition: 0, at: 'latest' },
     { do: 'delete', topic: other },
   ];

@@ -10,6 +10,7 @@ import {
   type PreparedClient,
   type Result,
 } from './foreign-client.ts';
+import { sharesGroup } from './shared-groups.ts';
 import type { World } from './suite.ts';
 
 const partitions = 4;
@@ -137,24 +138,37 @@ class Checks {
     } else this.list.record('reads what our SDK wrote with every codec', theirs);
   }
 
-  /** Reads everything as a group, and goes on where it stopped. */
+  /** Reads everything as a group, and goes on where it stopped; then shares a group with our SDK. */
   async groups(): Promise<void> {
-    const topic = topicOf(this.#name, 'group');
+    for (const protocol of ['classic', 'consumer'] as const) {
+      const isDone = await this.#readsInGroup(protocol);
+      const topic = topicOf(this.#name, `shared.${protocol}`);
+      if (!isDone) continue;
+      await this.#createTopic(topic);
+      const run = async (command: Command): Promise<Result | undefined> => (await this.#run([command]))[0];
+      await sharesGroup({ client: this.#name, run, sdk: this.#sdk, topic, protocol }, this.list);
+    }
+  }
+
+  async #readsInGroup(protocol: 'classic' | 'consumer'): Promise<boolean> {
+    const topic = topicOf(this.#name, protocol === 'classic' ? 'group' : 'group.consumer');
     const group = `${topic}.members`;
     await this.#createTopic(topic);
     await using producer = this.#sdk.producer({ acks: 'all' });
     for (const part of ['first', 'second']) {
       const records = recordsOf(part);
       await producer.sendMany(records.map((record) => ({ topic, ...record, headers: { h: 'x' } })));
-      const [result] = await this.#run([{ do: 'consumeInGroup', topic, group, count: records.length }]);
-      const name = part === 'first' ? 'reads in a group' : 'goes on at what the group has committed';
+      const [result] = await this.#run([{ do: 'consumeInGroup', topic, group, count: records.length, protocol }]);
+      const what = part === 'first' ? 'reads in a group' : 'goes on at what the group has committed';
+      const name = `${what} (${protocol})`;
       if (result === undefined || !('value' in result)) {
         this.list.record(name, result);
-        return;
+        return false;
       }
       const written = records.map(({ key, value }) => `${key}=${value}`);
       this.list.sameRecords(name, result.value as ConsumedRecord[], written);
     }
+    return true;
   }
 
   async samePartitions(): Promise<void> {

@@ -32,7 +32,14 @@ export type Command =
   /** The offset of the first record that is read after going there. */
   | { readonly do: 'seek'; readonly topic: string; readonly partition: number; readonly offset: number }
   /** As a member of a group, from the committed offsets or the beginning; commits what it read and leaves. */
-  | { readonly do: 'consumeInGroup'; readonly topic: string; readonly group: string; readonly count: number }
+  | {
+      readonly do: 'consumeInGroup';
+      readonly topic: string;
+      readonly group: string;
+      readonly count: number;
+      /** `consumer`: the coordinator assigns (KIP-848). */
+      readonly protocol: 'classic' | 'consumer';
+    }
   /** Members of one group over four partitions come and go; see `Membership`. */
   | {
       readonly do: 'members';

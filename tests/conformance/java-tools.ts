@@ -139,8 +139,19 @@ class JavaTools {
   }
 
   async #consumeInGroup(servers: string, command: Extract<Command, { do: 'consumeInGroup' }>): Promise<Result> {
-    const { topic, group, count } = command;
-    const argv = ['--topic', topic, '--group', group, '--from-beginning', '--max-messages', String(count), ...shown];
+    const { topic, group, count, protocol } = command;
+    const argv = [
+      '--consumer-property',
+      `group.protocol=${protocol}`,
+      '--topic',
+      topic,
+      '--group',
+      group,
+      '--from-beginning',
+      '--max-messages',
+      String(count),
+      ...shown,
+    ];
     argv.push('--timeout-ms', '20000');
     const output = await this.#consoleConsumer(servers, argv);
     return resultOf(output, consumedRecords);

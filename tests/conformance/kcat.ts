@@ -66,7 +66,8 @@ async function consume(servers: string, command: Extract<Command, { do: 'consume
 }
 
 async function consumeInGroup(servers: string, command: Extract<Command, { do: 'consumeInGroup' }>): Promise<Result> {
-  const { topic, group, count } = command;
+  const { topic, group, count, protocol } = command;
+  if (protocol !== 'classic') return { unsupported: 'its librdkafka is older than KIP-848' };
   const argv = ['-b', servers, '-G', group, '-c', String(count), '-q', '-J', '-X', 'auto.offset.reset=earliest', topic];
   return resultOf(await run('kcat', argv, { timeoutMs: 20_000 }), recordsOf);
 }

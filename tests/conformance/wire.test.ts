@@ -296,6 +296,8 @@ describe('metadata', () => {
     expect((await call(apis.metadata, 1, { topics: [] })).topics).toHaveLength(0);
     const byId = await call(apis.metadata, 12, { topics: [{ name: null, topicId: idOf(topic) }] });
     expect(byId.topics[0]).toMatchObject({ errorCode: 0, name: topic, topicId: idOf(topic) });
+    const asJava = await call(apis.metadata, 12, { topics: [{ name: '', topicId: idOf(topic) }] });
+    expect(asJava.topics[0]).toMatchObject({ errorCode: 0, name: topic });
     const unknown = await call(apis.metadata, 12, { topics: [{ name: null, topicId: 'BBBBBBBBBBBBBBBBBBBBBA' }] });
     expect(unknown.topics[0]).toMatchObject({ errorCode: errorCodes.UNKNOWN_TOPIC_ID, name: null });
     const cluster3 = await call(apis.describeCluster, 2, {});

@@ -119,7 +119,7 @@ public class ApacheKafka {
             case "seek":
                 return seek(partition, command.get("offset").asLong());
             case "consumeInGroup":
-                return consumeInGroup(topic, group, command.get("count").asInt());
+                return consumeInGroup(topic, group, command.get("count").asInt(), command.get("protocol").asText());
             case "members":
                 return members(topic, group, command.get("protocol").asText(), command.get("static").asBoolean());
             default:
@@ -188,8 +188,8 @@ public class ApacheKafka {
         }
     }
 
-    private Object consumeInGroup(String topic, String group, int count) {
-        try (KafkaConsumer<String, String> consumer = consumer(Map.of("group.id", group))) {
+    private Object consumeInGroup(String topic, String group, int count, String protocol) {
+        try (KafkaConsumer<String, String> consumer = consumer(Map.of("group.id", group, "group.protocol", protocol))) {
             consumer.subscribe(List.of(topic));
             List<Map<String, Object>> found = read(consumer, count);
             consumer.commitSync();

@@ -123,9 +123,10 @@ def open_client(servers):
     def delete_records(topic, partition, before):
         return first(admin.delete_records([TopicPartition(topic, partition, before)])).low_watermark
 
-    def consume_in_group(topic, group, count):
+    def consume_in_group(topic, group, count, protocol):
+        how = {"classic": {"partition.assignment.strategy": "cooperative-sticky"}, "consumer": {}}[protocol]
         consumer = Consumer({**base, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest",
-                             "partition.assignment.strategy": "cooperative-sticky"})
+                             "group.protocol": protocol, **how})
         consumer.subscribe([topic])
         found = read(consumer, count)
         consumer.commit(asynchronous=False)

@@ -124,7 +124,9 @@ def open_client(servers):
         one = TopicPartition(topic, partition)
         return admin.delete_records({one: before})[one]["low_watermark"]
 
-    def consume_in_group(topic, group, count):
+    def consume_in_group(topic, group, count, protocol):
+        if protocol != "classic":
+            return {"unsupported": "it has the classic protocol only"}
         reading = KafkaConsumer(topic, **base, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest",
                                 consumer_timeout_ms=15000)
         found = read(reading, count)

@@ -132,7 +132,8 @@ await runCommands(async ({ servers }) => {
       const offsets = await admin.fetchTopicOffsets(topic);
       return Number(offsets.find((one) => one.partition === partition).low);
     },
-    consumeInGroup: async ({ topic, group, count }) => {
+    consumeInGroup: async ({ topic, group, count, protocol }) => {
+      if (protocol !== 'classic') return { unsupported: 'it has the classic protocol only' };
       const consumer = kafka.consumer({ groupId: group });
       await consumer.connect();
       await consumer.subscribe({ topic, fromBeginning: true });

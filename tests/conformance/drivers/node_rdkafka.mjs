@@ -118,8 +118,8 @@ await runCommands(async ({ servers }) => {
       await called((done) => consumer.disconnect(done));
       return found.offset;
     },
-    consumeInGroup: async ({ topic, group, count }) => {
-      const consumer = await consumerOf({ 'group.id': group });
+    consumeInGroup: async ({ topic, group, count, protocol }) => {
+      const consumer = await consumerOf({ 'group.id': group, 'group.protocol': protocol });
       consumer.subscribe([topic]);
       const found = await read(consumer, count);
       consumer.commitSync();

@@ -128,8 +128,8 @@ await runCommands(async ({ servers }) => {
       const [{ partitions }] = await admin.deleteRecords({ topics });
       return Number(partitions[0].lowWatermark);
     },
-    consumeInGroup: async ({ topic, group, count }) => {
-      const consumer = new Consumer({ ...options, groupId: group, deserializers: stringDeserializers, maxWaitTime: 500 });
+    consumeInGroup: async ({ topic, group, count, protocol: groupProtocol }) => {
+      const consumer = new Consumer({ ...options, groupId: group, groupProtocol, deserializers: stringDeserializers, maxWaitTime: 500 });
       const mode = MessagesStreamModes.COMMITTED;
       const stream = await consumer.consume({ topics: [topic], mode, fallbackMode: 'earliest', autocommit: 100 });
       const found = [];

@@ -30,12 +30,16 @@ export function metadataApi(deps: KafkaDependencies): KafkaApi {
   );
 }
 
+type AskedTopic = NonNullable<Request['topics']>[number];
+
 async function answer(deps: KafkaDependencies, request: Request, version: number, listener: string): Promise<Response> {
   const { publisher } = deps.admin;
   const { topics } = request;
   const isAll = topics === null || (version === 0 && topics.length === 0);
-  const byId = (topics ?? []).filter(({ name }) => name === null);
-  const names = (topics ?? []).flatMap(({ name }) => name ?? []);
+  // Java names a topic that it asks for by id '', others null.
+  const isById = ({ name, topicId }: AskedTopic): boolean => name === null || topicId !== zeroUuid;
+  const byId = (topics ?? []).filter(isById);
+  const names = (topics ?? []).flatMap((topic) => (isById(topic) ? [] : (topic.name ?? [])));
   if (deps.autoCreateTopics && request.allowAutoTopicCreation) await createMissing(deps, names);
   const known = byId.flatMap(({ topicId }) => publisher.image.topicNames.get(topicId) ?? []);
   const unknown = byId.filter(({ topicId }) => !publisher.image.topicNames.has(topicId));

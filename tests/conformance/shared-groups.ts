@@ -1,0 +1,80 @@
+import type { Assignor, Client, ConsumerOptions, TopicPartition } from '@naru/client';
+import type { CheckList } from './check-list.ts';
+import type { Command, ConsumedRecord, Result } from './foreign-client.ts';
+
+export interface Sharing {
+  readonly client: string;
+  readonly run: (command: Command) => Promise<Result | undefined>;
+  readonly sdk: Client;
+  /** Of four partitions. */
+  readonly topic: string;
+  readonly protocol: 'classic' | 'consumer';
+}
+
+const partitions = 4;
+const recordsCount = 40;
+/** Of 200 ms. */
+const pollsMax = 100;
+
+/** Our SDK is in the group already, and gives half of the partitions to the other client. */
+export async function sharesGroup({ client, run, sdk, topic, protocol }: Sharing, list: CheckList): Promise<void> {
+  const group = `${topic}.members`;
+  const assignors = protocol === 'classic' ? commonAssignors(client) : {};
+  await using consumer = sdk.consumer({
+    groupId: group,
+    autoOffsetReset: 'earliest',
+    groupProtocol: protocol,
+    ...assignors,
+  });
+  consumer.subscribe([topic]);
+  const ours: string[] = [];
+  const pollUntil = async (isEnough: () => boolean): Promise<void> => {
+    for (let i = 0; i < pollsMax && !isEnough(); i++) {
+      for (const { key, value } of await consumer.poll(200)) ours.push(`${key}=${value}`);
+    }
+  };
+  await pollUntil(() => consumer.assignment().length === partitions);
+  const half = recordsCount / 2;
+  const theirs = run({ do: 'consumeInGroup', topic, group, count: half, protocol });
+  await pollUntil(() => consumer.assignment().length === partitions / 2);
+  const records = Array.from({ length: recordsCount }, (_, i) => ({ key: `k${i}`, value: `v${i}` }));
+  await using producer = sdk.producer({ acks: 'all' });
+  const written = records.map((record, i) => ({ topic, ...record, partition: i % partitions, headers: { h: 'x' } }));
+  await producer.sendMany(written);
+  await pollUntil(() => ours.length >= half);
+  const result = await theirs;
+  const name = `shares a group with our SDK (${protocol})`;
+  if (result === undefined || !('value' in result)) {
+    list.record(name, result);
+    return;
+  }
+  const found = (result.value as ConsumedRecord[]).map(({ key, value }) => `${key}=${value}`);
+  const read = [...found, ...ours].sort().join();
+  const expected = records.map(({ key, value }) => `${key}=${value}`).sort();
+  list.verdict(name, read === expected.join(), `${found.length} there and ${ours.length} here, of ${recordsCount}`);
+}
+
+/** librdkafka from Python is asked for the cooperative assignor; KafkaJS has one of its own. */
+function commonAssignors(client: string): ConsumerOptions<Buffer, Buffer> {
+  if (client === 'confluent') return { partitionAssignmentStrategy: 'cooperative-sticky' };
+  const own = roundRobin('RoundRobinAssigner');
+  return { partitionAssignmentStrategy: ['range', 'roundrobin', own.name], assignors: [own] };
+}
+
+function roundRobin(name: string): Assignor {
+  return {
+    name,
+    protocols: ['eager'],
+    assign: (counts, members) => {
+      const assigned = new Map(members.map(({ memberId }) => [memberId, [] as TopicPartition[]]));
+      const ids = [...assigned.keys()].sort();
+      let next = 0;
+      for (const [topic, count] of counts) {
+        for (let partition = 0; partition < count; partition++) {
+          assigned.get(ids[next++ % ids.length] as string)?.push({ topic, partition });
+        }
+      }
+      return assigned;
+    },
+  };
+}
