@@ -64,6 +64,21 @@ describe('DeleteRecords (KIP-107)', () => {
   });
 });
 
+test("clients neither create, delete nor grow the brokers' own topics", async () => {
+  await start();
+  const name = '__consumer_offsets';
+  const code = errorCodes.INVALID_TOPIC_EXCEPTION;
+  const topics = [{ name, numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] }];
+  expect((await call(apis.createTopics, 7, { topics, timeoutMs: 1_000 })).topics[0]).toMatchObject({ errorCode: code });
+  await call(apis.findCoordinator, 3, { key: 'g' });
+  const grown = { topics: [{ name, count: 99, assignments: null }], timeoutMs: 1_000, validateOnly: false };
+  expect((await call(apis.createPartitions, 3, grown)).results[0]).toMatchObject({ errorCode: code });
+  const deleted = await call(apis.deleteTopics, 5, { topicNames: [name], timeoutMs: 1_000 });
+  expect(deleted.topics[0]).toMatchObject({ errorCode: code });
+  const { topics: found } = await call(apis.metadata, 12, { topics: [{ name }], allowAutoTopicCreation: false });
+  expect(found[0]).toMatchObject({ errorCode: 0, isInternal: true });
+});
+
 test('DescribeLogDirs tells the size of every replica, or of those that are asked for', async () => {
   await start();
   await produce(batch(3));

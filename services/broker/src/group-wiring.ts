@@ -9,7 +9,7 @@ import type { GroupCoordinatorSettings } from './groups/coordinator/coordinator-
 import { GroupCoordinator } from './groups/coordinator/group-coordinator.ts';
 import { offsetsTopicProblem, offsetsTopicRequest } from './groups/coordinator/offsets-topic.ts';
 import type { ReplicaManager } from './replication/replica-manager.ts';
-import { createTopics } from './requests/create-topics.ts';
+import { createInternalTopics } from './requests/create-topics.ts';
 import type { GroupDependencies } from './requests/groups/group-dependencies.ts';
 
 export interface GroupSurroundings {
@@ -46,7 +46,7 @@ export function createGroups(surroundings: GroupSurroundings): GroupDependencies
     publisher,
     createOffsetsTopic: async () => {
       const request = offsetsTopicRequest(topic, publisher.image.brokers.size);
-      return offsetsTopicProblem(await createTopics({ publisher, forwarder, clock, random }, request));
+      return offsetsTopicProblem(await createInternalTopics({ publisher, forwarder, clock, random }, request));
     },
     logger,
   });

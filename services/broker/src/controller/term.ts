@@ -33,6 +33,7 @@ import {
   type TopicSpec,
 } from './topic-changes.ts';
 import { type ConfigChange, planAlterTopicConfig } from './topic-config-change.ts';
+import { internalTopicRefusal } from './topic-name.ts';
 
 export interface TermOptions {
   readonly session: CoordinatorSession;
@@ -147,6 +148,8 @@ export class ControllerTerm {
       if (!this.#options.settings.deleteTopicEnable) {
         return refuse('TOPIC_DELETION_DISABLED', 'Topic deletion is disabled (delete.topic.enable=false).');
       }
+      const internal = internalTopicRefusal(name);
+      if (internal !== undefined) return internal;
       const topic = this.#image.topics.get(name);
       if (topic === undefined) return refuse('UNKNOWN_TOPIC_OR_PARTITION', `Topic '${name}' does not exist.`);
       await this.#change(() => {
@@ -167,7 +170,8 @@ export class ControllerTerm {
   ): Promise<TopicDone | Refusal> {
     return this.#enqueue(() =>
       this.#change((isRepeat) => {
-        const topic = this.#liveTopic(name);
+        // Groups find their partition by the number of partitions.
+        const topic = internalTopicRefusal(name) ?? this.#liveTopic(name);
         if (!('id' in topic)) return topic;
         if (isRepeat && topic.partitions.length === count) {
           return { ok: true, topicId: topic.id, replicas: topic.partitions.map((p) => p.replicas), multis: [] };

@@ -16,7 +16,7 @@ import { type ClusterView, decidePartition } from './partition-decision.ts';
 import { type ControllerGuard, controllerCheck } from './planner.ts';
 import { type Refusal, refuse } from './refusal.ts';
 import { configFaultOf } from './topic-config-change.ts';
-import { collidingTopic, topicNameFault } from './topic-name.ts';
+import { collidingTopic, internalTopicRefusal, topicNameFault } from './topic-name.ts';
 import { addedReplicas, partitionsPerTopicMax, replicasOf } from './topic-replicas.ts';
 
 /** Partitions that are created or deleted in one multi. A topic with more appears with all its partitions, and their states follow. */
@@ -52,6 +52,8 @@ export interface TopicSpec {
   /** Replicas by partition; empty: to be assigned. */
   readonly assignments: readonly (readonly number[])[];
   readonly configs: ConfigOverrides;
+  /** Asked for by a broker: it may be one of the brokers' own topics. */
+  readonly forBrokers?: boolean;
 }
 
 /**
@@ -63,6 +65,8 @@ export function planCreateTopic(view: ClusterView, spec: TopicSpec, rules: Topic
   const { image } = view;
   const fault = topicNameFault(spec.name);
   if (fault !== undefined) return refuse('INVALID_TOPIC_EXCEPTION', fault);
+  const internal = spec.forBrokers ? undefined : internalTopicRefusal(spec.name);
+  if (internal !== undefined) return internal;
   if (!isTopicId(spec.topicId)) return refuse('INVALID_REQUEST', `'${spec.topicId}' is not a topic id`);
   const existing = image.topics.get(spec.name);
   const isDone = existing?.id === spec.topicId || image.deletedTopicIds.has(spec.topicId);

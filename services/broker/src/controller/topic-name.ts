@@ -1,3 +1,5 @@
+import { type Refusal, refuse } from './refusal.ts';
+
 /** Kafka's bound: the name is part of a directory's name, with a suffix, in 255 bytes. */
 export const topicNameLengthMax = 249;
 
@@ -29,4 +31,12 @@ const internalTopics: ReadonlySet<string> = new Set(['__consumer_offsets', '__tr
 
 export function isInternalTopic(name: string): boolean {
   return internalTopics.has(name);
+}
+
+export function internalTopicRefusal(name: string): Refusal | undefined {
+  if (!isInternalTopic(name)) return undefined;
+  return refuse(
+    'INVALID_TOPIC_EXCEPTION',
+    `Topic '${name}' belongs to the brokers, which create and keep it themselves.`,
+  );
 }

@@ -26,7 +26,22 @@ const leaderWaitMsMax = 5_000;
  * Creates topics: forwards to the controller, then answers when this broker knows the topics and every partition has a leader, so that a client that goes
  * on at this broker finds them. The topic ids are chosen here: a request that has to be sent to a second controller creates nothing twice.
  */
-export async function createTopics(
+export function createTopics(
+  deps: AdminDependencies,
+  request: broker.CreateTopicsRequest,
+): Promise<broker.CreateTopicsResponse> {
+  return create(deps, { ...request, forBrokers: false });
+}
+
+/** The brokers' own: clients can neither create nor delete these. */
+export function createInternalTopics(
+  deps: AdminDependencies,
+  request: broker.CreateTopicsRequest,
+): Promise<broker.CreateTopicsResponse> {
+  return create(deps, { ...request, forBrokers: true });
+}
+
+async function create(
   deps: AdminDependencies,
   request: broker.CreateTopicsRequest,
 ): Promise<broker.CreateTopicsResponse> {
@@ -99,6 +114,7 @@ export async function createTopicsAtController(
       replicationFactor: topic.replicationFactor,
       assignments: topic.assignments.map((assignment) => assignment.brokerIds),
       configs: new Map(Object.entries(topic.configs)),
+      forBrokers: request.forBrokers ?? false,
     };
     return topicResult(
       topic.name,

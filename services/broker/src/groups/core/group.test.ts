@@ -218,6 +218,22 @@ describe('syncing', () => {
     expect(joinedAs(back).generation).toBe(2);
   });
 
+  test('members that are too large together for the log hear it, and do not keep the group from others', () => {
+    const waiting = join();
+    take(group.written(written.splice(0)[0]?.ticket ?? -1, 'too-large', nowMs));
+    expect(joins.get(waiting)).toEqual({ ok: false, error: 'MESSAGE_TOO_LARGE' });
+    replicate();
+    expect(group.state).toBe('Empty');
+    stable(2);
+    const [leader] = [...group.members].map(({ id }) => id) as [string];
+    const back = join({ memberId: leader, metadata: 'other' });
+    for (const { id } of [...group.members].slice(1)) join({ memberId: id });
+    replicate();
+    const assigning = sync(leader, { [leader]: 'x' }, joinedAs(back).generation);
+    take(group.written(written.splice(0)[0]?.ticket ?? -1, 'too-large', nowMs));
+    expect(syncs.get(assigning)).toEqual({ ok: false, error: 'MESSAGE_TOO_LARGE' });
+  });
+
   test('old generations, strangers and other protocols are refused', () => {
     const [leader] = stable(1) as [string];
     expect(syncs.get(sync(leader, {}, 0))).toMatchObject({ error: 'ILLEGAL_GENERATION' });

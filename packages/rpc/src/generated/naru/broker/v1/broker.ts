@@ -228,6 +228,8 @@ export interface CreateTopicsRequest {
   topics: NewTopic[];
   timeoutMs: number;
   validateOnly: boolean;
+  /** From broker to controller only: it creates a topic of the brokers' own (__consumer_offsets). Not looked at in a client's request. */
+  forBrokers?: boolean | undefined;
 }
 
 export interface NewTopic {
@@ -2453,7 +2455,7 @@ export const PartitionOffset: MessageFns<PartitionOffset> = {
 };
 
 function createBaseCreateTopicsRequest(): CreateTopicsRequest {
-  return { topics: [], timeoutMs: 0, validateOnly: false };
+  return { topics: [], timeoutMs: 0, validateOnly: false, forBrokers: undefined };
 }
 
 export const CreateTopicsRequest: MessageFns<CreateTopicsRequest> = {
@@ -2466,6 +2468,9 @@ export const CreateTopicsRequest: MessageFns<CreateTopicsRequest> = {
     }
     if (message.validateOnly !== false) {
       writer.uint32(24).bool(message.validateOnly);
+    }
+    if (message.forBrokers !== undefined) {
+      writer.uint32(32).bool(message.forBrokers);
     }
     return writer;
   },
@@ -2505,6 +2510,14 @@ export const CreateTopicsRequest: MessageFns<CreateTopicsRequest> = {
             }
 
             message.validateOnly = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.forBrokers = reader.bool();
             continue;
           }
         }
