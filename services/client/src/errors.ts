@@ -110,6 +110,7 @@ export class SendManyError extends KafkaError {
     this.failures = options.failures;
   }
 }
+/** A key, value or header cannot be written; nothing was sent. */
 export class SerializationError extends KafkaError {
   static override readonly traits = traits('INVALID_RECORD');
 }
@@ -155,9 +156,11 @@ export class LogTruncationError extends KafkaError {
 
 // ---- retriable
 
+/** It may pass; the SDK has tried again for as long as the settings say. */
 export class RetriableError extends ApiError {
   static override readonly traits: Traits = { ...traits('REQUEST_TIMED_OUT'), outcome: 'definite' };
 }
+/** The time that a setting or a call allows is over; `outcome` says what that means for a record. */
 export class TimeoutError extends RetriableError {
   static override readonly traits = traits('REQUEST_TIMED_OUT');
 }
@@ -169,39 +172,51 @@ export class BufferExhaustedError extends TimeoutError {
 export class DisconnectError extends RetriableError {
   static override readonly traits = traits('NETWORK_EXCEPTION');
 }
+/** The broker that was asked is not the controller (any more). */
 export class NotControllerError extends RetriableError {
   static override readonly traits = traits('NOT_CONTROLLER');
 }
+/** The broker that was asked does not coordinate this group (any more). */
 export class NotCoordinatorError extends RetriableError {
   static override readonly traits = traits('NOT_COORDINATOR');
 }
+/** Nobody coordinates the group at the moment: its partition of `__consumer_offsets` has no leader. */
 export class CoordinatorNotAvailableError extends RetriableError {
   static override readonly traits = traits('COORDINATOR_NOT_AVAILABLE');
 }
+/** The coordinator has just taken the group over and still reads what it must know. */
 export class CoordinatorLoadInProgressError extends RetriableError {
   static override readonly traits = traits('COORDINATOR_LOAD_IN_PROGRESS');
 }
+/** Fewer than `min.insync.replicas` are in sync; nothing was written. */
 export class NotEnoughReplicasError extends RetriableError {
   static override readonly traits = traits('NOT_ENOUGH_REPLICAS');
 }
+/** Fell below `min.insync.replicas` after the leader had written: the record may be there. */
 export class NotEnoughReplicasAfterAppendError extends RetriableError {
   static override readonly traits = traits('NOT_ENOUGH_REPLICAS_AFTER_APPEND');
 }
+/** A batch fails its checksum or cannot be decoded. */
 export class CorruptRecordError extends RetriableError {
   static override readonly traits = traits('CORRUPT_MESSAGE');
 }
+/** Another transaction of the same id is still ending. */
 export class ConcurrentTransactionsError extends RetriableError {
   static override readonly traits = traits('CONCURRENT_TRANSACTIONS');
 }
+/** A new leader does not know yet how far its log may be read. */
 export class OffsetNotAvailableError extends RetriableError {
   static override readonly traits = traits('OFFSET_NOT_AVAILABLE');
 }
+/** The client knows of an election of which the broker has not heard yet. */
 export class UnknownLeaderEpochError extends RetriableError {
   static override readonly traits = traits('UNKNOWN_LEADER_EPOCH');
 }
+/** The offset is part of a transaction that has not ended. */
 export class UnstableOffsetCommitError extends RetriableError {
   static override readonly traits = traits('UNSTABLE_OFFSET_COMMIT');
 }
+/** The client asks more often than its quota allows. */
 export class ThrottlingQuotaExceededError extends RetriableError {
   static override readonly traits = traits('THROTTLING_QUOTA_EXCEEDED');
 }
@@ -210,24 +225,31 @@ export class ThrottlingQuotaExceededError extends RetriableError {
 export class InvalidMetadataError extends RetriableError {
   static override readonly traits: Traits = traits('LEADER_NOT_AVAILABLE');
 }
+/** The broker does not lead the partition (any more). */
 export class NotLeaderOrFollowerError extends InvalidMetadataError {
   static override readonly traits = traits('NOT_LEADER_OR_FOLLOWER');
 }
+/** The partition has no leader at the moment. */
 export class LeaderNotAvailableError extends InvalidMetadataError {
   static override readonly traits = traits('LEADER_NOT_AVAILABLE');
 }
+/** The broker does not know the topic or partition: it is not there, or not yet. */
 export class UnknownTopicOrPartitionError extends InvalidMetadataError {
   static override readonly traits = traits('UNKNOWN_TOPIC_OR_PARTITION');
 }
+/** The broker does not know the topic of this id: it was deleted. */
 export class UnknownTopicIdError extends InvalidMetadataError {
   static override readonly traits = traits('UNKNOWN_TOPIC_ID');
 }
+/** The topic was deleted and made anew since the metadata was fetched. */
 export class InconsistentTopicIdError extends InvalidMetadataError {
   static override readonly traits = traits('INCONSISTENT_TOPIC_ID');
 }
+/** The broker knows of an election of which the client has not heard yet. */
 export class FencedLeaderEpochError extends InvalidMetadataError {
   static override readonly traits = traits('FENCED_LEADER_EPOCH');
 }
+/** The broker has no replica of the partition at hand. */
 export class ReplicaNotAvailableError extends InvalidMetadataError {
   static override readonly traits = traits('REPLICA_NOT_AVAILABLE');
 }
@@ -235,54 +257,69 @@ export class ReplicaNotAvailableError extends InvalidMetadataError {
 export class NetworkError extends InvalidMetadataError {
   static override readonly traits = traits('NETWORK_EXCEPTION');
 }
+/** The broker cannot use the disk on which the partition is. */
 export class KafkaStorageError extends InvalidMetadataError {
   static override readonly traits = traits('KAFKA_STORAGE_ERROR');
 }
+/** The leader has no listener of the kind that the client used. */
 export class ListenerNotFoundError extends InvalidMetadataError {
   static override readonly traits = traits('LISTENER_NOT_FOUND');
 }
+/** The partition has the leader that was asked for. */
 export class ElectionNotNeededError extends InvalidMetadataError {
   static override readonly traits = traits('ELECTION_NOT_NEEDED');
 }
+/** The first replica of the partition is not alive or not in sync. */
 export class PreferredLeaderNotAvailableError extends InvalidMetadataError {
   static override readonly traits = traits('PREFERRED_LEADER_NOT_AVAILABLE');
 }
+/** No replica may become leader without losing records. */
 export class EligibleLeadersNotAvailableError extends InvalidMetadataError {
   static override readonly traits = traits('ELIGIBLE_LEADERS_NOT_AVAILABLE');
 }
 
 // ---- producer identity and transactions
 
+/** Another producer with the same `transactional.id` took over: close this one. */
 export class ProducerFencedError extends ApiError {
   static override readonly traits = traits('PRODUCER_FENCED', { fatal: true });
 }
+/** The producer's epoch is an old one: somebody else writes with its id. Close it. */
 export class InvalidProducerEpochError extends ApiError {
   static override readonly traits = traits('INVALID_PRODUCER_EPOCH', { fatal: true });
 }
+/** Acknowledged records are not in the log any more. The producer ends with it, so that nothing hides the loss. */
 export class OutOfOrderSequenceError extends ApiError {
   static override readonly traits = traits('OUT_OF_ORDER_SEQUENCE_NUMBER', { fatal: true });
 }
+/** The log holds nothing of this producer any more, and the record may or may not be in it. */
 export class UnknownProducerIdError extends OutOfOrderSequenceError {
   static override readonly traits = traits('UNKNOWN_PRODUCER_ID', { fatal: true });
 }
+/** Client and broker have no version of this call in common, or the broker does not serve it. */
 export class UnsupportedVersionError extends ApiError {
   static override readonly traits = traits('UNSUPPORTED_VERSION', { fatal: true });
 }
+/** The call does not fit the state of the transaction. */
 export class InvalidTransactionStateError extends ApiError {
   static override readonly traits = traits('INVALID_TXN_STATE', { abortable: true });
 }
 
 // ---- groups
 
+/** The group is about to share its partitions anew: poll, then try again. */
 export class RebalanceInProgressError extends ApiError {
   static override readonly traits = traits('REBALANCE_IN_PROGRESS');
 }
+/** The group has rebalanced since; the member joins again. */
 export class IllegalGenerationError extends ApiError {
   static override readonly traits = traits('ILLEGAL_GENERATION');
 }
+/** The group does not know the member (any more); it joins again. */
 export class UnknownMemberIdError extends ApiError {
   static override readonly traits = traits('UNKNOWN_MEMBER_ID');
 }
+/** The coordinator has named the member, which now joins by that name. */
 export class MemberIdRequiredError extends ApiError {
   static override readonly traits = traits('MEMBER_ID_REQUIRED');
 }
@@ -297,12 +334,15 @@ export class CommitFailedError extends KafkaError {
 export class InconsistentGroupProtocolError extends ApiError {
   static override readonly traits = traits('INCONSISTENT_GROUP_PROTOCOL');
 }
+/** No name for a group. */
 export class InvalidGroupIdError extends ApiError {
   static override readonly traits = traits('INVALID_GROUP_ID');
 }
+/** `session.timeout.ms` is outside of what the brokers allow. */
 export class InvalidSessionTimeoutError extends ApiError {
   static override readonly traits = traits('INVALID_SESSION_TIMEOUT');
 }
+/** The text beside a committed offset is longer than the brokers allow. */
 export class OffsetMetadataTooLargeError extends ApiError {
   static override readonly traits = traits('OFFSET_METADATA_TOO_LARGE');
 }
@@ -327,6 +367,7 @@ export class UnreleasedInstanceIdError extends ApiError {
 export class UnsupportedAssignorError extends ApiError {
   static override readonly traits = traits('UNSUPPORTED_ASSIGNOR');
 }
+/** The brokers cannot use the pattern that was subscribed to. */
 export class InvalidRegularExpressionError extends ApiError {
   static override readonly traits = traits('INVALID_REGULAR_EXPRESSION');
 }
@@ -337,6 +378,7 @@ export class InvalidRegularExpressionError extends ApiError {
 export class RecordTooLargeError extends ApiError {
   static override readonly traits = traits('MESSAGE_TOO_LARGE');
 }
+/** The batch is larger than a segment of the topic. */
 export class RecordBatchTooLargeError extends ApiError {
   static override readonly traits = traits('RECORD_LIST_TOO_LARGE');
 }
@@ -344,51 +386,66 @@ export class RecordBatchTooLargeError extends ApiError {
 export class UnsupportedCompressionTypeError extends ApiError {
   static override readonly traits = traits('UNSUPPORTED_COMPRESSION_TYPE');
 }
+/** The broker refuses the record: its timestamp, or a missing key in a compacted topic. */
 export class InvalidRecordError extends ApiError {
   static override readonly traits = traits('INVALID_RECORD');
 }
+/** The log does not reach that far back, or not that far; seek to go on. */
 export class OffsetOutOfRangeError extends ApiError {
   static override readonly traits = traits('OFFSET_OUT_OF_RANGE');
 }
+/** No name for a topic, or one that is kept for the brokers' own. */
 export class InvalidTopicError extends ApiError {
   static override readonly traits = traits('INVALID_TOPIC_EXCEPTION');
 }
+/** Less than one replica, or more than there are brokers. */
 export class InvalidReplicationFactorError extends ApiError {
   static override readonly traits = traits('INVALID_REPLICATION_FACTOR');
 }
+/** No number of partitions for this topic: below one, or not more than it has. */
 export class InvalidPartitionsError extends ApiError {
   static override readonly traits = traits('INVALID_PARTITIONS');
 }
+/** The brokers named for the replicas are unknown, too few or twice the same. */
 export class InvalidReplicaAssignmentError extends ApiError {
   static override readonly traits = traits('INVALID_REPLICA_ASSIGNMENT');
 }
+/** The broker refuses a setting; the message says which. */
 export class InvalidConfigError extends ApiError {
   static override readonly traits = traits('INVALID_CONFIG');
 }
+/** There is a topic of that name. */
 export class TopicExistsError extends ApiError {
   static override readonly traits = traits('TOPIC_ALREADY_EXISTS');
 }
+/** The brokers' policy forbids it; the message says why. */
 export class PolicyViolationError extends ApiError {
   static override readonly traits = traits('POLICY_VIOLATION');
 }
 
 // ---- permissions
 
+/** The broker does not accept who the client says it is. */
 export class AuthenticationError extends ApiError {
   static override readonly traits = traits('SASL_AUTHENTICATION_FAILED', { fatal: true });
 }
+/** The client may not do this. */
 export class AuthorizationError extends ApiError {
   static override readonly traits = traits('CLUSTER_AUTHORIZATION_FAILED');
 }
+/** The client may not do this with the topic. */
 export class TopicAuthorizationError extends AuthorizationError {
   static override readonly traits = traits('TOPIC_AUTHORIZATION_FAILED');
 }
+/** The client may not do this with the group. */
 export class GroupAuthorizationError extends AuthorizationError {
   static override readonly traits = traits('GROUP_AUTHORIZATION_FAILED');
 }
+/** The client may not do this with the cluster. */
 export class ClusterAuthorizationError extends AuthorizationError {
   static override readonly traits = traits('CLUSTER_AUTHORIZATION_FAILED');
 }
+/** The client may not use this `transactional.id`. */
 export class TransactionalIdAuthorizationError extends AuthorizationError {
   static override readonly traits = traits('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', { fatal: true });
 }
