@@ -1,13 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { settingsWithoutEffect, withoutForeign } from './foreign-settings.ts';
 import * as sdk from './index.ts';
 
 const text = readFileSync(join(import.meta.dirname, '..', 'MIGRATION.md'), 'utf8');
-const absent = text.slice(
-  text.indexOf('### Settings that are not here'),
-  text.indexOf('### Errors', text.indexOf('## From Java')),
-);
 const rows = text.split('\n').filter((line) => line.startsWith('|') && !line.startsWith('|---'));
 /** The last column of each table: what there is here. */
 const ours = rows
@@ -40,10 +37,17 @@ describe('the migration tables name what there is', () => {
     expect(named.filter((name) => !settings.has(name))).toEqual([]);
   });
 
-  test('settings that are said to be missing are missing', () => {
-    const named = quoted(absent, /^([a-z]+(?:\.[a-z]+)+)$/g).filter((name) => name !== 'fetch.max.bytes');
-    expect(named.length).toBeGreaterThan(10);
-    expect(named.filter((name) => settings.has(name))).toEqual([]);
+  test.each([
+    { end: '| left out, with a word in the log |', inert: true },
+    { end: '| refused, with the reason |', inert: false },
+  ])('settings that are not here: $end', ({ end, inert }) => {
+    const named = quoted(rows.find((row) => row.endsWith(end)) as string, /^([a-z]+(?:\.[a-z]+)+)$/g);
+    expect(named.length).toBeGreaterThan(4);
+    for (const name of named) {
+      const input = { [name]: 'x' };
+      if (inert) expect([name, settingsWithoutEffect(input)]).toEqual([name, [name]]);
+      else expect(() => withoutForeign(input), name).toThrow(sdk.ConfigError);
+    }
   });
 
   test('errors', () => {
