@@ -160,6 +160,19 @@ describe('a follower names what has changed, and hears what has', () => {
     expect(leader.answers.at(-1)?.map(({ partition, highWatermark }) => [partition, highWatermark])).toEqual([[0, 1]]);
   });
 
+  test('a log start that moved is told at the end of the wait at the latest', async () => {
+    const leader = await Leader.start(2);
+    leader.append(0, 5);
+    leader.say([{ partition: 0, fetchOffset: 5 }], { wantData: false });
+    await leader.run(100);
+    leader.say([]);
+    await leader.run(600);
+    leader.say([]);
+    await leader.world.complete((leader.partitions[0] as Partition).deleteRecordsBefore(3));
+    await leader.run(600);
+    expect(leader.answers.at(-1)).toMatchObject([{ partition: 0, logStartOffset: 3 }]);
+  });
+
   test('whoever had no room in an answer comes first in the next', async () => {
     const leader = await Leader.start(3);
     for (const partition of [0, 1, 2]) leader.append(partition);

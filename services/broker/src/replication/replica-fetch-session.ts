@@ -140,7 +140,10 @@ export class ReplicaFetchSession implements Expiring {
   /** The high watermarks travel along even when there are no records: a follower hears of them at least so often. */
   expired(): void {
     this.#slot = undefined;
-    if (this.#want !== undefined) this.#answer(this.#want);
+    if (this.#want === undefined) return;
+    // A log start moves without waking anybody.
+    for (const followed of this.#followed.values()) if (followed.hasNews) this.#moved.add(followed);
+    this.#answer(this.#want);
   }
 
   close(): void {
