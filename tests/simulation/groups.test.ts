@@ -58,7 +58,9 @@ async function check(run: Run): Promise<void> {
   await untilCommitted(run, 2);
   expect(run.history.violations).toEqual([]);
   expect(run.cluster.failures).toEqual([]);
-  expect(await run.cluster.sim.complete(checkGroupsAreTheirLogs(run.cluster.brokers))).toBeGreaterThan(0);
+  expect(await run.cluster.sim.complete(checkGroupsAreTheirLogs(run.cluster.sim, run.cluster.brokers))).toBeGreaterThan(
+    0,
+  );
   // The members go on meanwhile.
   const acked = new Map(run.history.acked);
   const offsets = await fetched(run.cluster);

@@ -254,7 +254,7 @@ class Run {
     this.#membership.checkAll();
     await sim.runUntil(() => this.#areCoordinatorsEven(), recoveryMsMax);
     this.#coordinators.checkpoint();
-    await sim.complete(checkGroupsAreTheirLogs([...this.world.brokers.values()]));
+    await sim.complete(checkGroupsAreTheirLogs(sim, [...this.world.brokers.values()]));
   }
 
   *#partitionsOnBrokers(): Iterable<{
