@@ -56,7 +56,7 @@ export interface Latency {
 
 const { network } = createNodeRuntime();
 const measured = 'measured';
-const warmUpMs = 1_000;
+const warmUpMs = 3_000;
 const produceVersion = 9;
 const fetchVersion = 11;
 

@@ -11,19 +11,27 @@ interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Share of the time that is spent under `root`, of the time under `within` functions: from the profiles (`--cpu-prof`) of a directory. */
+/**
+ * Share of the time that is spent in `part` functions and what they call, of the time in `whole` functions and what they call: from the profiles (`--cpu-prof`) of a
+ * directory. The first half of that time warms up and is not counted.
+ */
 export function shareOf(directory: string, part: RegExp, whole: RegExp): number {
   let inPart = 0;
   let inWhole = 0;
   for (const name of readdirSync(directory)) {
     const profile = JSON.parse(readFileSync(join(directory, name), 'utf8')) as Profile;
     const places = placesOf(profile, part, whole);
-    profile.samples.forEach((id, i) => {
-      const place = places.get(id);
-      if (place === undefined) return;
-      inWhole += profile.timeDeltas[i] as number;
-      if (place === 'part') inPart += profile.timeDeltas[i] as number;
-    });
+    const samples = profile.samples
+      .map((id, i) => ({ place: places.get(id), time: profile.timeDeltas[i] as number }))
+      .filter(({ place }) => place !== undefined);
+    const total = samples.reduce((sum, { time }) => sum + time, 0);
+    let before = 0;
+    for (const { place, time } of samples) {
+      before += time;
+      if (before < total / 2) continue;
+      inWhole += time;
+      if (place === 'part') inPart += time;
+    }
   }
   return inPart / inWhole;
 }

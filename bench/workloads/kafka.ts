@@ -5,7 +5,7 @@ import { Client } from '@naru/client';
 import { apis } from '@naru/kafka-protocol';
 import { createNodeRuntime } from '@naru/runtime/node';
 import { createTopic, partitionsOf } from '../described.ts';
-import { foreignTools } from '../kafka/foreign-tools.ts';
+import { foreignConsumers, foreignProducers } from '../kafka/foreign-tools.ts';
 import { frameOf, Lane } from '../kafka/lane.ts';
 import { type Load, type Rate, runLoad, type Target } from '../kafka/load.ts';
 import { shareOf } from '../kafka/profile.ts';
@@ -49,8 +49,9 @@ async function oneBroker(limits: Limits): Promise<Figure[]> {
     ...(await latencies(targets[0] as Target, 1, 'RF 1, acks=1', 5)),
   ];
   const { bootstrapServers: servers } = cluster;
-  figures.push(...(await foreignTools({ servers, topic: 'load', acks: '1', records: 300_000, name: 'RF 1, acks=1' })));
-  return figures;
+  await topicOn(client, 'foreign', 4, 1);
+  const run = { servers, topic: 'foreign', acks: '1', records: 300_000, name: 'RF 1, acks=1' };
+  return [...figures, ...(await foreignProducers(run)), ...(await foreignConsumers(run))];
 }
 
 async function threeBrokers(limits: Limits): Promise<Figure[]> {
@@ -70,7 +71,7 @@ async function threeBrokers(limits: Limits): Promise<Figure[]> {
     figures.push(
       throughput(`produce 1 KiB, ${name}`, produced, limit, 100),
       ...(await latencies(targets[0] as Target, -1, name, flush ? undefined : 5)),
-      ...(await foreignTools({ servers: cluster.bootstrapServers, topic, acks: 'all', records: 200_000, name })),
+      ...(await foreignProducers({ servers: cluster.bootstrapServers, topic, acks: 'all', records: 200_000, name })),
     );
   }
   return figures;
