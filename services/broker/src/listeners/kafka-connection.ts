@@ -21,6 +21,8 @@ const outstandingMax = 1_000;
 const outstandingBytesMax = 32 * 1024 * 1024;
 /** Smaller requests are read without asking for memory: about as much comes in one piece anyway. */
 const unreservedBytesMax = 65_536;
+/** Answers of so many bytes together are copied into one piece. */
+const joinedBytesMax = 16_384;
 /** A request costs so much besides its bytes. */
 const requestOverheadBytes = 512;
 
@@ -341,7 +343,7 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
     this.#slots.splice(0, count);
     this.#outstandingBytes -= bytes;
     this.#lastActiveMs = this.#options.nowMs();
-    if (chunks.length > 0 && !this.#connection.write(chunks)) {
+    if (chunks.length > 0 && !this.#connection.write(joined(chunks))) {
       this.#hold('congested');
       this.#tellUnsent(this.#connection.pendingBytes);
     }
@@ -356,4 +358,12 @@ export class KafkaConnection implements ConnectionHandler, Source, Receiver {
       this.#release('outstanding');
     if (this.#slots.length === 0) this.#release('order');
   }
+}
+
+/** One piece costs the network less than many small ones; what is large (records) is not copied. */
+function joined(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (chunks.length === 1) return chunks;
+  let bytes = 0;
+  for (const chunk of chunks) bytes += chunk.length;
+  return bytes <= joinedBytesMax ? [Buffer.concat(chunks, bytes)] : chunks;
 }
