@@ -107,7 +107,11 @@ export class Client {
       key: key ?? serdeOf<K>('key.deserializer', config['key.deserializer']),
       value: value ?? serdeOf<V>('value.deserializer', config['value.deserializer']),
     };
-    const deserializers = new PolicedDeserializers(parts, onDeserializationError, this.#logger);
+    const deserializers = new PolicedDeserializers(parts, onDeserializationError, {
+      logger: this.#logger,
+      clientId: config['client.id'],
+      groupId: config['group.id'],
+    });
     const consumer = new Consumer<K, V>(cluster, config, { deserializers, assignors, deadLetterTo });
     return this.#opened(consumer, cluster);
   }

@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { encodeBatch } from '@naru/record';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { ConsumerOptions } from '../client.ts';
 import { RecordDeserializationError } from '../errors.ts';
 import { ScriptedCluster } from '../scripted/scripted-cluster.ts';
@@ -91,6 +92,10 @@ test('raw: handed out as bytes, with the error beside them', async () => {
 
 test('a function hears of each and decides', async () => {
   const seen: bigint[] = [];
+  const published: unknown[] = [];
+  const onMessage = (message: unknown): number => published.push(message);
+  subscribe('naru:consumer:undecodable', onMessage);
+  onTestFinished(() => void unsubscribe('naru:consumer:undecodable', onMessage));
   const { consumer, valuesOf } = await setUp([1, 2], {
     onDeserializationError: (error) => {
       seen.push(error.offset);
@@ -99,6 +104,10 @@ test('a function hears of each and decides', async () => {
   });
   expect(await valuesOf()).toHaveLength(9);
   expect(seen).toEqual([1n, 2n]);
+  expect(published).toMatchObject([
+    { groupId: 'g', policy: 'raw', error: { offset: 1n } },
+    { groupId: 'g', policy: 'skip', error: { offset: 2n } },
+  ]);
   expect(consumer.counters).toEqual({ skippedRecords: 1, rawRecords: 1 });
 });
 

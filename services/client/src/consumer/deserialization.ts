@@ -1,3 +1,4 @@
+import { channels } from '../diagnostics/channels.ts';
 import { RecordDeserializationError } from '../errors.ts';
 import type { ClientLogger } from '../logger.ts';
 import type { Deserializer } from '../serialization/serde.ts';
@@ -33,6 +34,7 @@ export class PolicedDeserializers<K, V> implements Deserializers<K, V> {
   readonly #value: Deserializer<V> | undefined;
   readonly #onError: DeserializationPolicy | DeserializationErrorHandler;
   readonly #logger: ClientLogger;
+  readonly #name: { readonly clientId: string; readonly groupId: string };
   readonly counters: DeserializationCounters = { skippedRecords: 0, rawRecords: 0 };
   /** Of records that were handed out since `keepBytes`, as long as the application holds them. */
   #bytes: WeakMap<object, RecordBytes> | undefined;
@@ -40,8 +42,9 @@ export class PolicedDeserializers<K, V> implements Deserializers<K, V> {
   constructor(
     parts: { readonly key?: Deserializer<K> | undefined; readonly value?: Deserializer<V> | undefined },
     onError: DeserializationPolicy | DeserializationErrorHandler,
-    logger: ClientLogger,
+    { logger, ...name }: { readonly logger: ClientLogger; readonly clientId: string; readonly groupId: string },
   ) {
+    this.#name = name;
     this.#key = parts.key;
     this.#value = parts.value;
     this.#onError = onError;
@@ -92,6 +95,7 @@ export class PolicedDeserializers<K, V> implements Deserializers<K, V> {
       record: raw,
     });
     const policy = typeof this.#onError === 'function' ? this.#onError(error) : this.#onError;
+    if (channels.undecodable.hasSubscribers) channels.undecodable.publish({ ...this.#name, error, policy });
     switch (policy) {
       case 'fail':
         throw error;

@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import type { HeaderEntry } from '@naru/record';
 import type { ConsumerRecord } from '../consumer/consumer-record.ts';
 import type { OffsetToCommit } from '../consumer/groups/offset-commits.ts';
-import type { KafkaError } from '../errors.ts';
+import type { KafkaError, RecordDeserializationError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 
 /** A batch of a producer, the same object in every message about it. */
@@ -73,6 +73,17 @@ export interface AssignmentMessage {
   readonly why: 'assigned' | 'revoked' | 'lost';
 }
 
+/** A record could not be deserialized. */
+export interface UndecodableMessage {
+  readonly clientId: string;
+  /** Empty without a group. */
+  readonly groupId: string;
+  /** With topic, partition, offset and the record's bytes. */
+  readonly error: RecordDeserializationError;
+  /** What became of it; `fail`: at each poll anew, until the application seeks past it. */
+  readonly policy: 'fail' | 'skip' | 'raw';
+}
+
 /** The channels of `node:diagnostics_channel` by name, with what is published there. Nothing is made or published while nobody listens. */
 export interface DiagnosticsChannels {
   'naru:producer:send': SendMessage;
@@ -81,6 +92,7 @@ export interface DiagnosticsChannels {
   'naru:consumer:receive': ReceiveMessage;
   'naru:consumer:commit': CommitMessage;
   'naru:consumer:assignment': AssignmentMessage;
+  'naru:consumer:undecodable': UndecodableMessage;
 }
 
 /** One of Node's channels that takes this kind of message only. */
@@ -101,4 +113,5 @@ export const channels = {
   receive: open('naru:consumer:receive'),
   commit: open('naru:consumer:commit'),
   assignment: open('naru:consumer:assignment'),
+  undecodable: open('naru:consumer:undecodable'),
 };
