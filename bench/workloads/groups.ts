@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client, type Consumer } from '@naru/client';
 import { createTopic } from '../described.ts';
-import { startLocalCluster } from '../local-cluster.ts';
+import { type LocalCluster, startLocalCluster } from '../local-cluster.ts';
 import type { Figure } from '../report.ts';
 
 const membersCount = 100;
@@ -10,14 +10,24 @@ const topic = 'shared';
 const aimMs = 3_000;
 const waitMsMax = 60_000;
 
-/** A large group of the classic protocol: until everybody has a share, at the start, after one has left and after one has come. */
+type Protocol = 'classic' | 'consumer';
+
+/** A large group under both protocols: until everybody has a share, at the start, after one has left and after one has come. */
 export async function benchGroups(): Promise<Figure[]> {
   await using cluster = await startLocalCluster();
   await using client = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
   await createTopic(client, { name: topic, partitions: partitionsCount, replicationFactor: 3 });
+  return [...(await benchGroup(cluster, 'classic')), ...(await benchGroup(cluster, 'consumer'))];
+}
+
+async function benchGroup({ bootstrapServers }: LocalCluster, protocol: Protocol): Promise<Figure[]> {
+  const figure = (what: string, value: number): Figure => {
+    const name = `${protocol} group, ${membersCount} on ${partitionsCount} partitions: ${what}`;
+    return { name, value, unit: 'ms', aim: { value: aimMs, bound: 'at most' } };
+  };
   const members: Member[] = [];
   const add = (): void => {
-    members.push(new Member(cluster.bootstrapServers));
+    members.push(new Member(bootstrapServers, protocol));
   };
   const timed = async (change: () => Promise<void> | void): Promise<number> => {
     const began = performance.now();
@@ -39,11 +49,6 @@ export async function benchGroups(): Promise<Figure[]> {
   }
 }
 
-function figure(what: string, value: number): Figure {
-  const name = `group of ${membersCount} on ${partitionsCount} partitions: ${what}`;
-  return { name, value, unit: 'ms', aim: { value: aimMs, bound: 'at most' } };
-}
-
 /** Together they have every partition once, and nobody has nothing. */
 async function untilShared(members: readonly Member[]): Promise<void> {
   const lateAt = performance.now() + waitMsMax;
@@ -63,9 +68,9 @@ class Member {
   readonly #polling: Promise<void>;
   #isClosing = false;
 
-  constructor(servers: string) {
+  constructor(servers: string, protocol: Protocol) {
     this.#client = new Client({ 'bootstrap.servers': servers });
-    this.consumer = this.#client.consumer({ 'group.id': 'bench', 'auto.offset.reset': 'earliest' });
+    this.consumer = this.#client.consumer({ groupId: `bench-${protocol}`, groupProtocol: protocol });
     this.#polling = this.#poll();
   }
 

@@ -170,6 +170,20 @@ describe('consumer groups with real brokers', () => {
     },
   );
 
+  test.each(strategies)('a rebalance is heard of when it begins, not a heartbeat later, %s', async (strategy) => {
+    const { cluster, addWorker } = await setUp(36, strategy);
+    const slow = strategy === 'uniform' ? {} : { heartbeatIntervalMs: 3_000, sessionTimeoutMs: 45_000 };
+    const workers = [addWorker(slow), addWorker(slow), addWorker(slow)];
+    const isShared = (of: readonly Worker[]): boolean =>
+      of.every(({ consumer }) => consumer.assignment().length === partitionsCount / of.length);
+    await cluster.sim.runUntil(() => isShared(workers), settleMs);
+    await cluster.sim.runFor(1_000);
+    await cluster.sim.complete((workers[0] as Worker).leave());
+    await cluster.sim.runUntil(() => isShared(workers.slice(1)), 1_000);
+    workers.push(addWorker(slow));
+    await cluster.sim.runUntil(() => isShared(workers.slice(1)), 1_000);
+  });
+
   test.each(strategies)('a member is killed: the others go on from its last commit (G6), %s', async (strategy) => {
     const { cluster, watch, addWorker } = await setUp(32, strategy);
     const producing = produce(cluster, 20);

@@ -69,8 +69,8 @@ export class Membership implements GroupMembership {
   #isEnding = false;
   #fatal: KafkaError | undefined;
   #timer: Timer | undefined;
-  /** Sent and not answered. */
-  #isBeating = false;
+  /** The epoch of the heartbeat that is sent and not answered. */
+  #beatingEpoch: number | undefined;
   #failedBeats = 0;
   #aliveAtMs = 0;
   /** Grows with every join and loss: an answer to an older heartbeat says nothing. */
@@ -323,7 +323,8 @@ export class Membership implements GroupMembership {
     // The coordinator's own clock for this member began with its answer, so later; probes of a long wait count, too.
     this.#aliveAtMs = Math.max(this.#aliveAtMs, sentAtMs);
     this.#failedBeats = 0;
-    this.#schedule(this.#config['heartbeat.interval.ms']);
+    // At once, to be told of the next rebalance when it begins.
+    this.#schedule(1);
   }
 
   /** While it joins there are no heartbeats; but what it still holds (cooperative) is its own only as long as the coordinator hears of it. */
@@ -355,7 +356,7 @@ export class Membership implements GroupMembership {
     }
     this.checkSilence();
     if (this.#generation < 0) return;
-    if (!this.#isBeating) void this.#sendHeartbeat(this.#epoch);
+    if (this.#beatingEpoch !== this.#epoch) void this.#sendHeartbeat(this.#epoch);
     const untilExpiryMs = this.#aliveAtMs + config['session.timeout.ms'] - this.#cluster.nowMs() + 1;
     const pauseMs =
       this.#failedBeats === 0 ? config['heartbeat.interval.ms'] : this.#cluster.retryPauseMs(this.#failedBeats);
@@ -378,7 +379,7 @@ export class Membership implements GroupMembership {
     const sentAtMs = this.#cluster.nowMs();
     // Two or three attempts fit into a session.
     const timeoutMs = Math.min(this.#cluster.config['request.timeout.ms'], this.#config['session.timeout.ms'] / 3);
-    this.#isBeating = true;
+    this.#beatingEpoch = epoch;
     try {
       const answer = await this.#link.call(
         groupMethods.heartbeat,
@@ -394,7 +395,7 @@ export class Membership implements GroupMembership {
       this.#cluster.logger.debug({ err: error }, 'a heartbeat was not answered');
       if (this.#timer !== undefined) this.#schedule(this.#cluster.retryPauseMs(this.#failedBeats));
     } finally {
-      this.#isBeating = false;
+      if (this.#beatingEpoch === epoch) this.#beatingEpoch = undefined;
     }
   }
 
