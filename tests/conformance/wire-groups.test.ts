@@ -94,6 +94,24 @@ describe('groups', () => {
     expect((await call(apis.deleteGroups, 1, { groupsNames: ['g'] })).results[0]?.errorCode).toBe(0);
   });
 
+  test('the first member of a cluster waits for the log of its group instead of being refused', async () => {
+    await start({ 'group.initial.rebalance.delay.ms': 0 });
+    let found = await call(apis.findCoordinator, 3, { key: 'g' });
+    while (found.errorCode !== 0) found = await call(apis.findCoordinator, 3, { key: 'g' });
+    expect((await call(apis.joinGroup, 5, { ...joining, memberId: '' })).errorCode).toBe(errorCodes.MEMBER_ID_REQUIRED);
+  });
+
+  test('assignments of a hundred thousand bytes come as they were sent', async () => {
+    const { memberId } = await call(apis.joinGroup, 9, { ...joining, memberId: '' });
+    const { generationId } = await call(apis.joinGroup, 9, { ...joining, memberId });
+    const assignment = Buffer.from(Array.from({ length: 100_000 }, (_, i) => i % 251));
+    const claim = { groupId: 'g', generationId, memberId };
+    const synced = await call(apis.syncGroup, 3, { ...claim, assignments: [{ memberId, assignment }] });
+    expect(Buffer.from(synced.assignment).equals(assignment)).toBe(true);
+    const described = await call(apis.describeGroups, 5, { groups: ['g'] });
+    expect(Buffer.from(described.groups[0]?.members[0]?.memberAssignment ?? []).equals(assignment)).toBe(true);
+  });
+
   test('clients read the internal topics, but do not write them: the offsets of all groups are in there', async () => {
     const name = '__consumer_offsets';
     const { topics } = await call(apis.metadata, 9, { topics: [{ name }] });

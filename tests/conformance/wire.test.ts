@@ -96,6 +96,14 @@ describe('produce', () => {
     expect((await produce(batch(1)))?.baseOffset).toBe(0);
   });
 
+  test('a compacted topic takes no record without a key', async () => {
+    const configs = [{ name: 'cleanup.policy', configOperation: 0, value: 'compact' }];
+    const resources = [{ resourceType: 2, resourceName: topic, configs }];
+    await call(apis.incrementalAlterConfigs, 1, { resources, validateOnly: false });
+    expect((await produce(batch(2)))?.errorCode).toBe(errorCodes.INVALID_RECORD);
+    expect((await produce(batch(2, { key: 'k', compression: 'gzip' })))?.errorCode).toBe(errorCodes.NONE);
+  });
+
   test('KIP-110: zstd needs version 7', async () => {
     const records = batch(1, { compression: 'zstd' });
     expect((await produce(records, 6))?.errorCode).toBe(errorCodes.UNSUPPORTED_COMPRESSION_TYPE);

@@ -1,5 +1,5 @@
 import type { Logger } from '@naru/observability';
-import { type Clock, type Random, randomUuid, type Timer, type Timers, unreachable } from '@naru/runtime';
+import { type Clock, type Random, randomUuid, sleep, type Timer, type Timers, unreachable } from '@naru/runtime';
 import type { MetadataPublisher } from '../../cluster/metadata-publisher.ts';
 import type { Partition } from '../../replication/partition.ts';
 import type { ReplicaManager } from '../../replication/replica-manager.ts';
@@ -58,6 +58,9 @@ export type ShardLookup = { readonly ok: true; readonly shard: GroupShard } | Re
 
 /** Characters of a client id or instance id in the member ids that are made from it. */
 const memberIdPrefixMax = 255;
+/** How long a member that joins waits for its group to be loaded, and how often it looks. */
+const loadWaitMsMax = 2_000;
+const loadPollMs = 20;
 
 /**
  * The groups of this broker: those whose partition of `__consumer_offsets` it leads. Finds the shard, hands events to the group's state machine, and
@@ -174,6 +177,18 @@ export class GroupCoordinator {
     return { ok: false, error: shard.isLoading ? 'COORDINATOR_LOAD_IN_PROGRESS' : 'NOT_COORDINATOR' };
   }
 
+  /** The first member of a cluster comes while `__consumer_offsets` is being opened; some clients take a refusal for a failure worth a stack trace. */
+  async #loadedShardFor(groupId: string): Promise<ShardLookup> {
+    const { clock, timers } = this.#options;
+    const untilMs = clock.monotonicMs() + loadWaitMsMax;
+    let found = this.shardFor(groupId);
+    while (!found.ok && found.error === 'COORDINATOR_LOAD_IN_PROGRESS' && clock.monotonicMs() < untilMs) {
+      await sleep(timers, loadPollMs);
+      found = this.shardFor(groupId);
+    }
+    return found;
+  }
+
   /** Elected, in an epoch that it has not begun yet: its log is being opened. */
   #isAboutToLead(partition: number): boolean {
     const { leaderId, leaderEpoch } = this.#options.replicas.leaderOf(offsetsTopic, partition);
@@ -183,7 +198,7 @@ export class GroupCoordinator {
   // Members.
 
   async join(groupId: string, request: JoinRequest): Promise<Joined | Failed | Refused<NotHere>> {
-    const found = this.shardFor(groupId);
+    const found = await this.#loadedShardFor(groupId);
     if (!found.ok) return found;
     const { shard } = found;
     if (!endDesertedConsumerGroup(shard, groupId)) return { ok: false, error: 'INCONSISTENT_GROUP_PROTOCOL' };
