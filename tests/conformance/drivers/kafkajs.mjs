@@ -19,13 +19,16 @@ const codecs = {
   zstd: CompressionTypes.ZSTD,
 };
 
+/** It hears of a rebalance, and ends, only between two fetches. */
+const prompt = { maxWaitTimeInMs: 200 };
+
 await runCommands(async ({ servers }) => {
   const kafka = new Kafka({ clientId: 'conformance', brokers: servers.split(','), logLevel: logLevel.NOTHING });
   const admin = kafka.admin();
   await admin.connect();
 
   async function member(topic, group) {
-    const consumer = kafka.consumer({ groupId: group, sessionTimeout: 10_000, heartbeatInterval: 300 });
+    const consumer = kafka.consumer({ ...prompt, groupId: group, sessionTimeout: 10_000, heartbeatInterval: 300 });
     const one = { consumer, partitions: [] };
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       one.partitions = payload.memberAssignment[topic] ?? [];
@@ -84,7 +87,7 @@ await runCommands(async ({ servers }) => {
     },
     consume: () => ({ unsupported: 'it consumes in groups only' }),
     seek: async ({ topic, partition, offset }) => {
-      const consumer = kafka.consumer({ groupId: `seek.${topic}` });
+      const consumer = kafka.consumer({ ...prompt, groupId: `seek.${topic}` });
       await consumer.connect();
       await consumer.subscribe({ topic, fromBeginning: true });
       const found = new Promise((resolve, reject) => {
@@ -134,7 +137,7 @@ await runCommands(async ({ servers }) => {
     },
     consumeInGroup: async ({ topic, group, count, protocol }) => {
       if (protocol !== 'classic') return { unsupported: 'it has the classic protocol only' };
-      const consumer = kafka.consumer({ groupId: group });
+      const consumer = kafka.consumer({ ...prompt, groupId: group });
       await consumer.connect();
       await consumer.subscribe({ topic, fromBeginning: true });
       const found = [];
