@@ -60,6 +60,7 @@ export type {
   DiagnosticsChannels,
   ReceiveMessage,
   SendMessage,
+  UndecodableMessage,
 } from './diagnostics/channels.ts';
 export * from './errors.ts';
 export { errorFromCode } from './errors-from-wire.ts';
