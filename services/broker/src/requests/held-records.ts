@@ -2,25 +2,30 @@ import type { broker } from '@naru/rpc';
 import type { Expiring } from '../replication/deadlines.ts';
 import type { ReplicaManager } from '../replication/replica-manager.ts';
 
+/** Bytes that may wait at once; beyond, records are refused: whoever produces to what does not exist must not use up what all clients share. */
+const heldBytesMax = 8 * 1024 * 1024;
 /** Longest wait for a leadership that a client knows of and this broker does not have yet, milliseconds. */
 export const leadershipWaitMsMax = 1_000;
 
 /** Records of one request for one partition. */
 class Held implements Expiring {
   readonly isUnanswered: boolean;
-  readonly #append: () => void;
+  readonly bytes: number;
+  /** Appends when the partition is led by now, and refuses when it is not. */
+  readonly append: () => void;
   readonly #onExpired: (held: Held) => void;
   slot = 0;
 
-  constructor(append: () => void, isUnanswered: boolean, onExpired: (held: Held) => void) {
-    this.#append = append;
+  constructor(
+    asked: broker.PartitionRecords,
+    append: () => void,
+    isUnanswered: boolean,
+    onExpired: (held: Held) => void,
+  ) {
+    this.bytes = asked.records.length;
+    this.append = append;
     this.isUnanswered = isUnanswered;
     this.#onExpired = onExpired;
-  }
-
-  /** Appends when the partition is led by now, and refuses when it is not. */
-  release(): void {
-    this.#append();
   }
 
   expired(): void {
@@ -36,14 +41,15 @@ class Held implements Expiring {
  * 3. The client produces at broker 2, which has not seen the state, or is still opening the log.
  * 4. Broker 2 leads.
  *
- * A refusal in 3 costs a retry; with acks=0 nobody hears of it, and the records are lost although nothing has failed. So they wait for 4, for a short time. What
- * is answered waits only when this broker knows that it is elected: else it is more likely that the client is wrong, and it can ask again.
+ * A refusal in 3 costs a retry; with acks=0 nobody hears of it, and the records are lost although nothing has failed. So they wait for 4, for a short time: all when
+ * this broker knows that it is elected, those without an answer also when it knows of no leader. When it knows of another, it is more likely that the client is wrong.
  *
  * Records of one partition keep their order: whoever comes while others wait waits behind them.
  */
 export class HeldRecords {
   readonly #replicas: ReplicaManager;
   readonly #queues = new Map<string, Held[]>();
+  #bytes = 0;
 
   constructor(replicas: ReplicaManager) {
     this.#replicas = replicas;
@@ -52,26 +58,38 @@ export class HeldRecords {
   }
 
   mustWait(asked: broker.PartitionRecords, isUnanswered: boolean): boolean {
-    const { topic, partition } = asked;
+    const { topic, partition, topicId } = asked;
+    if (this.#bytes + asked.records.length > heldBytesMax) return false;
     if (this.#queues.size > 0 && this.#queues.has(keyOf(topic, partition))) return true;
-    const found = this.#replicas.find(topic, asked.topicId, partition);
+    const found = this.#replicas.find(topic, topicId, partition);
     if (found.kind === 'partition' && found.partition.isLeader) return false;
-    return isUnanswered || this.#replicas.isElected(topic, partition);
+    return this.#mayComeToLead(topic, partition, isUnanswered);
   }
 
-  add({ topic, partition }: broker.PartitionRecords, append: () => void, isUnanswered: boolean): void {
-    const { deadlines } = this.#replicas;
+  add(asked: broker.PartitionRecords, append: () => void, isUnanswered: boolean): void {
+    const { topic, partition } = asked;
     const key = keyOf(topic, partition);
     const queue = this.#queues.get(key) ?? [];
     this.#queues.set(key, queue);
-    const held = new Held(append, isUnanswered, () => {
+    const held = new Held(asked, append, isUnanswered, () => {
       // They wait equally long: whoever came before is gone already.
-      queue.splice(queue.indexOf(held), 1);
+      this.#release(queue, held);
       if (queue.length === 0) this.#queues.delete(key);
-      held.release();
     });
-    held.slot = deadlines.set(held, leadershipWaitMsMax);
+    held.slot = this.#replicas.deadlines.set(held, leadershipWaitMsMax);
     queue.push(held);
+    this.#bytes += held.bytes;
+  }
+
+  #release(queue: Held[], held: Held): void {
+    queue.splice(queue.indexOf(held), 1);
+    this.#bytes -= held.bytes;
+    held.append();
+  }
+
+  #mayComeToLead(topic: string, partition: number, isUnanswered: boolean): boolean {
+    if (this.#replicas.isElected(topic, partition)) return true;
+    return isUnanswered && this.#replicas.leaderOf(topic, partition).leaderId < 0;
   }
 
   /** Something has become known of the partition. */
@@ -81,12 +99,10 @@ export class HeldRecords {
     if (queue === undefined) return;
     const found = this.#replicas.find(topic, '', partition);
     const isLed = found.kind === 'partition' && found.partition.isLeader;
-    const isElected = this.#replicas.isElected(topic, partition);
     for (let first = queue[0]; first !== undefined; first = queue[0]) {
-      if (!isLed && (isElected || first.isUnanswered)) return;
-      queue.shift();
+      if (!isLed && this.#mayComeToLead(topic, partition, first.isUnanswered)) return;
       this.#replicas.deadlines.clear(first, first.slot);
-      first.release();
+      this.#release(queue, first);
     }
     this.#queues.delete(key);
   }
