@@ -13,6 +13,7 @@ export interface DeletedRecords extends TopicPartition {
   readonly lowWatermark: bigint | undefined;
 }
 
+/** A log directory of a broker, and the replicas in it. */
 export interface LogDirDescription {
   readonly path: string;
   readonly error: KafkaError | undefined;

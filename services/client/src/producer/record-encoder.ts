@@ -9,7 +9,8 @@ export interface EncodedRecord {
   readonly headers: readonly HeaderEntry[];
 }
 
-const noHeaders: readonly HeaderEntry[] = [];
+/** Shared: nobody may add to it. */
+const noHeaders: readonly HeaderEntry[] = Object.freeze([]);
 
 /** Makes bytes of a record, with the application's serializers where it has some. Throws `SerializationError`. */
 export class RecordEncoder<K, V> {
