@@ -26,6 +26,8 @@ const sockets: Socket[] = [];
 
 beforeAll(async () => {
   const settings = {
+    // The port that was taken, under another name.
+    'advertised.listeners': 'PLAINTEXT://localhost:0',
     'connections.max.idle.ms': idleMs,
     'max.connections.per.ip': 1,
     'max.connections.per.ip.overrides': `127.0.0.1:${perAddressMax}`,
@@ -126,6 +128,13 @@ test('TLS on a plain port is told apart in the log, and the client does not hang
   sockets.push(socket);
   await new Promise((resolve) => socket.once('error', resolve));
   expect(log.map(({ reason }) => reason)).toEqual([expect.stringContaining('a TLS handshake')]);
+});
+
+test('clients are told what is advertised, with the port that was free', async () => {
+  await using client = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
+  const { brokers } = await client.admin().describeCluster();
+  const port = Number(cluster.bootstrapServers.split(':')[1]);
+  expect(brokers.map((broker) => [broker.host, broker.port])).toEqual([['localhost', port]]);
 });
 
 test('max.connections.per.ip.overrides counts connections of both protocols', async () => {
