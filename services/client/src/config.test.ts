@@ -75,3 +75,14 @@ describe('auto.offset.reset', () => {
     },
   );
 });
+
+test('with group.protocol=consumer the coordinator assigns: what only members could say is refused (KIP-848)', () => {
+  const parse = (input: object) => parseConsumerConfig({}, { groupId: 'g', ...input });
+  expect(parse({ groupProtocol: 'consumer', groupRemoteAssignor: 'range' })).toMatchObject({
+    'group.protocol': 'consumer',
+    'group.remote.assignor': 'range',
+  });
+  expect(() => parse({ groupProtocol: 'consumer', sessionTimeoutMs: 6_000 })).toThrow("'session.timeout.ms' cannot be");
+  expect(() => parse({ groupRemoteAssignor: 'range' })).toThrow('needs group.protocol=consumer');
+  expect(() => parse({ groupProtocol: 'share' })).toThrow('group.protocol');
+});

@@ -5,12 +5,12 @@ import { ConsumerGroupWorld, type WorldMember } from './testing/consumer-group-w
 
 type Step =
   | { readonly kind: 'member'; readonly instance: number; readonly topics: readonly string[] }
-  | { readonly kind: 'heartbeat' | 'adopt' | 'lose' | 'leave' | 'away' | 'vanish'; readonly member: number }
+  | { readonly kind: 'heartbeat' | 'delay' | 'adopt' | 'lose' | 'leave' | 'away' | 'vanish'; readonly member: number }
   | { readonly kind: 'subscribe'; readonly member: number; readonly topics: readonly string[] }
   | { readonly kind: 'assignor'; readonly member: number; readonly name: string }
   | { readonly kind: 'topic'; readonly name: string; readonly partitions: number }
   | { readonly kind: 'advance'; readonly ms: number }
-  | { readonly kind: 'commit' | 'refuse' | 'take' }
+  | { readonly kind: 'commit' | 'refuse' | 'take' | 'arrive' }
   | { readonly kind: 'fail-over'; readonly survivors: number };
 
 const member = fc.nat({ max: 7 });
@@ -23,7 +23,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: kind('member'), instance: fc.nat({ max: 4 }), topics }) },
   { weight: 14, arbitrary: of('heartbeat') },
   { weight: 8, arbitrary: of('adopt') },
-  { weight: 2, arbitrary: of('lose', 'leave', 'away', 'vanish') },
+  { weight: 2, arbitrary: of('lose', 'leave', 'away', 'vanish', 'delay') },
   { weight: 1, arbitrary: fc.record({ kind: kind('subscribe'), member, topics }) },
   {
     weight: 1,
@@ -39,7 +39,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ kind: kind('advance'), ms: fc.nat({ max: 15_000 }) }) },
   { weight: 12, arbitrary: plain('commit') },
-  { weight: 1, arbitrary: plain('refuse', 'take') },
+  { weight: 1, arbitrary: plain('refuse', 'take', 'arrive') },
   { weight: 1, arbitrary: fc.record({ kind: kind('fail-over'), survivors: fc.nat({ max: 3 }) }) },
 );
 
@@ -57,6 +57,9 @@ function apply(world: ConsumerGroupWorld, one: Step): void {
       return;
     case 'commit':
       world.commitWrite();
+      return;
+    case 'arrive':
+      world.arrive();
       return;
     case 'refuse':
     case 'take':
@@ -76,6 +79,9 @@ function applyTo(world: ConsumerGroupWorld, chosen: WorldMember, one: Extract<St
   switch (one.kind) {
     case 'heartbeat':
       world.heartbeat(chosen);
+      return;
+    case 'delay':
+      world.delay(chosen);
       return;
     case 'adopt':
       world.adopt(chosen);
@@ -101,7 +107,7 @@ function applyTo(world: ConsumerGroupWorld, chosen: WorldMember, one: Extract<St
 
 function settle(world: ConsumerGroupWorld): void {
   world.isRefusing = false;
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 40; round++) {
     for (const one of world.members) {
       world.heartbeat(one);
       world.adopt(one);

@@ -2,7 +2,13 @@ import { assert } from '@naru/runtime';
 import type { ConsumerGroupRecord } from '../../../records/group-record.ts';
 import { CommittedState } from '../../committed-state.ts';
 import { ConsumerGroup } from '../consumer-group.ts';
-import type { ConsumerGroupSettings, Decision, HeartbeatAnswer, TopicCatalog } from '../consumer-group-types.ts';
+import type {
+  ConsumerGroupSettings,
+  Decision,
+  HeartbeatAnswer,
+  MemberHeartbeat,
+  TopicCatalog,
+} from '../consumer-group-types.ts';
 import { isSameSet, noPartitions, type PartitionSet } from '../partition-set.ts';
 
 export const sessionTimeoutMs = 10_000;
@@ -57,6 +63,8 @@ export class ConsumerGroupWorld {
   readonly #catalog: TopicCatalog & { version: number };
   #writes: PendingWrite[] = [];
   #ids = 0;
+  #sequence = 0;
+  #delayed: MemberHeartbeat[] = [];
   #topicIds = 0;
 
   constructor() {
@@ -86,19 +94,24 @@ export class ConsumerGroupWorld {
 
   heartbeat(member: WorldMember): void {
     if (member.isGone || member.waiting) return;
-    const { memberId, epoch: memberEpoch, instanceId, topics, assignor } = member;
+    this.#carryOut(this.group.heartbeat(this.#request(member), this.nowMs), member);
+  }
+
+  /** The client gives a heartbeat up that is still on its way. */
+  delay(member: WorldMember): void {
+    if (!member.isGone && !member.waiting) this.#delayed.push(this.#request(member));
+  }
+
+  arrive(): void {
+    const request = this.#delayed.shift();
+    if (request !== undefined) this.#carryOut(this.group.heartbeat(request, this.nowMs), undefined);
+  }
+
+  #request({ memberId, epoch: memberEpoch, instanceId, topics, assignor, ...member }: WorldMember): MemberHeartbeat {
     // Also what it was told and has not taken yet: what it does not name, the coordinator may give to others.
     const owned = member.owned.union(member.told ?? noPartitions);
-    const request = { memberId, memberEpoch, instanceId, topics, assignor, owned };
-    const rest = {
-      rackId: undefined,
-      rebalanceTimeoutMs,
-      topicPattern: '',
-      clientId: 'c',
-      clientHost: '/h',
-      sequence: 0,
-    };
-    this.#carryOut(this.group.heartbeat({ ...request, ...rest }, this.nowMs), member);
+    const request = { memberId, memberEpoch, instanceId, topics, assignor, owned, sequence: ++this.#sequence };
+    return { ...request, rackId: undefined, rebalanceTimeoutMs, topicPattern: '', clientId: 'c', clientHost: '/h' };
   }
 
   /** Gives up what it must, and takes what it was given. */
@@ -155,6 +168,8 @@ export class ConsumerGroupWorld {
   failOver(survivors: number): void {
     for (const { records } of this.#writes.splice(0).slice(0, survivors)) this.log.push(...records);
     for (const member of this.members) member.waiting = false;
+    // They were sent to the former coordinator.
+    this.#delayed = [];
     this.group = this.replayed();
     this.#forgetRemoved();
   }
@@ -213,6 +228,8 @@ export class ConsumerGroupWorld {
 
   /** G1: no two members hold one partition, and who holds one is known to hold it. */
   #checkOwners(): void {
+    const instances = [...this.group.state.members.values()].flatMap(({ metadata }) => metadata.instanceId ?? []);
+    assert(new Set(instances).size === instances.length, 'a static member has one id (row 52)');
     const owners = new Map<string, WorldMember>();
     for (const member of this.members) {
       for (const partition of member.owned) {
