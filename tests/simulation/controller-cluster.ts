@@ -46,6 +46,7 @@ export class MetadataBroker {
     this.publisher = new MetadataPublisher({ timers, logger: silentLogger });
     this.membership = new ClusterMembership({
       openSession: (signal) => openSession(runtime, { servers, signal }),
+      sessionTimeoutMs: 6_000,
       identity: {
         brokerId: id,
         endpoints: [{ listener, protocol: 'PLAINTEXT', address: { host: `b${id}`, port } }],

@@ -129,6 +129,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
   const publisher = new MetadataPublisher({ timers, logger });
   const membership = new ClusterMembership({
     openSession: (signal) => openSession(runtime, { ...sessionOptions(config), signal }, logger),
+    sessionTimeoutMs: config['session.timeout.ms'],
     identity: {
       brokerId,
       endpoints,

@@ -427,3 +427,35 @@ async function treeOf(quorum: SimulatedQuorum, session: CoordinatorSession, path
   }
   return tree;
 }
+
+describe('an orderly stop of the leader', () => {
+  test.each([1, 2, 3, 4, 5, 6])(
+    'hands the leadership over first: writes wait for no election (thesis §3.10), seed %i',
+    async (seed) => {
+      const quorum = await SimulatedQuorum.start({ seed: 100 + seed });
+      const client = quorum.addClient('client');
+      const session = await quorum.open(client);
+      await quorum.sim.complete(session.write([{ kind: 'create', path: '/w', data: bytes('') }]));
+      let lastMs = quorum.sim.nowMs;
+      let gapMs = 0;
+      let isOver = false;
+      const write = async (): Promise<void> => {
+        while (!isOver) {
+          await session
+            .write([{ kind: 'set-data', path: '/w', data: bytes('x') }])
+            .catch(() => sleep(client.runtime.timers, 1));
+          gapMs = Math.max(gapMs, quorum.sim.nowMs - lastMs);
+          lastMs = quorum.sim.nowMs;
+        }
+      };
+      const writing = write();
+      await quorum.sim.runFor(500);
+      gapMs = 0;
+      await quorum.sim.complete(quorum.stop(quorum.leader));
+      await quorum.sim.runFor(2_000);
+      isOver = true;
+      await quorum.sim.complete(writing);
+      expect(gapMs, 'virtual milliseconds; a usual write takes 3').toBeLessThan(30);
+    },
+  );
+});

@@ -20,6 +20,13 @@ export interface CommittedState {
   readonly createdZxid: number;
 }
 
+interface TopicSeen {
+  readonly zxid: number;
+  readonly topicId: string;
+  readonly partitions: Record<string, number[]>;
+  readonly moving: ReadonlySet<string>;
+}
+
 export interface ControlCounts {
   elections: number;
   isrChanges: number;
@@ -48,7 +55,7 @@ export class Control {
   readonly counts: ControlCounts = { elections: 0, isrChanges: 0, expirations: 0 };
   readonly #listeners: StateListener[] = [];
   readonly #states = new Map<string, CommittedState>();
-  readonly #topics = new Map<string, { zxid: number; partitions: Record<string, number[]>; topicId: string }>();
+  readonly #topics = new Map<string, TopicSeen>();
   #zxid = 0;
 
   listen(listener: StateListener): void {
@@ -61,6 +68,11 @@ export class Control {
 
   replicasOf(topic: string, partition = 0): readonly number[] {
     return this.#topics.get(topic)?.partitions[String(partition)] ?? [];
+  }
+
+  /** To other brokers (KIP-455). */
+  isMoving(topic: string, partition: number): boolean {
+    return this.#topics.get(topic)?.moving.has(String(partition)) ?? false;
   }
 
   topicIdOf(topic: string): string | undefined {
@@ -86,7 +98,8 @@ export class Control {
   #topicSeen(topic: string, { data, mzxid }: { data: Uint8Array; mzxid: number }): void {
     if (this.#topics.get(topic)?.zxid === mzxid) return;
     const fields = JSON.parse(Buffer.from(data).toString());
-    this.#topics.set(topic, { zxid: mzxid, partitions: fields.partitions, topicId: fields.topic_id });
+    const moving = new Set([...Object.keys(fields.adding_replicas), ...Object.keys(fields.removing_replicas)]);
+    this.#topics.set(topic, { zxid: mzxid, partitions: fields.partitions, topicId: fields.topic_id, moving });
   }
 
   #stateSeen(path: string, znode: Znode, tree: Tree): void {

@@ -196,7 +196,9 @@ export class ReplicaChecker {
     const { minInSync, flushBeforeAck } = this.#world.topicParameters(replica.topic);
     const own = flushBeforeAck ? replica.log.flushedOffset : replica.state.logEndOffset;
     const ends = new Map([[broker.id, own]]);
-    for (const id of this.#world.brokerIds) {
+    // Whoever is no replica any more may have removed its log.
+    const replicas = new Set(this.#world.control.replicasOf(replica.topic, replica.index));
+    for (const id of this.#world.brokerIds.filter((each) => replicas.has(each))) {
       // What the run itself took from a disk counts: the broker had it.
       const isHarmed = id === this.#atlas.victim && this.#atlas.harmed(replica.log.directory);
       const end = isHarmed ? Number.POSITIVE_INFINITY : this.#durable.get(key(id, replica));

@@ -72,8 +72,9 @@ function positionOf(bytes: Buffer, offset: number): number {
   const needle = Buffer.alloc(8);
   needle.writeBigInt64BE(BigInt(offset));
   for (at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
-    const isBatch = bytes[at + batchLayout.magic] === 2 && (batchSizeAt(bytes, at) ?? 0) <= bytes.length - at;
-    if (isBatch) return at;
+    if (bytes[at + batchLayout.magic] !== 2 || (batchSizeAt(bytes, at) ?? 0) > bytes.length - at) continue;
+    // The bytes of an offset may stand anywhere.
+    if (validateBatch(bytes, at, { maxBatchBytes: bytes.length, source: 'log' }).kind === 'valid') return at;
   }
   return bytes.length;
 }

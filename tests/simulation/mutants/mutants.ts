@@ -159,6 +159,14 @@ export const mutants: readonly Mutant[] = [
     guard: 'row 57: R1',
   },
   {
+    name: 'remove-the-old-replicas-before-the-new-ones-are-in-sync',
+    file: 'services/broker/src/controller/reassignment.ts',
+    line: 'const after = isShrinking ? decideWithin(view, topic, partition, assignment.replicas) : state;',
+    wrong:
+      'const isr = assignment.replicas.flatMap((brokerId) => { const now = view.image.brokers.get(brokerId); return now === undefined ? [] : [{ brokerId, brokerEpoch: now.epoch }]; }); const after = isr[0] === undefined ? undefined : { ...state, leader: isr[0].brokerId, leaderEpoch: state.leaderEpoch + 1, isr, elr: [] };',
+    guard: 'row 13: R1, R2',
+  },
+  {
     name: 'cut-the-log-at-the-first-bad-batch-anywhere',
     file: 'services/broker/src/log/recovery.ts',
     line: 'if (this.#damage !== undefined) logEndOffset = this.#damage.offset;',

@@ -4,6 +4,7 @@ import type { Death, DiskCall } from './crash-points.ts';
 import type { FaultAtlas } from './fault-atlas.ts';
 import type { GroupMember, GroupMembers } from './group-members.ts';
 import { pick } from './parameters.ts';
+import type { Placement } from './placement.ts';
 import type { FaultKind } from './schedule.ts';
 import { coordinatorPort, idOf, type World } from './world.ts';
 
@@ -15,6 +16,7 @@ export interface Scene {
   readonly durationMs: number;
   readonly atlas: FaultAtlas;
   readonly admin: AdminFaults;
+  readonly placement: Placement;
   /** Undefined in a run without a group. */
   readonly group: GroupMembers | undefined;
   /** Ends what was begun, unless everything was healed before. */
@@ -405,6 +407,15 @@ export const actions: Readonly<Record<FaultKind, Action>> = {
   },
   'add-partition': ({ admin }) => {
     admin.addPartition();
+    return true;
+  },
+  'move-partition': ({ placement, random, tell }) => {
+    tell(placement.movePartition(random));
+    return true;
+  },
+  'elect-preferred': ({ placement, tell }) => {
+    placement.electPreferred();
+    tell('of all partitions');
     return true;
   },
 };

@@ -38,12 +38,19 @@ export class FaultAtlas {
       const parameters = world.parameters.topics.find((each) => each.name === topic);
       if (recoveryPoint === undefined || parameters === undefined) continue;
       if (parameters.minInSync < 2 || parameters.replicas < 3) continue;
+      const bound = Math.min(Number(recoveryPoint), this.#highWatermark(world, topic as string, Number(partition)));
       for (const path of segmentPaths(disk, `/data/${topic}-${partition}`)) {
-        const safeBytes = bytesBelow(disk.contentOf(path), Number(recoveryPoint));
+        const safeBytes = bytesBelow(disk.contentOf(path), bound);
         if (safeBytes > 0) found.push({ path, safeBytes });
       }
     }
     return found.length === 0 ? undefined : pick(found, random);
+  }
+
+  /** What its broker knows to be committed: the checkers have read it. After that they read only what is newer. */
+  #highWatermark(world: World, topic: string, partition: number): number {
+    const found = world.brokers.get(this.victim)?.replicas.find(topic, '', partition);
+    return found?.kind === 'partition' ? found.partition.highWatermark : 0;
   }
 
   /** Whether the log in this directory was harmed in this run. */

@@ -2,6 +2,7 @@ import { type AdminFaults, actions } from './fault-actions.ts';
 import { FaultAtlas } from './fault-atlas.ts';
 import type { GroupMembers } from './group-members.ts';
 import { pick } from './parameters.ts';
+import type { Placement } from './placement.ts';
 import type { Fault, FaultKind } from './schedule.ts';
 import type { Story } from './story.ts';
 import type { World } from './world.ts';
@@ -12,15 +13,21 @@ export class FaultScript {
   readonly #story: Story;
   readonly #admin: AdminFaults;
   readonly #group: GroupMembers | undefined;
+  readonly #placement: Placement;
   readonly atlas: FaultAtlas;
   readonly counts = new Map<FaultKind, number>();
   #healed = false;
 
-  constructor(world: World, story: Story, admin: AdminFaults, group: GroupMembers | undefined) {
+  constructor(
+    world: World,
+    story: Story,
+    asked: { readonly admin: AdminFaults; readonly placement: Placement; readonly group: GroupMembers | undefined },
+  ) {
     this.#world = world;
     this.#story = story;
-    this.#admin = admin;
-    this.#group = group;
+    this.#admin = asked.admin;
+    this.#placement = asked.placement;
+    this.#group = asked.group;
     this.atlas = new FaultAtlas(pick(world.brokerIds, world.sim.random.fork('atlas')));
   }
 
@@ -53,6 +60,7 @@ export class FaultScript {
       durationMs,
       atlas: this.atlas,
       admin: this.#admin,
+      placement: this.#placement,
       group: this.#group,
       after: (ms, end) =>
         sim.at(ms, () => {

@@ -14,6 +14,7 @@ import { FaultScript } from './faults.ts';
 import { GroupMembers } from './group-members.ts';
 import { History } from './history.ts';
 import type { Parameters } from './parameters.ts';
+import { Placement } from './placement.ts';
 import { Story } from './story.ts';
 import { Table } from './table.ts';
 import { Violation } from './violation.ts';
@@ -86,6 +87,7 @@ class Run {
   readonly #coordinators: CoordinatorChecker;
   readonly #workload: Workload;
   readonly #churn: Churn;
+  readonly #placement: Placement;
   readonly #compaction: CompactionChecker;
   readonly #table: Table;
   readonly #groupLog: GroupLogChecker;
@@ -110,7 +112,9 @@ class Run {
     const topics = parameters.topics.map(({ name }) => name);
     const shared = { world: this.world, history: this.#history, story, progress, checker: this.#groupLog, topics };
     this.#group = parameters.group && new GroupMembers({ ...shared, parameters: parameters.group });
-    this.#script = new FaultScript(this.world, story, this.#churn, this.#group);
+    this.#placement = new Placement(this.world, this.#workload.client('admin'));
+    const asked = { admin: this.#churn, placement: this.#placement, group: this.#group };
+    this.#script = new FaultScript(this.world, story, asked);
     this.#replicas = new ReplicaChecker(this.world, this.#truth, this.#script.atlas);
     this.world.observe({
       brokerStarted: () => {},
@@ -190,7 +194,7 @@ class Run {
     for (const { topic, partition } of this.#partitions()) {
       const state = control.stateOf(topic, partition);
       const replicas = control.replicasOf(topic, partition);
-      if (state === undefined || state.isr.length < replicas.length) return false;
+      if (state === undefined || state.isr.length < replicas.length || control.isMoving(topic, partition)) return false;
       if (!state.isr.every((m) => brokers.get(m.brokerId)?.self?.brokerEpoch === m.brokerEpoch)) return false;
       const topicId = control.topicIdOf(topic) ?? '';
       if (brokers.get(state.leader)?.replicas.partitionById(topicId, partition)?.isLeader !== true) return false;
@@ -227,7 +231,7 @@ class Run {
     const settled = ends.map((end) => ({ ...end, offset: Number(end.offset) }));
     await sim.runUntil(() => this.#group?.isSettled(settled) ?? true, recoveryMsMax);
     this.#clients.atEnd('final');
-    const failure = this.#churn.failure ?? this.#table.failure;
+    const failure = this.#churn.failure ?? this.#placement.failure ?? this.#table.failure;
     if (failure !== undefined) throw failure;
     const tableId = this.world.control.topicIdOf('table');
     if (tableId !== undefined) {

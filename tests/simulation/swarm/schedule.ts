@@ -38,6 +38,8 @@ export const faultKinds = [
   'coordinator-transfer',
   'recreate-topic',
   'add-partition',
+  'move-partition',
+  'elect-preferred',
   'crash-member',
   'pause-member',
   'member-leaves',

@@ -18,8 +18,8 @@ import { paths } from './znode-paths.ts';
 const retryMinMs = 50;
 const retryMaxMs = 2_000;
 
-/** Longer than a session's timeout by default: a dead broker's registration is gone by then, so whoever still has the id lives. */
-const idTakenWaitMsDefault = 10_000;
+/** Beyond the time that the former session is given: a change of the leader among the coordinators gives it all of it once more (row 27). */
+const idTakenMarginMs = 5_000;
 
 /** This broker's logs belong to another cluster than the coordinators do, or the coordinators have lost their data. */
 export class ForeignClusterError extends Error {
@@ -43,10 +43,10 @@ export interface MembershipOptions {
   /** As remembered by the data directory; undefined when the directory is new. */
   readonly clusterId: string | undefined;
   /**
-   * How long a broker id may be registered with another data directory before that is an error, milliseconds: a broker that was killed and comes back with
+   * Milliseconds. How long a broker id may be registered with another data directory before that is an error follows from it: a broker that was killed and comes back with
    * an empty disk meets its own old registration until its session has expired.
    */
-  readonly idTakenWaitMs?: number;
+  readonly sessionTimeoutMs: number;
   readonly publisher: MetadataPublisher;
   readonly timers: Timers;
   readonly random: Random;
@@ -120,7 +120,8 @@ export class ClusterMembership {
   }
 
   async #join(): Promise<Member> {
-    const { idTakenWaitMs = idTakenWaitMsDefault, logger, timers } = this.#options;
+    const { sessionTimeoutMs, logger, timers } = this.#options;
+    const idTakenWaitMs = 2 * sessionTimeoutMs + idTakenMarginMs;
     let waitedMs = 0;
     for (let delayMs = retryMinMs; ; delayMs = Math.min(2 * delayMs, retryMaxMs)) {
       const session = await this.#options.openSession(this.#abort.signal);

@@ -174,13 +174,12 @@ function completionOf(
   // Without a state there are no records.
   if (state === undefined) return { partition, assignment, state: undefined };
   if (state.leader === noLeader) return undefined;
-  const inSync = new Set(state.isr.map((member) => member.brokerId));
-  if (!adding.every((id) => inSync.has(id))) return undefined;
-  if (image.removing.length === 0) return { partition, assignment, state: undefined };
-  const after = decideWithin(view, topic, partition, assignment.replicas);
-  // Those that were added must be among those that stay in sync: a broker that has died since does not count.
-  const stays = (id: number): boolean => after?.isr.some((member) => member.brokerId === id) ?? false;
-  return after !== undefined && adding.every(stays) ? { partition, assignment, state: after } : undefined;
+  const isShrinking = image.removing.length > 0;
+  const after = isShrinking ? decideWithin(view, topic, partition, assignment.replicas) : state;
+  // In sync, and still alive as who it was when it joined.
+  const hasJoined = (id: number): boolean => after?.isr.some((member) => member.brokerId === id) ?? false;
+  if (after === undefined || !adding.every(hasJoined)) return undefined;
+  return { partition, assignment, state: isShrinking ? after : undefined };
 }
 
 /** In the words of Kafka's controller. */

@@ -269,8 +269,18 @@ export class Quorum implements ReplicatedLog {
     return learner?.state === 'replicate' && lastIndex - learner.match <= promotionLagMax;
   }
 
+  async handOver(): Promise<void> {
+    if (this.#raft.role !== 'leader' || this.#failure) return;
+    const { progress } = this.#raft.status();
+    const heirs = this.#raft.configuration.voters
+      .filter((id) => this.#peers.connected(id))
+      .sort((left, right) => (progress.get(right)?.match ?? 0) - (progress.get(left)?.match ?? 0));
+    const heir = heirs[0];
+    if (heir !== undefined) await this.#transfer(heir, handOverMs);
+  }
+
   async close(): Promise<void> {
-    this.#closing ??= this.#handOver().then(() => {
+    this.#closing ??= this.handOver().then(() => {
       this.#closed = true;
       return this.#shutDown();
     });
@@ -325,17 +335,6 @@ export class Quorum implements ReplicatedLog {
     if (change === undefined || entry.index < change.index || !final) return;
     this.#pendingChange = undefined;
     change.settle({ ok: true, members: this.#members() });
-  }
-
-  /** Whoever leads and is asked to stop gives way first, if somebody can take over soon. */
-  async #handOver(): Promise<void> {
-    if (this.#raft.role !== 'leader' || this.#failure) return;
-    const { progress } = this.#raft.status();
-    const heirs = this.#raft.configuration.voters
-      .filter((id) => this.#peers.connected(id))
-      .sort((left, right) => (progress.get(right)?.match ?? 0) - (progress.get(left)?.match ?? 0));
-    const heir = heirs[0];
-    if (heir !== undefined) await this.#transfer(heir, handOverMs);
   }
 
   #fail(error: Error): void {

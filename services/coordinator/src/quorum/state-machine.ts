@@ -108,6 +108,8 @@ export interface ReplicatedLog {
   /** Called in order on every change of role, term, leader or `serving`; never inside `apply`. */
   onRoleChange(callback: (status: QuorumStatus) => void): void;
   transferLeadership(to: NodeId): Promise<{ readonly ok: boolean; readonly leader: NodeId }>;
+  /** Gives the leadership away, if this node has it and somebody can take over soon: before an orderly stop. */
+  handOver(): Promise<void>;
   changeMembership(change: MembershipChange): Promise<MembershipOutcome>;
   /** Called once when the node cannot go on (a failed sync, a broken invariant): the process must end. */
   onFailure(callback: (error: Error) => void): void;

@@ -77,6 +77,13 @@ export class SimulatedQuorum {
     this.#running.delete(id);
   }
 
+  /** An orderly end. */
+  async stop(id: number): Promise<void> {
+    const coordinator = this.#running.get(id);
+    this.#running.delete(id);
+    await coordinator?.close();
+  }
+
   losePower(id: number, options?: PowerLoss): void {
     this.host(id).losePower(options);
     this.#running.delete(id);

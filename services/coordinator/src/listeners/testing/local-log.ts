@@ -87,6 +87,8 @@ export class LocalLog implements ReplicatedLog {
     this.#roleChange.push(callback);
   }
 
+  async handOver(): Promise<void> {}
+
   transferLeadership(): Promise<{ readonly ok: boolean; readonly leader: number }> {
     return Promise.resolve({ ok: false, leader: 1 });
   }
