@@ -20,7 +20,7 @@ beforeAll(async () => {
   const directory = join(project, 'node_modules', '@naru', 'testing');
   await mkdir(directory);
   await runOrThrow('tar', ['-xzf', testing as string, '--strip-components=1', '-C', directory], project);
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   await cluster?.stop();

@@ -43,13 +43,12 @@ export async function pack(services: readonly string[], into: string): Promise<s
       await mkdir(join(copy, directory), { recursive: true });
     await Promise.all(files.map((file) => cp(join(root, file), join(copy, file))));
     await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
-    const tarballs: string[] = [];
-    for (const service of services) {
-      const argv = ['pack', '-w', `services/${service}`, '--json', '--pack-destination', into];
-      const output = await runOrThrow('npm', argv, copy);
-      tarballs.push(join(into, /[\w.-]+\.tgz/.exec(output)?.[0] as string));
-    }
-    return tarballs;
+    return await Promise.all(
+      services.map(async (service) => {
+        const argv = ['pack', '-w', `services/${service}`, '--json', '--pack-destination', into];
+        return join(into, /[\w.-]+\.tgz/.exec(await runOrThrow('npm', argv, copy))?.[0] as string);
+      }),
+    );
   } finally {
     await rm(copy, { recursive: true });
   }
