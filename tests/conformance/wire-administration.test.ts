@@ -239,6 +239,15 @@ describe('settings that change while brokers run (KIP-226)', () => {
     expect(results[0]?.configs[0]).toMatchObject({ value: '3600000' });
   });
 
+  test('what nobody has set can be taken back, of brokers and topics: Kafka does so with throttles after a reassignment', async () => {
+    await start({}, 1);
+    expect(await alter('1', 'leader.replication.throttled.rate', remove)).toMatchObject({ errorCode: 0 });
+    const configs = [{ name: 'leader.replication.throttled.replicas', configOperation: remove, value: null }];
+    const resources = [{ resourceType: 2, resourceName: topic, configs }];
+    const { responses } = await call(apis.incrementalAlterConfigs, 1, { resources, validateOnly: false });
+    expect(responses[0]?.errorCode).toBe(0);
+  });
+
   test('refused: what is read at the start only, values out of range, unknown brokers; append is for lists', async () => {
     await start({}, 1);
     const refusals = [

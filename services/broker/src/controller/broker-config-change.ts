@@ -21,7 +21,8 @@ export function planAlterBrokerConfig(
     );
   }
   const current = image.brokerConfigs.get(name);
-  const other = [...change.set.keys(), ...change.remove].find((key) => !dynamicConfig.has(key) && !current?.has(key));
+  // What is not there may be removed, known or not: Kafka's tools take back throttles that nobody has set.
+  const other = [...change.set.keys()].find((key) => !dynamicConfig.has(key));
   if (other !== undefined) {
     const possible = Object.keys(dynamicConfig.settings).join(', ');
     return refuse('INVALID_CONFIG', `'${other}' cannot be changed while brokers run; these can: ${possible}.`);
