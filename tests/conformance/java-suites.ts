@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { codecs } from './foreign-client.ts';
 import type { KafkaRelease } from './java-client.ts';
@@ -82,8 +83,7 @@ async function administration(suite: JavaSuite): Promise<void> {
   const election = ['--election-type', 'preferred', '--topic', topic, '--partition', '0'];
   const elected = /Valid replica already elected|Successfully completed leader election/;
   await suite.expect('kafka-leader-election', suite.run(`${tools}.LeaderElectionCommand`, ...election), elected);
-  const reassign = suite.run(`${tools}.reassign.ReassignPartitionsCommand`, '--list');
-  await suite.expect('kafka-reassign-partitions --list', reassign, /No partition reassignments found/);
+  await reassignment(suite);
   const clusterId = suite.release.java(`${tools}.ClusterTool`, [
     'cluster-id',
     '--bootstrap-server',
@@ -97,6 +97,33 @@ async function administration(suite: JavaSuite): Promise<void> {
     /ProducerId/,
   );
   await brokerConfigs(suite);
+}
+
+/** Other orders of replicas, and fewer of them; `--verify` also takes back throttles, whether there are any or not. */
+async function reassignment(suite: JavaSuite): Promise<void> {
+  const { topic } = suite;
+  const reassign = (...argv: string[]) => suite.run(`${tools}.reassign.ReassignPartitionsCommand`, ...argv);
+  await suite.expect('kafka-reassign-partitions --list', reassign('--list'), /No partition reassignments found/);
+  const directory = await mkdtemp(join(tmpdir(), 'naru-conformance-'));
+  try {
+    const file = join(directory, 'reassignment.json');
+    const targets = [
+      { topic, partition: 0, replicas: [3, 1, 2] },
+      { topic, partition: 1, replicas: [2, 1] },
+    ];
+    await writeFile(file, JSON.stringify({ version: 1, partitions: targets }));
+    const plan = ['--reassignment-json-file', file];
+    const started = reassign('--execute', ...plan);
+    await suite.expect('kafka-reassign-partitions --execute', started, /Successfully started partition reassignments/);
+    let verified = await reassign('--verify', ...plan);
+    for (let look = 0; look < 5 && /still in progress/.test(verified.stdout); look++) {
+      verified = await reassign('--verify', ...plan);
+    }
+    const done = new RegExp(`${topic}-0 is completed[\\s\\S]*${topic}-1 is completed`);
+    await suite.expect('kafka-reassign-partitions --verify', verified, done);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 }
 
 async function brokerConfigs(suite: JavaSuite): Promise<void> {
