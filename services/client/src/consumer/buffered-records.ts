@@ -6,6 +6,8 @@ import type { PartitionState } from './partition-state.ts';
 export class BufferedRecords<K, V> {
   readonly #partitions: () => Iterable<PartitionState<K, V>>;
   #turn = 0;
+  /** The last `take` ended early, because too much had to be passed over: there is more. */
+  isInterrupted = false;
 
   constructor(partitions: () => Iterable<PartitionState<K, V>>) {
     this.#partitions = partitions;
@@ -17,10 +19,12 @@ export class BufferedRecords<K, V> {
     const states = [...this.#partitions()];
     let failure: KafkaError | undefined;
     let readPartitions = 0;
+    this.isInterrupted = false;
     for (let i = 0; i < states.length && records.length < max && readPartitions < partitionsMax; i++) {
+      if (this.isInterrupted) break;
       const state = states[(this.#turn + i) % states.length] as PartitionState<K, V>;
       const before = records.length;
-      if (!state.isPaused) read(state, records, max - records.length);
+      if (!state.isPaused) this.isInterrupted = read(state, records, max - records.length);
       if (records.length > before) readPartitions++;
       if (state.failure !== undefined && failure === undefined && records.length === 0) {
         failure = state.failure;
@@ -34,18 +38,22 @@ export class BufferedRecords<K, V> {
   }
 }
 
-function read<K, V>(state: PartitionState<K, V>, into: ConsumerRecord<K, V>[], max: number): void {
+/** True when it ended early. */
+function read<K, V>(state: PartitionState<K, V>, into: ConsumerRecord<K, V>[], max: number): boolean {
   const end = into.length + max;
   while (into.length < end && state.failure === undefined) {
     const data = state.buffered[0];
-    if (data === undefined) return;
+    if (data === undefined) return false;
+    const before = into.length;
     const outcome = data.read(into, end - into.length);
-    if (outcome === 'more') return;
+    if (outcome === 'more') return into.length < end;
     if (outcome === 'done') {
       state.buffered.shift();
+      if (into.length === before) return state.buffered.length > 0;
       continue;
     }
     state.seek(state.position, state.positionEpoch);
     state.failure = outcome;
   }
+  return false;
 }

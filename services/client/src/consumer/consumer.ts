@@ -433,7 +433,8 @@ export class Consumer<K = Buffer, V = Buffer> {
             return records;
           }
           const commitAtMs = group?.commitIfDue() ?? Number.POSITIVE_INFINITY;
-          await this.#arrival(Math.min(deadlineMs, commitAtMs), signal);
+          const isMore = mayRead && this.#buffered.isInterrupted;
+          await this.#arrival(isMore ? 0 : Math.min(deadlineMs, commitAtMs), signal);
         } else {
           await this.#arrival(this.#cluster.nowMs() + busyPollMs, undefined);
         }

@@ -7,6 +7,7 @@ import { ScriptedCluster } from '../scripted/scripted-cluster.ts';
 import { ScriptedGroups } from '../scripted/scripted-groups.ts';
 import type { ScriptedLog } from '../scripted/scripted-log.ts';
 import * as serdes from '../serialization/serdes.ts';
+import { passedOverMax } from './fetched-data.ts';
 
 /** Ten records of JSON in batches of 3; those named are none. */
 async function setUp(bad: readonly number[], options: ConsumerOptions<Buffer, number> = {}) {
@@ -33,7 +34,7 @@ async function setUp(bad: readonly number[], options: ConsumerOptions<Buffer, nu
   consumer.subscribe(['t']);
   const committed = (): number | undefined => groups.offsets.get('t/0')?.offset;
   const valuesOf = async (): Promise<unknown[]> => (await cluster.run(consumer.poll(5_000))).map(({ value }) => value);
-  return { cluster, consumer, committed, valuesOf };
+  return { cluster, consumer, log, committed, valuesOf };
 }
 
 test('fail: the records before it first, then the error with topic, partition and offset, at each poll; nothing at or after it is committed', async () => {
@@ -79,6 +80,22 @@ test('skip: passed over, counted, and committed with those around it', async () 
   expect(consumer.counters).toEqual({ skippedRecords: 5, rawRecords: 0 });
   await cluster.run(consumer.commitSync());
   expect(committed()).toBe(10);
+});
+
+test('skip: a long row of such records is passed over in pieces, so that heartbeats have their turn', async () => {
+  const { cluster, consumer, log } = await setUp([], { onDeserializationError: 'skip', maxPartitionFetchBytes: 1e6 });
+  const bad = Array.from({ length: 3_500 }, () => ({ key: null, value: Buffer.from('{'), timestampMs: 1 }));
+  log.append(encodeBatch({ compression: 'none', records: bad }));
+  log.append(encodeBatch({ compression: 'none', records: [{ key: null, value: Buffer.from('7'), timestampMs: 1 }] }));
+  await cluster.run(consumer.poll(5_000));
+  let before = 0;
+  cluster.simulation.afterEvent(() => {
+    // An answer that comes in may wake the poll once more in the same event.
+    expect(consumer.counters.skippedRecords - before).toBeLessThanOrEqual(2 * passedOverMax);
+    before = consumer.counters.skippedRecords;
+  });
+  expect((await cluster.run(consumer.poll(5_000))).map(({ value }) => value)).toEqual([7]);
+  expect(consumer.counters.skippedRecords).toBe(3_500);
 });
 
 test('raw: handed out as bytes, with the error beside them', async () => {

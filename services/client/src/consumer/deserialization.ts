@@ -23,6 +23,10 @@ export interface DeserializationCounters {
   rawRecords: number;
 }
 
+/** The first ones one by one, then now and then: a topic full of them must not fill the log as well. */
+const skipsLogged = 10;
+const skipsLoggedEvery = 1_000;
+
 export interface RecordBytes {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
@@ -101,7 +105,8 @@ export class PolicedDeserializers<K, V> implements Deserializers<K, V> {
         throw error;
       case 'skip':
         this.counters.skippedRecords++;
-        this.#logger.warn({ err: error, topic, partition, offset: String(offset) }, 'a record was skipped');
+        if (this.counters.skippedRecords <= skipsLogged || this.counters.skippedRecords % skipsLoggedEvery === 0)
+          this.#logger.warn({ err: error, ...this.counters }, 'a record was skipped');
         return undefined;
       case 'raw':
         this.counters.rawRecords++;

@@ -16,6 +16,9 @@ import {
 import type { ConsumedHeader, ConsumerRecord, Deserializers } from './consumer-record.ts';
 import type { PartitionState } from './partition-state.ts';
 
+/** Records that one read passes over at most: between them heartbeats, aborts and rebalances have their turn. */
+export const passedOverMax = 1_000;
+
 /** The last whole batch in the bytes; undefined when there is none. */
 export function lastBatch(bytes: Uint8Array): BatchHeader | undefined {
   let last = -1;
@@ -59,14 +62,15 @@ export class FetchedData<K, V> {
   }
 
   /**
-   * Moves up to `max` records to `into` and the partition's position with them. Returns how it stands: `more`, `done`, or the error that the
-   * next record or batch gives; the position is then before it.
+   * Moves up to `max` records to `into` and the partition's position with them. Returns how it stands: `more` (also when it had to pass over
+   * many), `done`, or the error that the next record or batch gives; the position is then before it.
    */
   read(into: ConsumerRecord<K, V>[], max: number): 'more' | 'done' | KafkaError {
     const state = this.#state;
     const end = into.length + max;
+    let passedOver = 0;
     try {
-      while (into.length < end) {
+      while (into.length < end && passedOver < passedOverMax) {
         if (this.#reader === undefined && !this.#openBatch()) return 'done';
         const reader = this.#reader as RecordReader;
         if (!this.#isHeld && !reader.next()) {
@@ -78,7 +82,8 @@ export class FetchedData<K, V> {
         // A batch may begin before the offset that was asked for.
         if (reader.offset >= state.position) {
           const record = this.#recordAt(reader);
-          if (record !== undefined) into.push(record);
+          if (record === undefined) passedOver++;
+          else into.push(record);
           state.advanceTo(reader.offset + 1, reader.header.partitionLeaderEpoch);
         }
         this.#isHeld = false;
