@@ -54,12 +54,18 @@ const statePath = /^\/brokers\/topics\/([^/]+)\/partitions\/(\d+)\/state$/;
 export class Control {
   readonly counts: ControlCounts = { elections: 0, isrChanges: 0, expirations: 0 };
   readonly #listeners: StateListener[] = [];
+  readonly #treeListeners: ((tree: Tree) => void)[] = [];
   readonly #states = new Map<string, CommittedState>();
   readonly #topics = new Map<string, TopicSeen>();
   #zxid = 0;
 
   listen(listener: StateListener): void {
     this.#listeners.push(listener);
+  }
+
+  /** Told of each state of the tree that nobody had before. */
+  listenToTree(listener: (tree: Tree) => void): void {
+    this.#treeListeners.push(listener);
   }
 
   stateOf(topic: string, partition: number): CommittedState | undefined {
@@ -87,6 +93,7 @@ export class Control {
   look(tree: Tree): void {
     if (tree.zxid <= this.#zxid) return;
     this.#zxid = tree.zxid;
+    for (const listener of this.#treeListeners) listener(tree);
     for (const [path, znode] of tree.znodes) {
       if (!path.startsWith('/brokers/topics/')) continue;
       const topic = path.slice('/brokers/topics/'.length);

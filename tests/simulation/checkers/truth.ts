@@ -61,6 +61,8 @@ export class PartitionTruth {
       }
       require(batch.baseOffset === this.highWatermark, 'L1', () =>
         `${by} commits ${describe(batch)} on ${this.name}, whose committed part ends at ${this.highWatermark}`);
+      require(this.leaders.has(batch.leaderEpoch), 'L6', () =>
+        `${by} commits ${describe(batch)} on ${this.name}; nobody ever led that epoch`);
       this.committed.push(batch);
       for (const listener of this.#listeners) listener(stored, this);
     }

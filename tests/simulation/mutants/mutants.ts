@@ -1,3 +1,5 @@
+import type { Weather } from '../swarm/schedule.ts';
+
 /** A wrong rule: one line of the production code, replaced while it is loaded. */
 export interface Mutant {
   readonly name: string;
@@ -7,6 +9,10 @@ export interface Mutant {
   readonly wrong: string;
   /** Row of the failure catalogue and the invariants that must catch it. */
   readonly guard: string;
+  /** Brings it out: these seeds are tried first. */
+  readonly weather?: Weather;
+  /** A seed that finds it, and how many it took to come upon one. Void when the drawing of parameters changes. */
+  readonly known?: { readonly seed: number; readonly taken: number };
 }
 
 const leaderState = 'services/broker/src/replication/core/leader-state.ts';
@@ -38,13 +44,6 @@ export const mutants: readonly Mutant[] = [
     line: 'return Math.min(answered.endOffset, ownEnd?.endOffset ?? ownLogStartOffset);',
     wrong: 'return answered.endOffset;',
     guard: 'row 3 (KIP-279): L5, L7',
-  },
-  {
-    name: 'ignore-the-leader-epoch-of-a-fetch',
-    file: partition,
-    line: 'const check = this.checkLeader(request.leaderEpoch);',
-    wrong: 'const check = this.checkLeader(-1);',
-    guard: 'row 4 (KIP-320): R4, R1',
   },
   {
     name: 'high-watermark-over-the-isr-alone',
@@ -108,6 +107,7 @@ export const mutants: readonly Mutant[] = [
     line: '...[change.self, ...change.added].map(',
     wrong: '...[change.self].map(',
     guard: 'rows 9, 10 (KIP-903): R6',
+    weather: 'slow-quorum',
   },
   {
     name: 'isr-change-without-the-version',
@@ -115,6 +115,7 @@ export const mutants: readonly Mutant[] = [
     line: 'version: change.expectedVersion,',
     wrong: 'version: -1,',
     guard: 'rows 5, 24: R5, R9, Z13',
+    weather: 'slow-quorum',
   },
   {
     name: 'controller-writes-without-the-version',
@@ -122,6 +123,7 @@ export const mutants: readonly Mutant[] = [
     line: "if (before !== undefined) return [{ kind: 'set-data', path, data, version: expectedVersion }];",
     wrong: "if (before !== undefined) return [{ kind: 'set-data', path, data, version: -1 }];",
     guard: 'rows 23, 24: R5, R6, R2',
+    weather: 'slow-quorum',
   },
   {
     name: 'elect-anybody-alive',
@@ -136,6 +138,7 @@ export const mutants: readonly Mutant[] = [
     line: 'return view.image.brokers.get(brokerId)?.damaged.get(replicaKey(topic.id, partition));',
     wrong: 'return view.image.brokers.get(brokerId)?.damaged.get(replicaKey(topic.id, -1));',
     guard: 'row 57: R1, R2, liveness',
+    weather: 'damage',
   },
   {
     name: 'put-a-damaged-log-aside-while-an-isr-names-it',
@@ -143,6 +146,7 @@ export const mutants: readonly Mutant[] = [
     line: 'return isLeaderAlive && recoverTo === undefined && !isNamed;',
     wrong: 'return isLeaderAlive && recoverTo === undefined;',
     guard: 'rows 57, 58: R1, R2',
+    weather: 'damage',
   },
   {
     name: 'elect-any-damaged-prefix-before-all-are-back',
@@ -150,6 +154,7 @@ export const mutants: readonly Mutant[] = [
     line: 'if (now === undefined) return undefined;',
     wrong: 'if (now === undefined) continue;',
     guard: 'row 57: R1, R2',
+    weather: 'damage',
   },
   {
     name: 'ignore-the-recovery-point',
@@ -157,6 +162,7 @@ export const mutants: readonly Mutant[] = [
     line: "const isBeyond = at.offset >= recoveryPoint && !isRecoveryPointLost && mark !== 'synced-part';",
     wrong: 'const isBeyond = recoveryPoint >= 0 && !isRecoveryPointLost && mark.length > 0;',
     guard: 'row 57: R1',
+    weather: 'damage',
   },
   {
     name: 'remove-the-old-replicas-before-the-new-ones-are-in-sync',
@@ -173,6 +179,7 @@ export const mutants: readonly Mutant[] = [
     wrong:
       'if (this.#damage !== undefined) { logEndOffset = this.#damage.offset; const i = this.#segments.findIndex((s) => s.nextOffset >= logEndOffset); await this.#removeFrom(i + 1); const s = this.#segments[i] as Segment; s.applyCut(await s.planCut(logEndOffset)); this.#damage = undefined; }',
     guard: 'row 57: R1, R2',
+    weather: 'damage',
   },
   {
     name: 'cut-over-damage-without-a-word',
@@ -180,6 +187,7 @@ export const mutants: readonly Mutant[] = [
     line: "if (cut.bad !== undefined && health.state.kind !== 'damaged') {",
     wrong: 'if (cut.offset < -1 && cut.bad !== undefined) {',
     guard: 'row 57: R8',
+    weather: 'damage',
   },
   {
     name: 'serve-consumers-up-to-the-log-end',
@@ -215,6 +223,7 @@ export const mutants: readonly Mutant[] = [
     line: 'const granted = free && core.log.isUpToDate(lastIndex, lastTerm);',
     wrong: 'const granted = free;',
     guard: 'Raft §5.4.1: Z3, Z4',
+    weather: 'quorum',
   },
   {
     name: 'forget-the-vote',
@@ -222,6 +231,7 @@ export const mutants: readonly Mutant[] = [
     line: 'const hardState = { term: state.term, vote: state.vote, commit: state.commit };',
     wrong: 'const hardState = { term: state.term, vote: 0, commit: state.commit };',
     guard: 'row 37: Z1, Z5',
+    weather: 'quorum',
   },
   {
     name: 'acknowledge-entries-before-the-sync',
@@ -229,6 +239,7 @@ export const mutants: readonly Mutant[] = [
     line: "core.sendAfterSync({ kind: 'append-response', from, to, term, index, ...noHint });",
     wrong: "core.send({ kind: 'append-response', from, to, term, index, ...noHint });",
     guard: 'rows 31, 37: Z4, Z6',
+    weather: 'quorum',
   },
   {
     name: 'expire-a-session-outside-the-log',
@@ -236,5 +247,6 @@ export const mutants: readonly Mutant[] = [
     line: 'lease.expiring = true;',
     wrong: 'lease.expiring = true; this.#machine.tree.sessions.delete(id);',
     guard: 'row 27: Z7, Z11',
+    weather: 'quorum',
   },
 ];

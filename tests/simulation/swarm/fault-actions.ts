@@ -5,6 +5,7 @@ import type { FaultAtlas } from './fault-atlas.ts';
 import type { GroupMember, GroupMembers } from './group-members.ts';
 import { pick } from './parameters.ts';
 import type { Placement } from './placement.ts';
+import type { QuorumMembers } from './quorum-members.ts';
 import type { FaultKind } from './schedule.ts';
 import { coordinatorPort, idOf, type World } from './world.ts';
 
@@ -19,6 +20,7 @@ export interface Scene {
   readonly placement: Placement;
   /** Undefined in a run without a group. */
   readonly group: GroupMembers | undefined;
+  readonly members: QuorumMembers;
   /** Ends what was begun, unless everything was healed before. */
   after(ms: number, end: () => void): void;
   tell(text: string): void;
@@ -74,6 +76,17 @@ function down(scene: Scene, hosts: readonly string[], how: Death): boolean {
     for (const host of hosts) world.start(host);
   });
   tell(`${hosts.join(' ')} (${how})`);
+  return true;
+}
+
+/** Back before anybody has noticed. */
+function bounce(scene: Scene, [host]: readonly string[]): boolean {
+  const { world, random, tell } = scene;
+  if (host === undefined) return false;
+  const how = death(scene);
+  world.kill(host, how);
+  world.sim.at(random.nextInt(100), () => world.start(host));
+  tell(`${host} (${how})`);
   return true;
 }
 
@@ -258,14 +271,23 @@ export const actions: Readonly<Record<FaultKind, Action>> = {
     tell(`${host} ${when} ${call} (${how})`);
     return true;
   },
-  'fast-bounce': (scene) => {
-    const { world, random, tell } = scene;
-    const [host] = oneOf(running(world, brokerHosts(world)), random);
-    if (host === undefined) return false;
-    const how = death(scene);
-    world.kill(host, how);
-    world.sim.at(random.nextInt(100), () => world.start(host));
-    tell(`${host} (${how})`);
+  'fast-bounce': (scene) => bounce(scene, oneOf(running(scene.world, brokerHosts(scene.world)), scene.random)),
+  'bounce-coordinator': (scene) =>
+    bounce(scene, oneOf(running(scene.world, coordinatorHosts(scene.world)), scene.random)),
+  // One after the other comes back: whoever is first may be one that had promised what it had not synced.
+  'power-loss-of-coordinators': ({ world, random, after, tell }) => {
+    const how = pick<Death>(['power', 'power-lost'], random);
+    for (const host of coordinatorHosts(world)) {
+      world.kill(host, how);
+      after(random.nextInt(1_500), () => world.start(host));
+    }
+    tell(how);
+    return true;
+  },
+  'recycle-coordinator': ({ world, random, members, durationMs, tell }) => {
+    const id = pick(world.coordinatorIds, random);
+    if (!members.recycle(id, durationMs)) return false;
+    tell(`c${id}`);
     return true;
   },
   'crash-all-brokers': (scene) => down(scene, running(scene.world, brokerHosts(scene.world)), 'crash'),
@@ -298,7 +320,7 @@ export const actions: Readonly<Record<FaultKind, Action>> = {
     const { disk } = world.node(host);
     disk.times = { ...disk.times, sync: { minMs: 50, meanMs: 100 + random.nextInt(2_000) } };
     after(3 * durationMs, () => {
-      disk.times = { ...disk.times, sync: world.parameters.diskSyncDelay };
+      disk.times = { ...disk.times, sync: world.syncDelayOf(host) };
     });
     tell(host);
     return true;

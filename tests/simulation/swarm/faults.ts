@@ -3,6 +3,7 @@ import { FaultAtlas } from './fault-atlas.ts';
 import type { GroupMembers } from './group-members.ts';
 import { pick } from './parameters.ts';
 import type { Placement } from './placement.ts';
+import { QuorumMembers } from './quorum-members.ts';
 import type { Fault, FaultKind } from './schedule.ts';
 import type { Story } from './story.ts';
 import type { World } from './world.ts';
@@ -14,6 +15,7 @@ export class FaultScript {
   readonly #admin: AdminFaults;
   readonly #group: GroupMembers | undefined;
   readonly #placement: Placement;
+  readonly members: QuorumMembers;
   readonly atlas: FaultAtlas;
   readonly counts = new Map<FaultKind, number>();
   #healed = false;
@@ -28,6 +30,7 @@ export class FaultScript {
     this.#admin = asked.admin;
     this.#placement = asked.placement;
     this.#group = asked.group;
+    this.members = new QuorumMembers(world);
     this.atlas = new FaultAtlas(pick(world.brokerIds, world.sim.random.fork('atlas')));
   }
 
@@ -41,10 +44,10 @@ export class FaultScript {
     const { sim, crashPoints, parameters } = this.#world;
     crashPoints.disarmAll();
     sim.network.healAll();
+    this.#world.restoreDisks();
     for (const node of sim.nodes) {
       if (node.paused) node.resume();
       node.disk.fillUpAfter(Number.POSITIVE_INFINITY);
-      node.disk.times = { ...node.disk.times, sync: parameters.diskSyncDelay };
       for (const other of sim.nodes) {
         if (other !== node) sim.network.setDelay(node.name, other.name, parameters.networkDelay, { oneWay: true });
       }
@@ -62,6 +65,7 @@ export class FaultScript {
       admin: this.#admin,
       placement: this.#placement,
       group: this.#group,
+      members: this.members,
       after: (ms, end) =>
         sim.at(ms, () => {
           if (!this.#healed) end();

@@ -1,6 +1,6 @@
 import { type Delay, SeededRandom } from '@naru/runtime/simulated';
 import { type MemberStyle, memberStyles } from './group-members.ts';
-import { drawSchedule, type Fault } from './schedule.ts';
+import { drawSchedule, type Fault, type Weather } from './schedule.ts';
 
 export interface TopicParameters {
   readonly name: string;
@@ -48,6 +48,8 @@ export interface Parameters {
   readonly coordinatorSettings: Readonly<Record<string, string | number | boolean>>;
   readonly networkDelay: Delay;
   readonly diskSyncDelay: Delay;
+  readonly coordinatorSyncDelay: Delay;
+  readonly weather: Weather;
   /** Milliseconds of virtual time in which faults happen. */
   readonly faultsMs: number;
   readonly faults: readonly Fault[];
@@ -91,8 +93,15 @@ export function drawParameters(seed: number): Parameters {
     }),
   );
   const group = random.chance(0.6) ? drawGroup(random.fork('group')) : undefined;
-  const meanDelayMs = random.chance(0.7) ? 0.2 + 2 * random.nextFloat() : 5 + random.nextInt(20);
+  const weather = drawWeather(random.fork('weather'));
+  const meanDelayMs = random.chance(weather === 'quorum' ? 0.3 : 0.7)
+    ? 0.2 + 2 * random.nextFloat()
+    : 5 + random.nextInt(20);
   const syncMs = random.chance(0.7) ? 0.3 + random.nextFloat() : 2 + random.nextInt(20);
+  // What is under way to the quorum's disks is what a crash can tear apart.
+  const isQuorumSlow = weather === 'slow-quorum' || (weather === 'quorum' && random.chance(0.5));
+  const coordinatorSyncMs = isQuorumSlow ? between(30, 250) : syncMs;
+  const electionTimeoutMs = weather === 'quorum' ? between(100, 400) : 600;
   return {
     seed,
     coordinators,
@@ -126,12 +135,16 @@ export function drawParameters(seed: number): Parameters {
     },
     coordinatorSettings: {
       'session.timeout.min.ms': 500,
+      'election.timeout.ms': electionTimeoutMs,
+      'heartbeat.interval.ms': Math.min(100, electionTimeoutMs >> 2),
       'session.disconnect.grace.ms': between(100, 1_000),
       'snapshot.threshold.entries': random.chance(0.5) ? between(16, 100) : 20_000,
       'watch.history.entries': random.chance(0.3) ? between(0, 20) : 65_536,
     },
     networkDelay: { minMs: meanDelayMs / 4, meanMs: meanDelayMs },
     diskSyncDelay: { minMs: syncMs / 4, meanMs: syncMs },
+    coordinatorSyncDelay: { minMs: coordinatorSyncMs / 4, meanMs: coordinatorSyncMs },
+    weather,
     faultsMs,
     faults: drawSchedule(random.fork('faults'), {
       durationMs: faultsMs,
@@ -139,8 +152,16 @@ export function drawParameters(seed: number): Parameters {
       mayLosePower: topics.every((topic) => topic.flushBeforeAck),
       mayDamage: topics.some((topic) => topic.minInSync >= 2 && topic.replicas >= 3),
       hasGroup: group !== undefined,
+      weather,
     }),
   };
+}
+
+function drawWeather(random: SeededRandom): Weather {
+  const draw = random.nextFloat();
+  if (draw < 0.55) return 'mixed';
+  if (draw < 0.7) return 'quorum';
+  return draw < 0.85 ? 'slow-quorum' : 'damage';
 }
 
 function drawGroup(random: SeededRandom): GroupParameters {

@@ -8,6 +8,7 @@ import { checkGroupsAreTheirLogs } from '../checkers/groups.ts';
 import { MembershipChecker } from '../checkers/membership.ts';
 import { ReplicaChecker } from '../checkers/replica.ts';
 import { compareReplicas } from '../checkers/replicas-equal.ts';
+import { checkIndexes } from '../checkers/log-index.ts';
 import { type Replica, Truth } from '../checkers/truth.ts';
 import { Churn } from './churn.ts';
 import { FaultScript } from './faults.ts';
@@ -16,6 +17,7 @@ import { History } from './history.ts';
 import type { Parameters } from './parameters.ts';
 import { Placement } from './placement.ts';
 import { Story } from './story.ts';
+import { Registers } from './registers.ts';
 import { Table } from './table.ts';
 import { Violation } from './violation.ts';
 import { Workload } from './workload.ts';
@@ -90,9 +92,12 @@ class Run {
   readonly #placement: Placement;
   readonly #compaction: CompactionChecker;
   readonly #table: Table;
+  readonly #registers: Registers;
   readonly #groupLog: GroupLogChecker;
   readonly #group: GroupMembers | undefined;
   readonly #script: FaultScript;
+  /** Coordinators that stay down in the end. */
+  readonly #dead = new Set<string>();
   #recoveredMs = -1;
   #isOver = false;
 
@@ -107,6 +112,8 @@ class Run {
     this.#churn = new Churn(this.world, this.#workload.client('admin'));
     this.#compaction = new CompactionChecker(this.#truth);
     this.#table = new Table(this.world, this.#workload.client('admin'));
+    this.#registers = new Registers(this.world);
+    this.world.control.listenToTree(({ sessions }) => this.#registers.checkSessions(sessions));
     const progress = new Progress();
     this.#groupLog = new GroupLogChecker(this.world, this.#truth, progress);
     const topics = parameters.topics.map(({ name }) => name);
@@ -140,6 +147,7 @@ class Run {
     this.#workload.start();
     this.#group?.start();
     if (this.#parameters.hasTable) this.#table.start();
+    this.#registers.start();
     if (faults.some(({ kind }) => kind === 'recreate-topic' || kind === 'add-partition')) this.#churn.start();
     this.#checkpointLater();
     await sim.runFor(500);
@@ -154,19 +162,18 @@ class Run {
 
   /** Liveness mode: a random core heals, faults stop, and within a bound everything answers and every replica is in sync. */
   async #recover(): Promise<void> {
-    const { sim, coordinatorIds, brokerIds } = this.world;
+    const { sim, coordinatorIds } = this.world;
     this.#story.tell('FAULT', 'all faults end');
     const healedMs = sim.nowMs;
     this.#script.heal();
+    this.#keepUp();
+    // Who is not in the quorum cannot stand in for those who are dead.
+    await sim.runUntil(() => this.#script.members.isComplete, recoveryMsMax);
     const random = sim.random.fork('core');
     const minority = Math.floor((coordinatorIds.length - 1) / 2);
-    const dead = new Set<string>();
     if (random.chance(0.3))
-      while (dead.size < minority) dead.add(`c${coordinatorIds[random.nextInt(coordinatorIds.length)]}`);
-    for (const host of dead) this.world.kill(host);
-    this.#keepUp(
-      [...coordinatorIds.map((id) => `c${id}`), ...brokerIds.map((id) => `b${id}`)].filter((host) => !dead.has(host)),
-    );
+      while (this.#dead.size < minority) this.#dead.add(`c${coordinatorIds[random.nextInt(coordinatorIds.length)]}`);
+    for (const host of this.#dead) this.world.kill(host);
     // A follower that fetches slower than producers write need not catch up with them.
     this.#workload.pauseSending();
     await sim.runUntil(() => this.#isWhole(), recoveryMsMax);
@@ -177,14 +184,15 @@ class Run {
     this.#workload.pauseSending();
     this.#churn.stop();
     this.#table.stop();
+    this.#registers.stop();
     await sim.runUntil(() => this.#workload.openSends === 0 && this.#isWhole(), recoveryMsMax);
   }
 
   /** Starts what is down, and what goes down still because a shutdown was under way. */
-  #keepUp(hosts: readonly string[]): void {
-    for (const host of hosts) this.world.start(host);
+  #keepUp(): void {
+    for (const host of this.world.serverHosts) if (!this.#dead.has(host)) this.world.start(host);
     this.#group?.start();
-    if (!this.#isOver) this.world.sim.at(500, () => this.#keepUp(hosts));
+    if (!this.#isOver) this.world.sim.at(500, () => this.#keepUp());
   }
 
   /** Every partition has a leader that leads, and all its replicas in sync with their current incarnations (R9). */
@@ -231,8 +239,7 @@ class Run {
     const settled = ends.map((end) => ({ ...end, offset: Number(end.offset) }));
     await sim.runUntil(() => this.#group?.isSettled(settled) ?? true, recoveryMsMax);
     this.#clients.atEnd('final');
-    const failure = this.#churn.failure ?? this.#placement.failure ?? this.#table.failure;
-    if (failure !== undefined) throw failure;
+    this.#failIfAnyFailed();
     const tableId = this.world.control.topicIdOf('table');
     if (tableId !== undefined) {
       await sim.complete(this.#table.check(this.#truth.of(tableId, 0, 'table'), this.#compaction), recoveryMsMax);
@@ -258,7 +265,21 @@ class Run {
     this.#membership.checkAll();
     await sim.runUntil(() => this.#areCoordinatorsEven(), recoveryMsMax);
     this.#coordinators.checkpoint();
+    await sim.complete(this.#checkIndexes(), recoveryMsMax);
     await sim.complete(checkGroupsAreTheirLogs(sim, [...this.world.brokers.values()]));
+  }
+
+  async #checkIndexes(): Promise<void> {
+    const random = this.world.sim.random.fork('indexes');
+    const { atlas } = this.#script;
+    for (const [id, broker] of this.world.brokers) {
+      for (const { partition: replica } of broker.replicas.hosted) {
+        if (replica === undefined || replica.log.state.kind !== 'open' || replica.topic === 'churn') continue;
+        // Cleaners still move what is in compacted logs; what the run harmed need not be found.
+        if (compactedTopics.has(replica.topic) || (id === atlas.victim && atlas.harmed(replica.log.directory))) continue;
+        await checkIndexes(this.world.node(`b${id}`), replica, random);
+      }
+    }
   }
 
   *#partitionsOnBrokers(): Iterable<{
@@ -290,8 +311,15 @@ class Run {
       const coordinator = this.world.coordinators.get(idOf(host));
       if (coordinator !== undefined) this.#coordinators.afterEvent(idOf(host), coordinator);
     } else {
-      const failure = this.#workload.failure ?? this.#group?.failure;
-      if (failure !== undefined) throw failure;
+      this.#failIfAnyFailed();
+    }
+  }
+
+  /** Loops in the background that must not fail. */
+  #failIfAnyFailed(): void {
+    const { members } = this.#script;
+    for (const part of [this.#workload, this.#group, members, this.#churn, this.#placement, this.#table, this.#registers]) {
+      if (part?.failure !== undefined) throw part.failure;
     }
   }
 

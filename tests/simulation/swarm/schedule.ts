@@ -21,6 +21,9 @@ export const faultKinds = [
   'crash-coordinator-leader',
   'crash-in-disk-call',
   'fast-bounce',
+  'bounce-coordinator',
+  'power-loss-of-coordinators',
+  'recycle-coordinator',
   'crash-all-brokers',
   'power-loss',
   'power-loss-of-all',
@@ -65,9 +68,36 @@ export interface Limits {
   readonly mayLosePower: boolean;
   readonly mayDamage: boolean;
   readonly hasGroup: boolean;
+  readonly weather: Weather;
 }
 
-const needPower: ReadonlySet<FaultKind> = new Set(['power-loss', 'power-loss-of-all', 'failing-sync']);
+/** What a run is rich in: bugs that need several things of one kind at once are rare in a mixture of everything. */
+export const weathers = ['mixed', 'quorum', 'slow-quorum', 'damage'] as const;
+export type Weather = (typeof weathers)[number];
+
+const favourites: Readonly<Record<Weather, ReadonlySet<FaultKind>>> = {
+  mixed: new Set(),
+  quorum: new Set([
+    'crash-coordinator',
+    'crash-coordinator-leader',
+    'bounce-coordinator',
+    'power-loss-of-coordinators',
+    'pause-coordinator',
+    'isolate',
+    'slow-link',
+    'coordinator-transfer',
+  ]),
+  'slow-quorum': new Set(['fast-bounce', 'pause-broker', 'pause-leader', 'crash-leader', 'power-loss-of-coordinators']),
+  damage: new Set(['truncate-file', 'bit-flip', 'crash-leader', 'crash-broker', 'fast-bounce']),
+};
+const favouriteWeight = 4;
+
+const needPower: ReadonlySet<FaultKind> = new Set([
+  'power-loss',
+  'power-loss-of-all',
+  'power-loss-of-coordinators',
+  'failing-sync',
+]);
 const needAtlas: ReadonlySet<FaultKind> = new Set(['bit-flip', 'truncate-file']);
 const needGroup: ReadonlySet<FaultKind> = new Set([
   'crash-member',
@@ -91,8 +121,10 @@ export function drawSchedule(random: SeededRandom, limits: Limits): readonly Fau
     if (needPower.has(kind) && !limits.mayLosePower) continue;
     if (needAtlas.has(kind) && !limits.mayDamage) continue;
     if (needGroup.has(kind) && !limits.hasGroup) continue;
-    if (draw < 0.45) continue;
-    weights.set(kind, (rare.has(kind) ? 0.15 : needGroup.has(kind) ? 2 : 1) * draw);
+    const isFavourite = favourites[limits.weather].has(kind);
+    if (draw < 0.45 && !isFavourite) continue;
+    const weight = rare.has(kind) ? 0.15 : needGroup.has(kind) ? 2 : isFavourite ? favouriteWeight : 1;
+    weights.set(kind, weight * draw);
   }
   const count = 20 + random.nextInt(25);
   // Mostly shorter than what it takes to notice them, sometimes longer.

@@ -1,6 +1,6 @@
 import { type Broker, createBroker, parseBrokerConfig } from '@naru/broker';
 import { type Coordinator, createCoordinator, parseCoordinatorConfig } from '@naru/coordinator';
-import { createSimulation, type SimulatedNode, type Simulation } from '@naru/runtime/simulated';
+import { createSimulation, type Delay, type SimulatedNode, type Simulation } from '@naru/runtime/simulated';
 import { Control } from '../checkers/control.ts';
 import { CrashPoints, type Death } from './crash-points.ts';
 import type { Parameters, TopicParameters } from './parameters.ts';
@@ -9,7 +9,7 @@ import type { Story } from './story.ts';
 export const clientPort = 9092;
 const internalPort = 9093;
 export const coordinatorPort = 2181;
-const peerPort = 2888;
+export const peerPort = 2888;
 
 /** A node that ended by itself (a failed disk, a start without coordinators) is started again after this, as a supervisor would. */
 const restartAfterMs = 300;
@@ -65,6 +65,7 @@ export class World {
       'admin',
     ];
     for (const host of [...this.serverHosts, ...this.clientHosts]) this.#nodes.set(host, this.sim.addNode(host));
+    this.restoreDisks();
     this.crashPoints = new CrashPoints((host, how) => this.kill(host, how));
   }
 
@@ -76,6 +77,15 @@ export class World {
     const node = this.#nodes.get(host);
     if (node === undefined) throw new Error(`there is no node ${host}`);
     return node;
+  }
+
+  /** All disks are as fast as they are in this run. */
+  restoreDisks(): void {
+    for (const { name, disk } of this.sim.nodes) disk.times = { ...disk.times, sync: this.syncDelayOf(name) };
+  }
+
+  syncDelayOf(host: string): Delay {
+    return host.startsWith('c') ? this.parameters.coordinatorSyncDelay : this.parameters.diskSyncDelay;
   }
 
   /** `minInSync` as the topic can have it. */
