@@ -16,6 +16,11 @@ interface Stage {
 
 const stages: readonly Stage[] = [
   { name: 'tests', command: ['npm', 'test'], minutesMax: 20 },
+  {
+    name: 'simulation',
+    command: ['npm', 'run', 'sim', '--', '--seeds', '300', '--from', 'commit', '--minutes', '8'],
+    minutesMax: 10,
+  },
   { name: 'conformance', command: ['npm', 'run', 'test:conformance', '--', '--minutes', '7'], minutesMax: 10 },
   { name: 'chaos', command: ['npm', 'run', 'chaos', '--', '--minutes', '5'], minutesMax: 8 },
 ];

@@ -10,7 +10,7 @@ import { isVacuous } from './sweep/summary.ts';
 import { playInWorkers } from './sweep/workers.ts';
 
 /** The same for everybody, so that a run can be repeated. More with NARU_SEEDS=300, others with NARU_SEEDS_FROM=5000. */
-const freshSeeds = Number(process.env.NARU_SEEDS ?? 30);
+const freshSeeds = Number(process.env.NARU_SEEDS ?? 50);
 const firstFresh = Number(process.env.NARU_SEEDS_FROM ?? 2_000);
 /** No new seed is begun after so long, for machines that are busy with other things. */
 const beginMsMax = 60_000;

@@ -8,7 +8,11 @@ import type { Replica } from './truth.ts';
 const samples = 4;
 
 /** L8: what the log finds by its indexes is what a look at every record finds. For times without faults. */
-export async function checkIndexes(node: SimulatedNode, { log, topic, index }: Replica, random: SeededRandom): Promise<void> {
+export async function checkIndexes(
+  node: SimulatedNode,
+  { log, topic, index }: Replica,
+  random: SeededRandom,
+): Promise<void> {
   const name = `${node.name} ${topic}-${index}`;
   const batches = segmentPaths(node.disk, log.directory).flatMap((path) => [...batchesOf(node.disk.contentOf(path))]);
   const records = batches.flatMap(({ bytes }) => [...decodeRecords(bytes)]);
@@ -19,7 +23,8 @@ export async function checkIndexes(node: SimulatedNode, { log, topic, index }: R
     const result = await log.read(offset, 1, log.logEndOffset);
     const [bytes] = result.kind === 'batches' ? result.records : [];
     const found = bytes === undefined ? undefined : [...batchesOf(bytes)][0]?.header.baseOffset;
-    require(found === expected, 'L8', () => `${name}: ${offset} is looked for in the batch at ${found}, it is in ${expected}`);
+    require(found === expected, 'L8', () =>
+      `${name}: ${offset} is looked for in the batch at ${found}, it is in ${expected}`);
     const first = records.find((record) => record.timestampMs >= timestampMs)?.offset;
     const answer = await log.offsetForTimestamp(timestampMs);
     require(answer?.offset === first, 'L8', () =>

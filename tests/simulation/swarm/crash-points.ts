@@ -18,6 +18,8 @@ interface Armed {
   left: number;
   readonly when: 'before' | 'within' | 'after';
   readonly how: Death;
+  /** Told when it has come to it. */
+  readonly onDeath: () => void;
 }
 
 /**
@@ -33,8 +35,8 @@ export class CrashPoints {
   }
 
   /** One at a time for each host. */
-  arm(host: string, armed: { call: DiskCall | undefined; skip: number; when: Armed['when']; how: Death }): void {
-    this.#armed.set(host, { call: armed.call, left: armed.skip, when: armed.when, how: armed.how });
+  arm(host: string, { skip, ...armed }: Omit<Armed, 'left'> & { readonly skip: number }): void {
+    this.#armed.set(host, { ...armed, left: skip });
   }
 
   disarm(host: string): void {
@@ -58,6 +60,7 @@ export class CrashPoints {
     const armed = this.#armed.get(host);
     if (armed === undefined || (armed.call !== undefined && armed.call !== call) || armed.left-- > 0) return undefined;
     this.#armed.delete(host);
+    armed.onDeath();
     return armed;
   }
 

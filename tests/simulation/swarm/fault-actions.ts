@@ -24,6 +24,8 @@ export interface Scene {
   /** Ends what was begun, unless everything was healed before. */
   after(ms: number, end: () => void): void;
   tell(text: string): void;
+  /** For what comes later, if at all: it has. */
+  readonly happened: () => void;
 }
 
 /** Faults that are requests of an administrator. */
@@ -32,7 +34,7 @@ export interface AdminFaults {
   addPartition(): void;
 }
 
-/** False: there was nothing to hit. */
+/** False: there was nothing to hit, or it happens later. */
 type Action = (scene: Scene) => boolean;
 
 function cut(
@@ -262,14 +264,15 @@ export const actions: Readonly<Record<FaultKind, Action>> = {
       random,
     ) as DiskCall;
     const when = pick(['before', 'within', 'after'] as const, random);
-    world.crashPoints.arm(host, { call, skip: random.nextInt(call === undefined ? 200 : 20), when, how });
+    const skip = random.nextInt(call === undefined ? 200 : 20);
+    world.crashPoints.arm(host, { call, skip, when, how, onDeath: scene.happened });
     // It may not come to this call: then nothing happens.
     after(durationMs, () => {
       world.crashPoints.disarm(host);
       world.start(host);
     });
     tell(`${host} ${when} ${call} (${how})`);
-    return true;
+    return false;
   },
   'fast-bounce': (scene) => bounce(scene, oneOf(running(scene.world, brokerHosts(scene.world)), scene.random)),
   'bounce-coordinator': (scene) =>

@@ -57,6 +57,10 @@ export class FaultScript {
   #strike({ id, kind, durationMs }: Fault): void {
     if (this.#healed) return;
     const { sim } = this.#world;
+    const happened = (): void => {
+      sim.trace(`fault ${id} ${kind}`);
+      this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+    };
     const struck = actions[kind]({
       world: this.#world,
       random: sim.random.fork(`fault ${id}`),
@@ -70,10 +74,9 @@ export class FaultScript {
         sim.at(ms, () => {
           if (!this.#healed) end();
         }),
+      happened,
       tell: (text) => this.#story.tell('FAULT', `#${id} ${kind} ${text} for ${durationMs} ms`),
     });
-    if (!struck) return;
-    sim.trace(`fault ${id} ${kind}`);
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+    if (struck) happened();
   }
 }

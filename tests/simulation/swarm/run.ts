@@ -5,10 +5,10 @@ import { CoordinatorChecker } from '../checkers/coordinator.ts';
 import { GroupLogChecker } from '../checkers/group-log.ts';
 import { Progress } from '../checkers/group-progress.ts';
 import { checkGroupsAreTheirLogs } from '../checkers/groups.ts';
+import { checkIndexes } from '../checkers/log-index.ts';
 import { MembershipChecker } from '../checkers/membership.ts';
 import { ReplicaChecker } from '../checkers/replica.ts';
 import { compareReplicas } from '../checkers/replicas-equal.ts';
-import { checkIndexes } from '../checkers/log-index.ts';
 import { type Replica, Truth } from '../checkers/truth.ts';
 import { Churn } from './churn.ts';
 import { FaultScript } from './faults.ts';
@@ -16,8 +16,8 @@ import { GroupMembers } from './group-members.ts';
 import { History } from './history.ts';
 import type { Parameters } from './parameters.ts';
 import { Placement } from './placement.ts';
-import { Story } from './story.ts';
 import { Registers } from './registers.ts';
+import { Story } from './story.ts';
 import { Table } from './table.ts';
 import { Violation } from './violation.ts';
 import { Workload } from './workload.ts';
@@ -43,6 +43,8 @@ export interface RunReport {
   readonly commits: number;
   /** Records that cleaners took away, as often as they were missed. */
   readonly cleaned: number;
+  /** Reads and writes of the coordinators' own clients that were answered. */
+  readonly registers: number;
   readonly faults: Readonly<Record<string, number>>;
   /** Healing to full ISR everywhere, virtual milliseconds. */
   readonly recoveredMs: number;
@@ -276,7 +278,8 @@ class Run {
       for (const { partition: replica } of broker.replicas.hosted) {
         if (replica === undefined || replica.log.state.kind !== 'open' || replica.topic === 'churn') continue;
         // Cleaners still move what is in compacted logs; what the run harmed need not be found.
-        if (compactedTopics.has(replica.topic) || (id === atlas.victim && atlas.harmed(replica.log.directory))) continue;
+        if (compactedTopics.has(replica.topic) || (id === atlas.victim && atlas.harmed(replica.log.directory)))
+          continue;
         await checkIndexes(this.world.node(`b${id}`), replica, random);
       }
     }
@@ -384,6 +387,7 @@ class Run {
       coordinatorTerms: this.#coordinators.highestTerm,
       ...this.#groupLog.counts,
       cleaned: this.#compaction.cleanedCount,
+      registers: this.#registers.answered,
       faults: Object.fromEntries(this.#script.counts),
       recoveredMs: this.#recoveredMs,
     };

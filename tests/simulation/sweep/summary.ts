@@ -1,4 +1,5 @@
 import type { RunReport } from '../swarm/run.ts';
+import { faultKinds } from '../swarm/schedule.ts';
 
 /** Below these a run has proved nothing. */
 const least = { acked: 100, elections: 2, faults: 10 } as const;
@@ -6,6 +7,17 @@ const least = { acked: 100, elections: 2, faults: 10 } as const;
 const vacuousShareMax = 0.05;
 /** A sweep of so many runs has to have met these at all. */
 const sweepMin = 20;
+const mustHappen = [
+  'truncations',
+  'isrChanges',
+  'elections',
+  'coordinatorTerms',
+  'generations',
+  'commits',
+  'cleaned',
+] as const;
+/** A sweep of so many runs has to have had every kind of fault in effect. */
+const allFaultsMin = 150;
 
 export function isVacuous(report: RunReport): boolean {
   return report.acked < least.acked || report.elections < least.elections || faultsOf(report) < least.faults;
@@ -36,19 +48,18 @@ export class Summary {
       return `${vacuous.length} of ${this.seeds} runs proved nothing: ${vacuous.map(({ seed }) => seed).join(' ')}`;
     }
     if (this.seeds < sweepMin) return undefined;
-    for (const what of ['truncations', 'isrChanges', 'elections'] as const) {
+    for (const what of [...mustHappen, 'registers'] as const) {
       if (this.#sum((report) => report[what]) === 0) return `no ${what} in ${this.seeds} runs`;
     }
-    return undefined;
+    const struck = this.#faultCounts();
+    const missing = faultKinds.filter((kind) => !struck.has(kind));
+    if (this.seeds < allFaultsMin || missing.length === 0) return undefined;
+    return `never in effect in ${this.seeds} runs: ${missing.join(', ')}`;
   }
 
   lines(elapsedMs: number): string[] {
     const seconds = elapsedMs / 1_000;
-    const faults = new Map<string, number>();
-    for (const report of this.#reports) {
-      for (const [kind, count] of Object.entries(report.faults)) faults.set(kind, (faults.get(kind) ?? 0) + count);
-    }
-    const byCount = [...faults].sort(([, a], [, b]) => b - a).map(([kind, count]) => `${kind} ${count}`);
+    const byCount = [...this.#faultCounts()].sort(([, a], [, b]) => b - a).map(([kind, count]) => `${kind} ${count}`);
     return [
       `seeds           ${this.seeds}, ${this.failures.length} with a violation`,
       `time            ${seconds.toFixed(1)} s, ${(this.seeds / seconds).toFixed(2)} seeds/s`,
@@ -61,6 +72,14 @@ export class Summary {
       `full ISR after  median ${this.#median((r) => r.recoveredMs)} ms, at most ${Math.max(...this.#reports.map((r) => Math.round(r.recoveredMs)))} ms from the end of the faults`,
       `faults          median ${this.#median(faultsOf)} a seed: ${byCount.join(', ')}`,
     ];
+  }
+
+  #faultCounts(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const report of this.#reports) {
+      for (const [kind, count] of Object.entries(report.faults)) counts.set(kind, (counts.get(kind) ?? 0) + count);
+    }
+    return counts;
   }
 
   #sum(of: (report: RunReport) => number): number {

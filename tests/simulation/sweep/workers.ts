@@ -77,6 +77,7 @@ function lost(seed: number, errors: string): RunReport {
     generations: 0,
     commits: 0,
     cleaned: 0,
+    registers: 0,
     faults: {},
     recoveredMs: -1,
   };
