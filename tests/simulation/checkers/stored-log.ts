@@ -1,4 +1,4 @@
-import { batchesOf, batchLayout, batchSizeAt, validateBatch } from '@naru/record';
+import { batchesOf, batchHeaderBytes, batchLayout, batchSizeAt, validateBatch } from '@naru/record';
 import type { SimulatedDisk, SimulatedNode } from '@naru/runtime/simulated';
 import { require } from '../swarm/violation.ts';
 import { batchesIn, type CommittedBatch, type Replica, type StoredBatch } from './truth.ts';
@@ -65,14 +65,16 @@ function positionOf(bytes: Buffer, offset: number): number {
   let at = 0;
   for (const batch of batchesIn(bytes)) {
     if (batch.baseOffset === offset) return at;
-    if (batch.baseOffset > offset) break;
     at += batch.bytes.length;
   }
+  if (at === bytes.length) return at;
   // A length that the run itself has harmed leads astray: then by what the header says.
   const needle = Buffer.alloc(8);
   needle.writeBigInt64BE(BigInt(offset));
   for (at = bytes.indexOf(needle); at >= 0; at = bytes.indexOf(needle, at + 1)) {
-    if (bytes[at + batchLayout.magic] !== 2 || (batchSizeAt(bytes, at) ?? 0) > bytes.length - at) continue;
+    const size = batchSizeAt(bytes, at) ?? 0;
+    const isWhole = size >= batchHeaderBytes && size <= bytes.length - at;
+    if (!isWhole || bytes[at + batchLayout.magic] !== 2) continue;
     // The bytes of an offset may stand anywhere.
     if (validateBatch(bytes, at, { maxBatchBytes: bytes.length, source: 'log' }).kind === 'valid') return at;
   }

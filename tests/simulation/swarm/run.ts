@@ -321,7 +321,15 @@ class Run {
   /** Loops in the background that must not fail. */
   #failIfAnyFailed(): void {
     const { members } = this.#script;
-    for (const part of [this.#workload, this.#group, members, this.#churn, this.#placement, this.#table, this.#registers]) {
+    for (const part of [
+      this.#workload,
+      this.#group,
+      members,
+      this.#churn,
+      this.#placement,
+      this.#table,
+      this.#registers,
+    ]) {
       if (part?.failure !== undefined) throw part.failure;
     }
   }
