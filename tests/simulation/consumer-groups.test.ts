@@ -1,4 +1,10 @@
-import { Client, type Consumer, type ConsumerOptions, type TopicPartition } from '@naru/client';
+import {
+  Client,
+  type Consumer,
+  type ConsumerOptions,
+  InconsistentGroupProtocolError,
+  type TopicPartition,
+} from '@naru/client';
 import { sleep } from '@naru/runtime';
 import type { SimulatedNode } from '@naru/runtime/simulated';
 import { describe, expect, test } from 'vitest';
@@ -122,8 +128,8 @@ async function setUp(seed: number, strategy: string) {
   for (let partition = 0; partition < partitionsCount; partition++) await cluster.untilLed('work', partition);
   const watch = new GroupWatch();
   let count = 0;
-  const addWorker = (options: ConsumerOptions<Buffer, Buffer> = {}): Worker =>
-    new Worker(cluster, `w${++count}`, watch, { ...protocolOf(strategy), ...options }).start();
+  const addWorker = (options: ConsumerOptions<Buffer, Buffer> = {}, its = strategy): Worker =>
+    new Worker(cluster, `w${++count}`, watch, { ...protocolOf(its), ...options }).start();
   return { cluster, watch, addWorker };
 }
 
@@ -213,6 +219,27 @@ describe('consumer groups with real brokers', () => {
     await cluster.sim.complete(producing, 120_000);
     await expectAllProcessed(cluster, watch, workers);
   });
+
+  test.each([
+    ['range', 'uniform'],
+    ['uniform', 'range'],
+  ])(
+    'a group has one protocol: with members of %s, one of %s is told so; when they have left, it may come',
+    async (first, second) => {
+      const { cluster, addWorker } = await setUp(37, first);
+      const inside = addWorker();
+      await cluster.sim.runUntil(() => inside.consumer.assignment().length === partitionsCount, settleMs);
+      const other = addWorker({}, second);
+      await cluster.sim.runUntil(() => other.error !== undefined, settleMs);
+      expect(other.error).toBeInstanceOf(InconsistentGroupProtocolError);
+      expect(inside.consumer.assignment()).toHaveLength(partitionsCount);
+      await cluster.sim.complete(inside.leave());
+      await cluster.sim.complete(other.consumer.close());
+      const next = addWorker({}, second);
+      await cluster.sim.runUntil(() => next.consumer.assignment().length === partitionsCount, settleMs);
+      expect(cluster.failures).toEqual([]);
+    },
+  );
 
   const cooperative = strategies.slice(1);
 
