@@ -1,5 +1,6 @@
 """kafka-python: a client that shares no code with the others."""
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import kafka
 from commands import run_commands
@@ -88,8 +89,9 @@ def open_client(servers):
         while not holds():
             if time.monotonic() > until:
                 raise RuntimeError(f"the assignment did not come: {[numbers(one) for one in readers]}")
-            for one in readers:
-                one.poll(50)
+            # Each by itself and for long: a poll that ends before the answer to SyncGroup is there begins the join anew.
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda one: one.poll(1000), readers))
 
     def members(topic, group, protocol, static):
         if protocol == "consumer" and "group_protocol" not in KafkaConsumer.DEFAULT_CONFIG:
