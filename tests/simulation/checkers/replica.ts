@@ -170,6 +170,10 @@ export class ReplicaChecker {
       `${at(leader, replica)}: counts b${member.brokerId}, which is in epoch ${epoch}`);
   }
 
+  #isHarmed(brokerId: number, replica: Replica): boolean {
+    return brokerId === this.#atlas.victim && this.#atlas.harmed(replica.log.directory);
+  }
+
   /** R4, R10: a leader's high watermark moved from `from` to what it is. */
   #stepped(broker: Broker, seen: Seen, from: number, isStillLeader: boolean): void {
     this.counts.highWatermarkSteps++;
@@ -185,10 +189,10 @@ export class ReplicaChecker {
       }
     }
     const node = this.#world.node(`b${broker.id}`);
-    // What was committed before may have been cleaned since.
-    const isCompacted = compactedTopics.has(replica.topic);
-    if (isCompacted) seen.cursor.forget();
-    const unread = isCompacted ? Math.max(from, truth.highWatermark) : from;
+    // What was committed before may have been cleaned since, or harmed by the run: nobody knows of that before it is read.
+    const isChanged = compactedTopics.has(replica.topic) || this.#isHarmed(broker.id, replica);
+    if (isChanged) seen.cursor.forget();
+    const unread = isChanged ? Math.max(from, truth.highWatermark) : from;
     truth.commit(
       unread < highWatermark ? seen.cursor.read(node.disk, replica.log.directory, unread, highWatermark) : [],
       `b${broker.id} in epoch ${replica.leaderEpoch}`,
@@ -200,8 +204,7 @@ export class ReplicaChecker {
     const replicas = new Set(this.#world.control.replicasOf(replica.topic, replica.index));
     for (const id of this.#world.brokerIds.filter((each) => replicas.has(each))) {
       // What the run itself took from a disk counts: the broker had it.
-      const isHarmed = id === this.#atlas.victim && this.#atlas.harmed(replica.log.directory);
-      const end = isHarmed ? Number.POSITIVE_INFINITY : this.#durable.get(key(id, replica));
+      const end = this.#isHarmed(id, replica) ? Number.POSITIVE_INFINITY : this.#durable.get(key(id, replica));
       if (id !== broker.id) ends.set(id, end ?? -1);
     }
     const holders = [...ends.values()].filter((end) => end >= highWatermark).length;
