@@ -85,8 +85,9 @@ function endGroup(pid: number | undefined): void {
 function resultsOf(report: string, endedWell: boolean): Results {
   if (!existsSync(report)) return { passed: endedWell ? 1 : 0, failed: endedWell ? 0 : 1, skipped: 0 };
   const { numPassedTests: passed, numFailedTests, numPendingTests: skipped } = JSON.parse(readFileSync(report, 'utf8'));
-  // It may have failed outside of what it counts, or counted nothing.
-  const failed = numFailedTests === 0 && (!endedWell || passed === 0) ? 1 : numFailedTests;
+  // It may have failed outside of what it counts, or found nothing at all to count.
+  const isEmpty = passed + skipped === 0;
+  const failed = numFailedTests === 0 && (!endedWell || isEmpty) ? 1 : numFailedTests;
   return { passed, failed, skipped };
 }
 
