@@ -82,6 +82,8 @@ function commandsFor(topic: string): Command[] {
     { do: 'produce', topic, acks: -1, codec: 'none', idempotent: true, records },
     { do: 'consume', topic, partitions: 1, count: 6 },
     { do: 'consumeInGroup', topic, group: `${topic}.members`, count: 6, protocol: 'classic' },
+    { do: 'consumeInGroup', topic, group: `${topic}.consumers`, count: 6, protocol: 'consumer' },
+    { do: 'groupState', group: `${topic}.consumers` },
     { do: 'offsets', topic, partition: 0, at: 'latest' },
     { do: 'delete', topic: other },
   ];
