@@ -115,6 +115,11 @@ export class ChaosCluster {
     throw new Error('no coordinator leads');
   }
 
+  /** Begins to move a partition's replicas; the first one is to lead. */
+  async reassign(topic: string, partition: number, replicas: readonly number[]): Promise<void> {
+    await this.#observer.ask({ command: 'reassign', servers: this.bootstrapServers, topic, partition, replicas });
+  }
+
   /** One change of the coordinators' members; `name`: who comes, counts from now on, or goes. */
   async changeMembers(change: MembershipChangeKind, name: Endpoint): Promise<void> {
     const host = this.network.advertisedHost(name);

@@ -38,6 +38,15 @@ export type ObserverRequest =
   | { readonly id: number; readonly command: 'create-topic'; readonly servers: string; readonly topic: NewTopic }
   /** Answered when the watch has caught up with a read. */
   | { readonly id: number; readonly command: 'refresh' }
+  /** Begins to move a partition's replicas. */
+  | {
+      readonly id: number;
+      readonly command: 'reassign';
+      readonly servers: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly replicas: readonly number[];
+    }
   /** One change of the coordinators' members, asked of the one that leads. */
   | {
       readonly id: number;
@@ -118,6 +127,13 @@ async function createTopic(servers: string, topic: NewTopic): Promise<void> {
   orThrow(await client.admin({ 'default.api.timeout.ms': 20_000 }).createTopics([topic]));
 }
 
+async function reassign(request: ObserverRequest & { command: 'reassign' }): Promise<void> {
+  const { servers, topic, partition, replicas } = request;
+  await using client = new Client({ 'bootstrap.servers': servers });
+  const admin = client.admin({ 'default.api.timeout.ms': 20_000 });
+  orThrow(await admin.alterPartitionReassignments([{ topic, partition, replicas }]));
+}
+
 async function coordinatorLeader(coordinators: readonly string[]): Promise<number> {
   const statuses = await Promise.all(
     coordinators.map((address) => coordinatorStatus(runtime, address, { timeoutMs: 1_500 }).catch(() => undefined)),
@@ -141,6 +157,9 @@ async function answer(request: ObserverRequest): Promise<number> {
     case 'refresh':
       // Waits while the session is suspended; the watch resumes on the same stream before.
       await current?.getData('/controller');
+      return 0;
+    case 'reassign':
+      await reassign(request);
       return 0;
     case 'change-members':
       return (await changeMembership(runtime, request.leader, request.change, request.member)).length;

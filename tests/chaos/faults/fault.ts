@@ -19,6 +19,9 @@ export interface Targets {
 
 export interface FaultContext extends Targets {
   readonly cluster: ChaosCluster;
+  /** Of the workload, and how many partitions it has. */
+  readonly topic: string;
+  readonly partitions: number;
   /** How long the fault lasts, milliseconds. */
   readonly faultMs: number;
   readonly dice: Dice;

@@ -1,5 +1,6 @@
+import { brokerNames } from '../cluster/chaos-cluster.ts';
 import type { Endpoint } from '../network/network.ts';
-import { type Fault, type FaultContext, repeatedly, type Targets } from './fault.ts';
+import { type Fault, type FaultContext, oneOf, repeatedly, type Targets } from './fault.ts';
 
 /** Out of the quorum, and in again: first as a learner, then as a voter (row 34). */
 function recycle(name: string, doc: string, choose: (targets: Targets) => Endpoint | undefined): Fault {
@@ -28,8 +29,47 @@ async function recycleOne(context: FaultContext, victim: Endpoint): Promise<void
   await context.sleep(500);
 }
 
+/** Each replica in its turn is taken away from a partition and put back, empty, in an order of its own (row 13). */
+async function reassignAll(context: FaultContext): Promise<void> {
+  const { topic, partitions } = context;
+  const brokers = brokerNames.map((_, i) => i + 1);
+  const without = 1 + Math.floor(context.dice() * brokers.length);
+  const order = brokers.toSorted(() => context.dice() - 0.5);
+  for (let partition = 0; partition < partitions; partition++) {
+    const fewer = order.filter((broker) => broker !== without);
+    context.note(`partition ${partition} moves to ${fewer.join(', ')}, then to ${order.join(', ')}`);
+    await context.cluster.reassign(topic, partition, fewer);
+  }
+  await context.sleep(1_500);
+  for (let partition = 0; partition < partitions; partition++) await context.cluster.reassign(topic, partition, order);
+  await context.sleep(1_500);
+}
+
 /** Changes of who belongs to the cluster. */
 export const memberFaults: readonly Fault[] = [
   recycle('coordinator', 'a coordinator that follows', ({ coordinatorFollowers }) => coordinatorFollowers[0]),
   recycle('coordinator-leader', "the coordinators' leader", ({ coordinatorLeader }) => coordinatorLeader),
+  {
+    name: 'reassign',
+    doc: 'all partitions leave a broker, whichever it is, and come back to it, empty (row 13)',
+    isSurvivable: true,
+    needs: [],
+    run: (context) => repeatedly(context, () => reassignAll(context)),
+  },
+  {
+    name: 'reassign-and-kill',
+    doc: 'the same while a broker dies and starts again',
+    isSurvivable: false,
+    needs: [],
+    run: async (context) => {
+      const moves = reassignAll(context);
+      await context.sleep(1_000 * context.dice());
+      const victim = oneOf(brokerNames, context);
+      context.note(`${victim} dies`);
+      await context.cluster.node(victim).kill();
+      await context.sleep(context.faultMs / 2);
+      await context.cluster.node(victim).start();
+      await moves;
+    },
+  },
 ];

@@ -218,6 +218,8 @@ export class CellRun {
     const context: FaultContext = {
       ...(await this.#targets(cluster)),
       cluster,
+      topic,
+      partitions: cell.workload.partitions,
       faultMs,
       dice: this.#dice,
       targets: () => this.#targets(cluster),
