@@ -158,10 +158,10 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'ignore-the-recovery-point',
-    file: 'services/broker/src/log/recovery.ts',
-    line: "const isBeyond = at.offset >= recoveryPoint && !isRecoveryPointLost && mark !== 'synced-part';",
-    wrong: 'const isBeyond = recoveryPoint >= 0 && !isRecoveryPointLost && mark.length > 0;',
-    guard: 'row 57: R1',
+    file: 'services/broker/src/log/log-manager.ts',
+    line: 'recoveryPoint: options.isNew ? 0 : home.recoveryPointOf(topic, partition),',
+    wrong: 'recoveryPoint: 0,',
+    guard: 'row 57: R1, R2',
     weather: 'damage',
   },
   {

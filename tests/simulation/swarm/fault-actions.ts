@@ -345,12 +345,12 @@ export const actions: Readonly<Record<FaultKind, Action>> = {
     return true;
   },
   'bit-flip': ({ world, random, atlas, tell }) => {
-    const file = atlas.damageable(world, random);
-    if (file === undefined) return false;
-    const bit = random.nextInt(file.safeBytes * 8);
-    world.node(atlas.host).disk.flipBit(file.path, bit);
-    atlas.damaged.add(file.path);
-    tell(`${atlas.host} ${file.path} bit ${bit}`);
+    const place = atlas.flippable(world, random);
+    if (place === undefined) return false;
+    const bit = 8 * place.byte + random.nextInt(8);
+    world.node(atlas.host).disk.flipBit(place.path, bit);
+    atlas.damaged.add(place.path);
+    tell(`${atlas.host} ${place.path} bit ${bit}`);
     return true;
   },
   'truncate-file': ({ world, random, atlas, tell, after, durationMs }) => {

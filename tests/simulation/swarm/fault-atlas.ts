@@ -1,3 +1,4 @@
+import { batchLayout } from '@naru/record';
 import type { SeededRandom } from '@naru/runtime/simulated';
 import { segmentPaths } from '../checkers/stored-log.ts';
 import { batchesIn } from '../checkers/truth.ts';
@@ -13,7 +14,7 @@ export interface DamageableFile {
 /**
  * Where disks may be damaged so that the promises can still be kept: on one broker of a run, in logs that at least one other in-sync replica has whole
  * (`min.insync.replicas` ≥ 2), and below the recovery point. Above it a bad last batch looks like a torn tail: nothing that one node
- * alone can see tells them apart, and the log may be the only one left.
+ * alone can see tells them apart, and the log may be the only one left; so there only a bit flips, and not in the last batch.
  */
 export class FaultAtlas {
   readonly victim: number;
@@ -28,29 +29,54 @@ export class FaultAtlas {
     return `b${this.victim}`;
   }
 
+  /** A file that may lose its end, and how much of it must stay. */
   damageable(world: World, random: SeededRandom): DamageableFile | undefined {
+    const found = [...this.#files(world)].flatMap(({ path, bytes, recoveryPoint, committed }) => {
+      const safeBytes = bytesBelow(bytes, Math.min(recoveryPoint, committed));
+      return safeBytes === 0 ? [] : [{ path, safeBytes }];
+    });
+    return found.length === 0 ? undefined : pick(found, random);
+  }
+
+  /**
+   * A byte that may go bad. Above the recovery point only what a CRC covers, and with a synced batch behind it: damage there looks like a hole in what was
+   * never synced, and must be outvoted by another member of ISR or ELR (row 57).
+   */
+  flippable(world: World, random: SeededRandom): { readonly path: string; readonly byte: number } | undefined {
+    const below = this.damageable(world, random);
+    const above = [...this.#files(world)].flatMap(({ path, bytes, recoveryPoint, committed }) => {
+      const at = bytesBelow(bytes, recoveryPoint);
+      const batches = [...batchesIn(bytes.subarray(at))].filter(({ endOffset }) => endOffset <= committed);
+      let start = at;
+      return batches.slice(0, -1).map((batch) => {
+        const from = start + batchLayout.attributes;
+        start += batch.bytes.length;
+        return { path, byte: from + random.nextInt(start - from) };
+      });
+    });
+    if (above.length > 0 && (below === undefined || random.chance(0.5))) return pick(above, random);
+    return below && { path: below.path, byte: random.nextInt(below.safeBytes) };
+  }
+
+  *#files(world: World) {
     const { disk } = world.node(this.host);
-    const files = disk.files();
-    if (!files.has(checkpoint)) return undefined;
-    const found: DamageableFile[] = [];
+    if (!disk.files().has(checkpoint)) return;
     for (const line of Buffer.from(disk.contentOf(checkpoint)).toString().split('\n')) {
       const [topic, partition, recoveryPoint] = line.split(' ');
       const parameters = world.parameters.topics.find((each) => each.name === topic);
       if (recoveryPoint === undefined || parameters === undefined) continue;
       if (parameters.minInSync < 2 || parameters.replicas < 3) continue;
-      const bound = Math.min(Number(recoveryPoint), this.#highWatermark(world, topic as string, Number(partition)));
+      const committed = this.#committed(world, topic as string, Number(partition));
       for (const path of segmentPaths(disk, `/data/${topic}-${partition}`)) {
-        const safeBytes = bytesBelow(disk.contentOf(path), bound);
-        if (safeBytes > 0) found.push({ path, safeBytes });
+        yield { path, bytes: disk.contentOf(path), recoveryPoint: Number(recoveryPoint), committed };
       }
     }
-    return found.length === 0 ? undefined : pick(found, random);
   }
 
-  /** What its broker knows to be committed: the checkers have read it. After that they read only what is newer. */
-  #highWatermark(world: World, topic: string, partition: number): number {
+  /** What its broker knows to be committed, on its own disk, too: the checkers have read it. After that they read only what is newer. */
+  #committed(world: World, topic: string, partition: number): number {
     const found = world.brokers.get(this.victim)?.replicas.find(topic, '', partition);
-    return found?.kind === 'partition' ? found.partition.highWatermark : 0;
+    return found?.kind === 'partition' ? Math.min(found.partition.highWatermark, found.partition.log.flushedOffset) : 0;
   }
 
   /** Whether the log in this directory was harmed in this run. */
