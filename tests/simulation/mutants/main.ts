@@ -47,25 +47,43 @@ function* seedsFor({ known, weather }: Mutant): Iterable<number> {
   }
 }
 
+/** Until a seed fails that keeps all promises without the mutant. */
 async function hunt(mutant: Mutant): Promise<Hunt> {
   const deadlineMs = Number(options.minutes) * 60_000;
   const seeds = seedsFor(mutant)[Symbol.iterator]();
   let played = 0;
-  let found: RunReport | undefined;
+  for (;;) {
+    let failed: RunReport | undefined;
+    await playInWorkers({
+      workers: 1,
+      execArgv: ['--import', fileURLToPath(new URL('./inject.ts', import.meta.url))],
+      env: { NARU_MUTANT: mutant.name },
+      nextSeed: () => (performance.now() < deadlineMs ? seeds.next().value : undefined),
+      onReport: (report) => {
+        // A process that never played is a broken mutant, not a found one.
+        if (report.events === 0) throw new Error(`${mutant.name}: ${report.violation?.message}`);
+        played++;
+        if (report.violation !== undefined) failed = report;
+        return failed === undefined;
+      },
+    });
+    if (failed === undefined || !(await failsAnyway(failed.seed))) return { mutant, seeds: played, found: failed };
+    console.log(`seed ${failed.seed} fails without ${mutant.name}, too: npm run sim -- --seed ${failed.seed}`);
+  }
+}
+
+async function failsAnyway(seed: number): Promise<boolean> {
+  const waiting = [seed];
+  let fails = false;
   await playInWorkers({
     workers: 1,
-    execArgv: ['--import', fileURLToPath(new URL('./inject.ts', import.meta.url))],
-    env: { NARU_MUTANT: mutant.name },
-    nextSeed: () => (performance.now() < deadlineMs ? seeds.next().value : undefined),
-    onReport: (report) => {
-      // A process that never played is a broken mutant, not a found one.
-      if (report.events === 0) throw new Error(`${mutant.name}: ${report.violation?.message}`);
-      played++;
-      if (report.violation !== undefined) found ??= report;
-      return found === undefined;
+    nextSeed: () => waiting.pop(),
+    onReport: ({ violation }) => {
+      fails = violation !== undefined;
+      return true;
     },
   });
-  return { mutant, seeds: played, found };
+  return fails;
 }
 
 function tell({ mutant, seeds, found }: Hunt): void {

@@ -100,6 +100,7 @@ export const mutants: readonly Mutant[] = [
     line: 'if (existing?.stat.ephemeralOwner === session.id) return existing.stat.czxid;',
     wrong: 'if (existing !== undefined) return existing.stat.czxid;',
     guard: 'row 10 (KIP-380): R7',
+    known: { seed: 3, taken: 3 },
   },
   {
     name: 'admit-without-a-look-at-the-registration',
