@@ -101,7 +101,9 @@ export function drawParameters(seed: number): Parameters {
   // What is under way to the quorum's disks is what a crash can tear apart.
   const isQuorumSlow = weather === 'slow-quorum' || (weather === 'quorum' && random.chance(0.5));
   const coordinatorSyncMs = isQuorumSlow ? between(30, 250) : syncMs;
-  const electionTimeoutMs = weather === 'quorum' ? between(100, 400) : 600;
+  // Below what a round of votes takes nobody is ever elected.
+  const voteMs = Math.ceil(4 * (coordinatorSyncMs + 2 * meanDelayMs));
+  const electionTimeoutMs = Math.max(voteMs, weather === 'quorum' ? between(100, 400) : 600);
   return {
     seed,
     coordinators,
