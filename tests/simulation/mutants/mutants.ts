@@ -164,6 +164,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'recoveryPoint: 0,',
     guard: 'row 57: R1, R2',
     weather: 'damage',
+    known: { seed: 115, taken: 16 },
   },
   {
     name: 'remove-the-old-replicas-before-the-new-ones-are-in-sync',
