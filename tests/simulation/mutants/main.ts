@@ -8,7 +8,8 @@ import { type Mutant, mutants } from './mutants.ts';
 import { withWrongLine } from './wrong-line.ts';
 
 const usage = `npm run sim:mutants -- [--only NAME,NAME] [--seeds 1000] [--from 1] [--fresh] [--workers 2] [--minutes 60] [--list]
-Every wrong rule must be found by some seed. Tried are the seed that is known to find it, the seeds of its weather, then the others.
+Every wrong rule must be found by some seed. Tried are the seed that is known to find it, the seeds of its weather, then the others; a few seeds of each
+mutant in turn, so that one that hides keeps no other waiting.
   --fresh      forget what is known: how many seeds does it take?
   --minutes    no new seed after so long
 Exit status 1: one was not found.`;
@@ -20,20 +21,26 @@ const { values: options } = parseArgs({
     from: { type: 'string', default: '1' },
     fresh: { type: 'boolean', default: false },
     workers: { type: 'string', default: '2' },
-    minutes: { type: 'string', default: 'Infinity' },
+    minutes: { type: 'string', default: '60' },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
 
+const deadlineMs = Number(options.minutes) * 60_000;
+
+/** A mutant that is looked for. */
 interface Hunt {
   readonly mutant: Mutant;
-  readonly seeds: number;
-  readonly found: RunReport | undefined;
+  readonly seeds: Iterator<number, undefined>;
+  played: number;
 }
 
+/** Seeds of a mutant before it is another one's turn. */
+const turnSeeds = 12;
+
 /** The order in which seeds are tried. */
-function* seedsFor({ known, weather }: Mutant): Iterable<number> {
+function* seedsFor({ known, weather }: Mutant): Generator<number, undefined> {
   const from = Number(options.from);
   const isFresh = options.fresh || known === undefined;
   if (!isFresh) yield known.seed;
@@ -47,29 +54,36 @@ function* seedsFor({ known, weather }: Mutant): Iterable<number> {
   }
 }
 
-/** Until a seed fails that keeps all promises without the mutant. */
-async function hunt(mutant: Mutant): Promise<Hunt> {
-  const deadlineMs = Number(options.minutes) * 60_000;
-  const seeds = seedsFor(mutant)[Symbol.iterator]();
-  let played = 0;
-  for (;;) {
-    let failed: RunReport | undefined;
-    await playInWorkers({
-      workers: 1,
-      execArgv: ['--import', fileURLToPath(new URL('./inject.ts', import.meta.url))],
-      env: { NARU_MUTANT: mutant.name },
-      nextSeed: () => (performance.now() < deadlineMs ? seeds.next().value : undefined),
-      onReport: (report) => {
-        // A process that never played is a broken mutant, not a found one.
-        if (report.events === 0) throw new Error(`${mutant.name}: ${report.violation?.message}`);
-        played++;
-        if (report.violation !== undefined) failed = report;
-        return failed === undefined;
-      },
-    });
-    if (failed === undefined || !(await failsAnyway(failed.seed))) return { mutant, seeds: played, found: failed };
-    console.log(`seed ${failed.seed} fails without ${mutant.name}, too: npm run sim -- --seed ${failed.seed}`);
+/** One turn: the first seed that fails and keeps all promises without the mutant; `ended` when there are no more seeds. */
+async function takeTurn(hunt: Hunt): Promise<RunReport | 'ended' | undefined> {
+  const { mutant, seeds } = hunt;
+  const failed: RunReport[] = [];
+  let left = turnSeeds;
+  let isAtEnd = false;
+  const nextSeed = (): number | undefined => {
+    if (left-- === 0 || performance.now() > deadlineMs) return undefined;
+    const { value } = seeds.next();
+    isAtEnd = value === undefined;
+    return value;
+  };
+  await playInWorkers({
+    workers: 1,
+    execArgv: ['--import', fileURLToPath(new URL('./inject.ts', import.meta.url))],
+    env: { NARU_MUTANT: mutant.name },
+    nextSeed,
+    onReport: (report) => {
+      // A process that never played is a broken mutant, not a found one.
+      if (report.events === 0) throw new Error(`${mutant.name}: ${report.violation?.message}`);
+      hunt.played++;
+      if (report.violation !== undefined) failed.push(report);
+      return failed.length === 0;
+    },
+  });
+  for (const report of failed) {
+    if (!(await failsAnyway(report.seed))) return report;
+    console.log(`seed ${report.seed} fails without ${mutant.name}, too: npm run sim -- --seed ${report.seed}`);
   }
+  return isAtEnd || performance.now() > deadlineMs ? 'ended' : undefined;
 }
 
 async function failsAnyway(seed: number): Promise<boolean> {
@@ -86,13 +100,13 @@ async function failsAnyway(seed: number): Promise<boolean> {
   return fails;
 }
 
-function tell({ mutant, seeds, found }: Hunt): void {
+function tell({ mutant, played }: Hunt, found: RunReport | undefined): void {
   const { known, name, guard } = mutant;
   const fresh = known === undefined ? '' : `, ${known.taken} from a fresh start`;
   const outcome =
     found === undefined
-      ? `NOT FOUND in ${seeds}`
-      : `found, seed ${found.seed}, ${seeds} played${options.fresh ? '' : fresh}`;
+      ? `NOT FOUND in ${played}`
+      : `found, seed ${found.seed}, ${played} played${options.fresh ? '' : fresh}`;
   const text = found?.violation?.message.split('\n')[0]?.slice(0, 100) ?? '';
   console.log(`${name.padEnd(46)} ${outcome.padEnd(52)} [${guard}]  ${text}`);
 }
@@ -105,13 +119,18 @@ async function main(): Promise<void> {
   for (const mutant of mutants) {
     withWrongLine(mutant, readFileSync(new URL(`../../../${mutant.file}`, import.meta.url), 'utf8'));
   }
-  const waiting = [...wanted];
+  const waiting: Hunt[] = wanted.map((mutant) => ({ mutant, seeds: seedsFor(mutant), played: 0 }));
   let foundCount = 0;
   const huntOn = async (): Promise<void> => {
-    for (let mutant = waiting.shift(); mutant !== undefined; mutant = waiting.shift()) {
-      const outcome = await hunt(mutant);
-      tell(outcome);
-      if (outcome.found !== undefined) foundCount++;
+    for (let hunt = waiting.shift(); hunt !== undefined; hunt = waiting.shift()) {
+      const outcome = await takeTurn(hunt);
+      if (outcome === undefined) {
+        waiting.push(hunt);
+        continue;
+      }
+      const found = outcome === 'ended' ? undefined : outcome;
+      tell(hunt, found);
+      if (found !== undefined) foundCount++;
     }
   };
   await Promise.all(Array.from({ length: Number(options.workers) }, huntOn));

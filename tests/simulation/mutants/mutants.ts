@@ -30,6 +30,7 @@ export const mutants: readonly Mutant[] = [
     line: 'const to = truncationPoint(answered, this.#endOf(answered.epoch, logEndOffset), logStartOffset);',
     wrong: 'const to = this.#machine.highWatermark;',
     guard: 'row 1 (KIP-101): R8, R1',
+    known: { seed: 2, taken: 2 },
   },
   {
     name: 'compare-offsets-without-epochs',
@@ -37,6 +38,7 @@ export const mutants: readonly Mutant[] = [
     line: "if (end.epoch < follower.lastFetchedEpoch || end.endOffset < follower.fetchOffset) return { kind: 'diverging', end };",
     wrong: "if (follower.fetchOffset > leader.logEndOffset) return { kind: 'diverging', end };",
     guard: 'row 2 (KIP-101): L5, L7',
+    known: { seed: 2, taken: 2 },
   },
   {
     name: 'cut-to-the-answer-alone',
@@ -44,6 +46,7 @@ export const mutants: readonly Mutant[] = [
     line: 'return Math.min(answered.endOffset, ownEnd?.endOffset ?? ownLogStartOffset);',
     wrong: 'return answered.endOffset;',
     guard: 'row 3 (KIP-279): L5, L7',
+    known: { seed: 32, taken: 32 },
   },
   {
     name: 'high-watermark-over-the-isr-alone',
@@ -51,6 +54,7 @@ export const mutants: readonly Mutant[] = [
     line: 'for (const member of this.#inSync.maximal) {',
     wrong: 'for (const member of this.#inSync.committed) {',
     guard: 'row 6 (KIP-497): R4, R2',
+    known: { seed: 1, taken: 1 },
   },
   {
     name: 'high-watermark-moves-beside-an-elr',
@@ -58,6 +62,7 @@ export const mutants: readonly Mutant[] = [
     line: 'if (this.isUnderMinInSync || this.#inSync.eligible.length > 0) return undefined;',
     wrong: '',
     guard: 'rows 7, 8 (KIP-966): R10, R2',
+    known: { seed: 4, taken: 4 },
   },
   {
     name: 'count-another-incarnation',
@@ -65,6 +70,7 @@ export const mutants: readonly Mutant[] = [
     line: 'return progress?.brokerEpoch === member.brokerEpoch ? progress : undefined;',
     wrong: 'return progress;',
     guard: 'rows 9, 10 (KIP-903): R4',
+    known: { seed: 4, taken: 4 },
   },
   {
     name: 'admit-below-the-epoch-start',
@@ -72,6 +78,7 @@ export const mutants: readonly Mutant[] = [
     line: 'progress.replicatedOffset >= this.term.epochStartOffset',
     wrong: 'true',
     guard: 'row 11: R2',
+    known: { seed: 19, taken: 19 },
   },
   {
     name: 'admit-below-the-high-watermark',
@@ -79,6 +86,7 @@ export const mutants: readonly Mutant[] = [
     line: 'progress.replicatedOffset >= highWatermark &&',
     wrong: '',
     guard: 'row 11: R2',
+    known: { seed: 1, taken: 1 },
   },
   {
     name: 'acknowledge-before-the-own-sync',
@@ -86,6 +94,7 @@ export const mutants: readonly Mutant[] = [
     line: 'let replicated = this.#rules.flushBeforeAck ? log.flushedOffset : log.logEndOffset;',
     wrong: 'let replicated = log.logEndOffset;',
     guard: 'rows 8, 36: R2, R10',
+    known: { seed: 1, taken: 1 },
   },
   {
     name: 'follower-reports-what-is-not-synced',
@@ -93,6 +102,7 @@ export const mutants: readonly Mutant[] = [
     line: 'flushedOffset: Math.min(log.flushedOffset, log.logEndOffset),',
     wrong: 'flushedOffset: log.logEndOffset,',
     guard: 'rows 8, 37: R2, R10',
+    known: { seed: 4, taken: 4 },
   },
   {
     name: 'keep-the-broker-epoch-across-a-restart',
@@ -117,6 +127,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'version: -1,',
     guard: 'rows 5, 24: R5, R9, Z13',
     weather: 'slow-quorum',
+    known: { seed: 17, taken: 1 },
   },
   {
     name: 'controller-writes-without-the-version',
@@ -140,6 +151,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'return view.image.brokers.get(brokerId)?.damaged.get(replicaKey(topic.id, -1));',
     guard: 'row 57: R1, R2, liveness',
     weather: 'damage',
+    known: { seed: 62, taken: 7 },
   },
   {
     name: 'put-a-damaged-log-aside-while-an-isr-names-it',
@@ -148,6 +160,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'return isLeaderAlive && recoverTo === undefined;',
     guard: 'rows 57, 58: R1, R2',
     weather: 'damage',
+    known: { seed: 4, taken: 1 },
   },
   {
     name: 'elect-any-damaged-prefix-before-all-are-back',
@@ -173,6 +186,7 @@ export const mutants: readonly Mutant[] = [
     wrong:
       'const isr = assignment.replicas.flatMap((brokerId) => { const now = view.image.brokers.get(brokerId); return now === undefined ? [] : [{ brokerId, brokerEpoch: now.epoch }]; }); const after = isr[0] === undefined ? undefined : { ...state, leader: isr[0].brokerId, leaderEpoch: state.leaderEpoch + 1, isr, elr: [] };',
     guard: 'row 13: R1, R2',
+    known: { seed: 7, taken: 7 },
   },
   {
     name: 'cut-the-log-at-the-first-bad-batch-anywhere',
@@ -182,6 +196,7 @@ export const mutants: readonly Mutant[] = [
       'if (this.#damage !== undefined) { logEndOffset = this.#damage.offset; const i = this.#segments.findIndex((s) => s.nextOffset >= logEndOffset); await this.#removeFrom(i + 1); const s = this.#segments[i] as Segment; s.applyCut(await s.planCut(logEndOffset)); this.#damage = undefined; }',
     guard: 'row 57: R1, R2',
     weather: 'damage',
+    known: { seed: 62, taken: 7 },
   },
   {
     name: 'cut-over-damage-without-a-word',
@@ -190,6 +205,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'if (cut.offset < -1 && cut.bad !== undefined) {',
     guard: 'row 57: R8',
     weather: 'damage',
+    known: { seed: 4, taken: 1 },
   },
   {
     name: 'serve-consumers-up-to-the-log-end',
@@ -197,6 +213,7 @@ export const mutants: readonly Mutant[] = [
     line: 'return this.log.readNow(offset, maxBytes, this.#machine.highWatermark);',
     wrong: 'return this.log.readNow(offset, maxBytes, this.#machine.logEndOffset);',
     guard: 'C9',
+    known: { seed: 1, taken: 1 },
   },
   {
     name: 'tell-a-stale-latest-offset',
@@ -211,6 +228,7 @@ export const mutants: readonly Mutant[] = [
     line: 'this.#acks.failAll(reason);',
     wrong: '',
     guard: 'row 50: C1, C2',
+    known: { seed: 2, taken: 2 },
   },
   {
     name: 'append-again-what-a-producer-repeats',
@@ -218,6 +236,7 @@ export const mutants: readonly Mutant[] = [
     line: "return baseOffsets === undefined ? isNew : { kind: 'duplicate', baseOffsets, endOffset, newFrom };",
     wrong: 'return isNew;',
     guard: 'row 39: C4',
+    known: { seed: 1, taken: 1 },
   },
   {
     name: 'vote-without-a-look-at-the-log',
@@ -226,6 +245,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'const granted = free;',
     guard: 'Raft §5.4.1: Z3, Z4',
     weather: 'quorum',
+    known: { seed: 84, taken: 12 },
   },
   {
     name: 'forget-the-vote',
@@ -242,6 +262,7 @@ export const mutants: readonly Mutant[] = [
     wrong: "core.send({ kind: 'append-response', from, to, term, index, ...noHint });",
     guard: 'rows 31, 37: Z4, Z6',
     weather: 'quorum',
+    known: { seed: 26, taken: 5 },
   },
   {
     name: 'expire-a-session-outside-the-log',
@@ -250,5 +271,6 @@ export const mutants: readonly Mutant[] = [
     wrong: 'lease.expiring = true; this.#machine.tree.sessions.delete(id);',
     guard: 'row 27: Z7, Z11',
     weather: 'quorum',
+    known: { seed: 30, taken: 7 },
   },
 ];
