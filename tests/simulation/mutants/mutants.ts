@@ -143,6 +143,7 @@ export const mutants: readonly Mutant[] = [
     line: 'const unclean = candidate.unclean ? preferNotStopping(candidate, liveReplicas(candidate)) : undefined;',
     wrong: 'const unclean = preferNotStopping(candidate, liveReplicas(candidate));',
     guard: 'row 7: R1',
+    known: { seed: 103, taken: 4 },
   },
   {
     name: 'elect-a-damaged-replica',
@@ -221,6 +222,7 @@ export const mutants: readonly Mutant[] = [
     line: "return this.#role.kind === 'leader' && this.#highWatermark >= this.#role.state.term.epochStartOffset;",
     wrong: "return this.#role.kind === 'leader';",
     guard: 'row 15: C10',
+    known: { seed: 106, taken: 7 },
   },
   {
     name: 'keep-waiting-acks-over-a-change-of-leader',
