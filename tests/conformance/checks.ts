@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin, Client } from '@naru/client';
 import type { CheckList } from './check-list.ts';
 import {
@@ -83,7 +84,13 @@ class Checks {
     );
     const [deleted] = await this.#run([{ do: 'delete', topic }]);
     this.list.record('deletes the topic', deleted);
-    const names = (await admin.listTopics()).map((one) => one.name);
+    // The broker that is asked may hear of it a moment later than the one that deleted it.
+    let names: readonly string[] = [];
+    for (let attempt = 0; attempt < 50; attempt++) {
+      names = (await admin.listTopics()).map((one) => one.name);
+      if (!names.includes(topic)) break;
+      await delay(100);
+    }
     this.list.verdict('our SDK sees it gone', !names.includes(topic), names.join(', '));
   }
 

@@ -29,10 +29,11 @@ export class QuorumMembers {
     return true;
   }
 
-  /** Everybody votes again. */
+  /** Everybody votes again, and nobody depends on who voted before. */
   get isComplete(): boolean {
     if (this.#isBusy) return false;
     const leader = this.#leader();
+    if (leader !== undefined && this.#world.coordinators.get(leader)?.status().isChanging) return false;
     return leader !== undefined && this.#world.coordinatorIds.every((id) => this.#standing(leader, id) === 'voter');
   }
 

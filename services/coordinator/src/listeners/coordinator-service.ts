@@ -27,6 +27,7 @@ export function statusOf({ log, machine }: SessionServices, version: string): wi
     znodes: machine.tree.znodes.size,
     watches: machine.watches.size,
     members: status.members.map(memberMessage),
+    isChanging: status.isChanging,
     version,
   };
 }

@@ -195,7 +195,7 @@ export class Quorum implements ReplicatedLog {
   }
 
   status(): QuorumStatus {
-    const { role, term, leader, termStart, commitIndex, configuration } = this.#raft;
+    const { role, term, leader, termStart, commitIndex, configuration, configurationIndex } = this.#raft;
     const { nodeId, clusterId } = this.#options;
     const learner = !isVoter(configuration, nodeId);
     return {
@@ -209,6 +209,7 @@ export class Quorum implements ReplicatedLog {
       commitIndex,
       appliedIndex: this.#driver.applied,
       members: this.#members(),
+      isChanging: configuration.outgoing.length > 0 || configurationIndex > commitIndex,
     };
   }
 

@@ -79,6 +79,8 @@ export interface QuorumStatus {
   readonly commitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
   readonly members: readonly QuorumMember[];
+  /** Until a change of the members is complete, a majority of those before it is needed, too (joint consensus, thesis §4.3). */
+  readonly isChanging: boolean;
 }
 
 export type MembershipChange =

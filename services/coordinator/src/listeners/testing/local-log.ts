@@ -80,6 +80,7 @@ export class LocalLog implements ReplicatedLog {
       commitIndex: this.#index,
       appliedIndex: this.#index,
       members: [],
+      isChanging: false,
     };
   }
 

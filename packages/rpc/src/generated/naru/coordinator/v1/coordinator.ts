@@ -320,6 +320,8 @@ export interface StatusResponse {
   watches: number;
   members: Member[];
   version: string;
+  /** Until a change of the members is complete, a majority of those before it is needed, too (joint consensus). */
+  isChanging: boolean;
 }
 
 export interface Member {
@@ -2515,6 +2517,7 @@ function createBaseStatusResponse(): StatusResponse {
     watches: 0,
     members: [],
     version: "",
+    isChanging: false,
   };
 }
 
@@ -2558,6 +2561,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     if (message.version !== "") {
       writer.uint32(106).string(message.version);
+    }
+    if (message.isChanging !== false) {
+      writer.uint32(112).bool(message.isChanging);
     }
     return writer;
   },
@@ -2677,6 +2683,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             }
 
             message.version = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.isChanging = reader.bool();
             continue;
           }
         }
