@@ -28,5 +28,9 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     showed:
       'a consumer that was told at the same moment that it is out of the group and in it tried to sync for ever (G1)',
   },
+  {
+    seed: 359312932,
+    showed: 'a cut in the middle of a run left a hole in the tail of the log, and a consumer was led past it (C7)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

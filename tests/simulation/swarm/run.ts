@@ -173,6 +173,10 @@ class Run {
     await sim.runUntil(() => this.#script.members.isComplete, recoveryMsMax);
     const random = sim.random.fork('core');
     const minority = Math.floor((coordinatorIds.length - 1) / 2);
+    // Who refuses its damaged store is one of those that may be missing.
+    for (const id of coordinatorIds) {
+      if (!this.world.coordinators.has(id) && this.#dead.size < minority) this.#dead.add(`c${id}`);
+    }
     if (random.chance(0.3))
       while (this.#dead.size < minority) this.#dead.add(`c${coordinatorIds[random.nextInt(coordinatorIds.length)]}`);
     for (const host of this.#dead) this.world.kill(host);

@@ -56,6 +56,19 @@ test('what the tail serves is what a list of all batches would, or it says that 
   );
 });
 
+test('C7: a cut in the middle of a run leaves no hole in the tail: what is only on the disk is not passed over', () => {
+  const tail = new LogTail(new TailBudget(1_000_000));
+  const [first, second] = [run(0, [2]), run(2, [3, 4])];
+  tail.push(0, 2, first.bytes);
+  tail.push(2, 9, second.bytes);
+  tail.truncateTo(5);
+  const after = run(5, [1]);
+  tail.push(5, 6, after.bytes);
+  // 2, 3 and 4 are in the log still, and went from memory with the run that was cut.
+  for (const offset of [0, 2, 4]) expect(tail.read(offset, 10_000, 6)).toBeUndefined();
+  expect(tail.read(5, 10_000, 6)).toMatchObject({ firstOffset: 5, nextOffset: 6 });
+});
+
 test('small runs are served as one, large ones as they are', () => {
   const tail = new LogTail(new TailBudget(1_000_000));
   const [small, next] = [batch(1), batch(1)];

@@ -81,8 +81,14 @@ export class LogTail {
     return this.#entries[this.#head]?.baseOffset;
   }
 
+  get #nextOffset(): number | undefined {
+    return this.#head === this.#entries.length ? undefined : this.#entries.at(-1)?.nextOffset;
+  }
+
   /** Keeps whole batches that were just appended. Nobody may change the bytes afterwards. */
   push(baseOffset: number, nextOffset: number, bytes: Uint8Array): void {
+    // A cut drops whole runs, also what it left of one: that is on the disk only, and a reader must not be led past it.
+    if (this.#nextOffset !== undefined && this.#nextOffset !== baseOffset) this.clear();
     const isSmallPart = bytes.length < copiedBytesMax && bytes.buffer.byteLength > 2 * bytes.length;
     const kept = isSmallPart ? new Uint8Array(bytes) : bytes;
     const entry: TailEntry = { tail: this, baseOffset, nextOffset, bytes: kept, isDropped: false };
