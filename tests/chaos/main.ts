@@ -145,6 +145,9 @@ class ChaosRun {
       numPassedTests: length - failed.length,
       numFailedTests: failed.length,
       numPendingTests: this.#skipped.size,
+      failures: failed.map(
+        ({ cell, violations }) => `${cell}: ${violations.map(({ rule, message }) => `${rule} ${message}`).join('; ')}`,
+      ),
     };
     if (process.env.NARU_TEST_REPORT) writeFileSync(process.env.NARU_TEST_REPORT, JSON.stringify(counts));
   }

@@ -81,14 +81,18 @@ const kill = async (run: Run, signal: 'SIGKILL' | 'SIGTERM'): Promise<number | n
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 const sorted = (list: readonly number[]): number[] => [...list].sort((a, b) => a - b);
 
-/** Stopped (SIGSTOP) between two records of a batch: what is in the file then is all that there is. */
-async function stopInTheMiddle(run: Run, topic: string): Promise<void> {
+async function stop(run: Run): Promise<void> {
   const state = (): string =>
     execFileSync('ps', ['-o', 'state=', '-p', `${run.child.pid}`], { encoding: 'utf8' }).trim();
+  run.child.kill('SIGSTOP');
+  await until(() => state().startsWith('T'));
+}
+
+/** Stopped between two records of a batch: what is in the file then is all that there is. */
+async function stopInTheMiddle(run: Run, topic: string): Promise<void> {
   for (let least = 2 * batchSize; ; least = handled(topic).length + 1) {
     await until(() => handled(topic).length >= least);
-    run.child.kill('SIGSTOP');
-    await until(() => state().startsWith('T'));
+    await stop(run);
     if (handled(topic).length % batchSize > 0) return;
     run.child.kill('SIGCONT');
   }
@@ -122,23 +126,30 @@ test('at-least-once: killed, it handles the rest of a batch again; nothing is mi
 });
 
 test('idempotent: the leader killed and the program killed, every number is in the log once and in order', async () => {
-  const count = 4_000;
+  const count = 20_000;
   const topic = 'once';
   await createTopic(client, { name: topic, partitions: 1, replicationFactor: 3 });
   const end = async (): Promise<number> =>
     Number((await client.admin().listOffsets([{ topic, partition: 0, spec: 'latest' }]))[0]?.offset ?? 0);
   const first = start('idempotent.ts', topic, '--count', `${count}`);
   await expect.poll(end, { timeout: 20_000, interval: 10 }).toBeGreaterThan(500);
+  // Stopped while its leader dies, so that it cannot be done before.
+  await stop(first);
   const leader = (await partitionsOf(client, topic))[0]?.leader as number;
   const node = cluster.supervisor.statuses.find(({ name }) => name === `broker-${leader}`);
   process.kill(node?.pid as number, 'SIGKILL');
-  const atKill = await end();
-  await expect.poll(end, { timeout: 30_000, interval: 10 }).toBeGreaterThan(atKill + 300);
-  await kill(first, 'SIGKILL');
-  const second = start('idempotent.ts', topic, '--count', `${count}`);
-  expect(await second.ended).toBe(0);
-  expect(second.stdout()).toMatch(/the log ends with \d+\n[\s\S]*4000 records are in the log\n$/);
-  await cluster.supervisor.restart(`broker-${leader}`);
+  try {
+    const atKill = await end();
+    first.child.kill('SIGCONT');
+    await expect.poll(end, { timeout: 30_000, interval: 10 }).toBeGreaterThan(atKill + 300);
+    await kill(first, 'SIGKILL');
+    expect(await end(), 'killed before it was done').toBeLessThan(count);
+    const second = start('idempotent.ts', topic, '--count', `${count}`);
+    expect(await second.ended).toBe(0);
+    expect(second.stdout()).toMatch(/the log ends with \d+\n[\s\S]*20000 records are in the log\n$/);
+  } finally {
+    await cluster.supervisor.restart(`broker-${leader}`);
+  }
   const consumer = client.consumer({ autoOffsetReset: 'earliest' });
   consumer.assign([{ topic, partition: 0 }]);
   const values: number[] = [];

@@ -110,7 +110,14 @@ function summarize(): void {
   }
   const skipped = reports.filter((report) => 'skipped' in report).length;
   console.log(`${total.passed} passed, ${total.failed} failed, ${skipped} of ${reports.length} skipped`);
-  const counts = { numPassedTests: total.passed, numFailedTests: total.failed, numPendingTests: skipped };
+  const failures = reports.flatMap((report) =>
+    'skipped' in report
+      ? []
+      : report.checks.flatMap(({ name, outcome }) =>
+          outcome.kind === 'failed' ? [`${report.name}: ${name}: ${outcome.detail}`] : [],
+        ),
+  );
+  const counts = { numPassedTests: total.passed, numFailedTests: total.failed, numPendingTests: skipped, failures };
   const { NARU_TEST_REPORT: file } = process.env;
   if (file !== undefined) writeFileSync(file, JSON.stringify(counts));
   if (total.failed > 0) process.exitCode = 1;

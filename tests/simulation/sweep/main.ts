@@ -98,7 +98,9 @@ async function sweep(): Promise<boolean> {
   const { NARU_TEST_REPORT: report } = process.env;
   if (report !== undefined) {
     const numPassedTests = summary.seeds - summary.failures.length;
-    writeFileSync(report, JSON.stringify({ numPassedTests, numFailedTests: failed, numPendingTests: 0 }));
+    const failures = summary.failures.map(({ seed, violation }) => `seed ${seed}: ${violation?.message ?? ''}`);
+    if (summary.vacuity !== undefined) failures.push(summary.vacuity);
+    writeFileSync(report, JSON.stringify({ numPassedTests, numFailedTests: failed, numPendingTests: 0, failures }));
   }
   return failed === 0;
 }
