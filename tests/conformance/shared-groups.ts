@@ -1,4 +1,4 @@
-import type { Assignor, Client, ConsumerOptions, TopicPartition } from '@naru/client';
+import type { Client, ConsumerOptions } from '@naru/client';
 import type { CheckList } from './check-list.ts';
 import type { Command, ConsumedRecord, Result } from './foreign-client.ts';
 
@@ -57,24 +57,5 @@ export async function sharesGroup({ client, run, sdk, topic, protocol }: Sharing
 /** librdkafka from Python is asked for the cooperative assignor; KafkaJS has one of its own. */
 function commonAssignors(client: string): ConsumerOptions<Buffer, Buffer> {
   if (client === 'confluent') return { partitionAssignmentStrategy: 'cooperative-sticky' };
-  const own = roundRobin('RoundRobinAssigner');
-  return { partitionAssignmentStrategy: ['range', 'roundrobin', own.name], assignors: [own] };
-}
-
-function roundRobin(name: string): Assignor {
-  return {
-    name,
-    protocols: ['eager'],
-    assign: (counts, members) => {
-      const assigned = new Map(members.map(({ memberId }) => [memberId, [] as TopicPartition[]]));
-      const ids = [...assigned.keys()].sort();
-      let next = 0;
-      for (const [topic, count] of counts) {
-        for (let partition = 0; partition < count; partition++) {
-          assigned.get(ids[next++ % ids.length] as string)?.push({ topic, partition });
-        }
-      }
-      return assigned;
-    },
-  };
+  return { partitionAssignmentStrategy: ['range', 'roundrobin', 'RoundRobinAssigner'] };
 }

@@ -169,7 +169,7 @@ const consumerSettings = {
   'partition.assignment.strategy': {
     type: 'list',
     default: ['range', 'cooperative-sticky'],
-    doc: 'range, roundrobin, sticky, cooperative-sticky or the name of an own assignor; the first that all members have is used',
+    doc: 'range, roundrobin, sticky, cooperative-sticky, RoundRobinAssigner (KafkaJS) or the name of an own assignor; the first that all members have is used',
   },
   'client.rack': { type: 'string', default: '', doc: 'Where the client stands' },
   'exclude.internal.topics': { type: 'boolean', default: true, doc: 'A pattern does not match internal topics' },

@@ -99,6 +99,11 @@ describe('consumer protocol (Kafka: ConsumerProtocolSubscription, ConsumerProtoc
     expect(decodeSubscription(newer)).toMatchObject({ topics: ['t'], generationId: 4, rackId: 'r' });
   });
 
+  test('KafkaJS calls itself version 1 and ends where version 0 does: it owns nothing', () => {
+    const bytes = Buffer.from('0001' + '00000001' + '000174' + '00000000', 'hex');
+    expect(decodeSubscription(bytes)).toMatchObject({ topics: ['t'], ownedPartitions: [], generationId: -1 });
+  });
+
   test('no bytes are an empty assignment', () => {
     expect(decodeAssignment(new Uint8Array(0))).toEqual({ partitions: [], userData: null });
   });

@@ -45,7 +45,10 @@ export function encodeSubscription(subscription: Subscription, version: number =
   return finished(writer);
 }
 
-/** Throws `ProtocolError`. Bytes behind the last known field belong to a newer version and are ignored. */
+/**
+ * Throws `ProtocolError`. Bytes behind the last known field belong to a newer version and are ignored. KafkaJS calls itself version 1 and ends where version
+ * 0 does: it owns nothing when it joins.
+ */
 export function decodeSubscription(bytes: Uint8Array): Subscription {
   const reader = readerOf(bytes);
   const version = readVersion(reader);
@@ -53,7 +56,7 @@ export function decodeSubscription(bytes: Uint8Array): Subscription {
   const count = countOf(reader, 2, protocolLimits.topicsMax);
   for (let i = 0; i < count; i++) topics.push(readString(reader));
   const userData = reader.bytes(reader.int32());
-  const ownedPartitions = version >= 1 ? readPartitions(reader) : [];
+  const ownedPartitions = version >= 1 && reader.remaining > 0 ? readPartitions(reader) : [];
   const generationId = version >= 2 ? reader.int32() : -1;
   const rackId = version >= 3 ? reader.string(reader.int16()) : null;
   return { topics, userData, ownedPartitions, generationId, rackId };

@@ -53,7 +53,32 @@ describe('partition.assignment.strategy', () => {
   });
 });
 
+/** As KafkaJS 2 encodes them (assignerProtocol.js): version 1 without the fields that version 1 added. */
+function kafkaJsSubscription(topic: string): Uint8Array {
+  const name = Buffer.from(topic);
+  const bytes = Buffer.alloc(2 + 4 + 2 + name.length + 4);
+  bytes.writeInt16BE(1, 0);
+  bytes.writeInt32BE(1, 2);
+  bytes.writeInt16BE(name.length, 6);
+  name.copy(bytes, 8);
+  return bytes;
+}
+
 describe('the leader', () => {
+  test('a KafkaJS member gets its share under the name of its assigner, RoundRobinAssigner', async () => {
+    const assignors = assignorsOf(['RoundRobinAssigner', 'range']);
+    const other = { memberId: 'b-kafkajs', groupInstanceId: '', metadata: kafkaJsSubscription('t') };
+    const result = await assignGroup(assignors, 'RoundRobinAssigner', [joined('a', ['t']), other], parts);
+    const numbers = result.map(({ memberId, assignment }) => [
+      memberId,
+      decodeAssignment(assignment).partitions.map(({ partition }) => partition),
+    ]);
+    expect(numbers).toEqual([
+      ['a', [0, 2]],
+      ['b-kafkajs', [1]],
+    ]);
+  });
+
   test('an assignor of one’s own decides; members that cannot be read get nothing and stop nobody', async () => {
     const assignors = assignorsOf(['greedy'], [greedy]);
     const broken = { memberId: 'broken', groupInstanceId: '', metadata: Buffer.from([9]) };

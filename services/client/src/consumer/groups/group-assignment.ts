@@ -3,11 +3,17 @@ import { ConfigError, InconsistentGroupProtocolError } from '../../errors.ts';
 import type { ClientLogger } from '../../logger.ts';
 import type { Assignor, GroupMember, PartitionCounts, RebalanceProtocol } from './assignors/assignor.ts';
 import { rangeAssignor } from './assignors/range.ts';
-import { roundRobinAssignor } from './assignors/round-robin.ts';
+import { kafkaJsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin.ts';
 import { cooperativeStickyAssignor, stickyAssignor } from './assignors/sticky.ts';
 import { decodeSubscription, encodeAssignment } from './consumer-protocol.ts';
 
-const builtIn: readonly Assignor[] = [rangeAssignor, roundRobinAssignor, stickyAssignor, cooperativeStickyAssignor];
+const builtIn: readonly Assignor[] = [
+  rangeAssignor,
+  roundRobinAssignor,
+  stickyAssignor,
+  cooperativeStickyAssignor,
+  kafkaJsRoundRobinAssignor,
+];
 
 /** As Java's configurations name them. */
 const javaNames: Readonly<Record<string, string>> = {

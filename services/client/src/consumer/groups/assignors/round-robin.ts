@@ -20,3 +20,9 @@ export const roundRobinAssignor: Assignor = {
     return assigned;
   },
 };
+
+/**
+ * The same under the name of KafkaJS's default assigner, which deals like this when all members have the same topics. Listed here, members of both can be in
+ * one group.
+ */
+export const kafkaJsRoundRobinAssignor: Assignor = { ...roundRobinAssignor, name: 'RoundRobinAssigner' };
