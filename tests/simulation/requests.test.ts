@@ -14,6 +14,7 @@ class Client {
   readonly #fetch: RpcStream<wire.FetchRequest, wire.FetchResponse>;
   readonly produced = new Map<number, wire.ProduceResponse>();
   readonly fetched: wire.FetchResponse[] = [];
+  isProduceClosed = false;
   isFetchClosed = false;
   #fetches = 0;
   #nextId = 1;
@@ -22,7 +23,12 @@ class Client {
     this.#cluster = cluster;
     this.channel = channel;
     this.#produce = channel.open(brokerMethods.produce);
-    this.#produce.handle({ onMessage: (r) => this.produced.set(r.correlationId, r), onClose: () => {} });
+    this.#produce.handle({
+      onMessage: (r) => this.produced.set(r.correlationId, r),
+      onClose: () => {
+        this.isProduceClosed = true;
+      },
+    });
     this.#fetch = channel.open(brokerMethods.fetch);
     this.#fetch.handle({
       onMessage: (r) => this.fetched.push(r),
@@ -127,6 +133,12 @@ describe('produce', () => {
     client.send(batch(2), { acks: 0 });
     expect((await client.produce(batch(1))).baseOffset).toBe(2);
     expect(client.produced.size).toBe(1);
+  });
+
+  test('acks=0 and an error: the stream ends, so that the client looks for the leader again', async () => {
+    client.send(batch(1), { acks: 0, topic: 'nobody made it' });
+    await cluster.sim.runUntil(() => client.isProduceClosed);
+    expect(client.produced.size).toBe(0);
   });
 
   test('acks that nobody knows are refused', async () => {

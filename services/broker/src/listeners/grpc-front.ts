@@ -1,4 +1,5 @@
-import { brokerMethods, RpcError, type ServiceBinding, stream, unary } from '@naru/rpc';
+import { errorCodes, kafkaError } from '@naru/kafka-protocol';
+import { type broker, brokerMethods, RpcError, type RpcStream, type ServiceBinding, stream, unary } from '@naru/rpc';
 import type { RequestTable } from '../requests/request-table.ts';
 import type { UnaryEntry } from '../requests/unary-entry.ts';
 import { FetchStream } from './fetch-stream.ts';
@@ -13,7 +14,7 @@ export function clientServices(
 ): readonly ServiceBinding[] {
   return [
     stream(brokerMethods.produce, (opened) => {
-      opened.handle(new RequestStream(opened, produceService(table), budget));
+      opened.handle(new RequestStream(opened, produceService(table, opened), budget));
     }),
     stream(brokerMethods.fetch, (opened) => {
       opened.handle(new FetchStream(opened, table.fetch, budget));
@@ -51,14 +52,25 @@ export function unaryServices(
   );
 }
 
+/** With acks=0 a refusal ends the stream, as Kafka closes the connection: else a client would write to a former leader until its metadata is old. */
 function produceService(
-  table: RequestTable,
-): StreamService<
-  Parameters<RequestTable['produce']['handle']>[0],
-  NonNullable<Parameters<Parameters<RequestTable['produce']['handle']>[1]>[0]>
-> {
+  { produce, produceCost }: RequestTable,
+  opened: RpcStream<broker.ProduceResponse, broker.ProduceRequest>,
+): StreamService<broker.ProduceRequest, broker.ProduceResponse> {
   return {
-    cost: table.produceCost,
-    serve: (request, done) => table.produce.handle(request, done),
+    cost: produceCost,
+    serve: (request, done) => {
+      if (request.acks !== 0) return produce.handle(request, done);
+      const settled = (response: broker.ProduceResponse | undefined): void => {
+        const refused = response?.partitions.find(({ errorCode }) => errorCode !== errorCodes.NONE);
+        if (refused !== undefined) {
+          const { topic, partition, errorCode } = refused;
+          const what = `${topic}-${partition} with acks=0: ${kafkaError(errorCode).name}`;
+          opened.fail(new RpcError('failed-precondition', what));
+        }
+        done(undefined);
+      };
+      produce.handle({ ...request, acks: 1 }, settled, true);
+    },
   };
 }

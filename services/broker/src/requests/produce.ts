@@ -20,7 +20,7 @@ const acksNone = 0;
  * Synchronous up to the append, so that requests are appended in the order in which they are handed in. The batches are checked (length, magic, CRC, header)
  * but not opened, unless the topic is compacted: then every record must have a key. The log keeps the request's bytes.
  *
- * - acks=0: never an answer. acks=1: after the leader's append. acks=all: when the high watermark has passed the last record.
+ * - acks=0: never an answer; both fronts end the connection or stream when it is refused. acks=1: after the leader's append. acks=all: when the high watermark has passed the last record.
  * - NOT_ENOUGH_REPLICAS: nothing was appended. NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT: it was, and may stay (row 55).
  * - Batches of an idempotent producer that are in the log already are not appended again and answered with where they are (KIP-98, rows
  *   39-42): base_offset and, because there may be others between them, batch_base_offsets; DUPLICATE_SEQUENCE_NUMBER, a

@@ -37,6 +37,7 @@ export class ProduceLane {
   #stream: RpcStream<broker.ProduceRequest, broker.ProduceResponse> | undefined;
   #isOpening = false;
   #isBlocked = false;
+  #onHandedOver: (() => void) | undefined;
 
   constructor(brokerId: number, link: BrokerLink, events: LaneEvents) {
     this.brokerId = brokerId;
@@ -98,6 +99,15 @@ export class ProduceLane {
     this.#stream?.fail();
   }
 
+  /** The last that is sent here. Resolves when the broker has dealt with all of it, answered or not, or the connection is gone. */
+  handOver(): Promise<void> {
+    if (this.#stream === undefined) return Promise.resolve();
+    this.#stream.end();
+    return new Promise((resolve) => {
+      this.#onHandedOver = resolve;
+    });
+  }
+
   #onAnswer(answer: broker.ProduceResponse): void {
     const request = this.#open.get(answer.correlationId);
     if (request === undefined) return;
@@ -109,6 +119,7 @@ export class ProduceLane {
   #onBroken(cause: unknown): void {
     this.#stream = undefined;
     this.#isBlocked = false;
+    this.#onHandedOver?.();
     const open = [...this.#open.values()];
     this.#open.clear();
     const error =

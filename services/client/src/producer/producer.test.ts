@@ -56,14 +56,6 @@ describe('acknowledgements', () => {
     expect(cluster.produced).toHaveLength(1);
   });
 
-  test('acks=0 waits for no answer and knows no offset', async () => {
-    const { cluster, producer, log } = await setUp({ acks: '0' });
-    const metadata = await cluster.run(producer.send({ topic: 't', value: 'v' }));
-    expect(metadata.offset).toBe(-1n);
-    await cluster.simulation.runFor(10);
-    expect(log.values).toEqual(['v']);
-  });
-
   test('keys, headers that repeat and tombstones arrive as they were given', async () => {
     const { cluster, producer } = await setUp();
     const headers = [

@@ -199,7 +199,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
 
   async #close(timeoutMs: number | undefined): Promise<void> {
     this.#isClosing = true;
-    const flushed = this.flush();
+    const flushed = this.flush().then(() => this.#sender.handOver());
     if (timeoutMs === undefined) {
       await flushed;
     } else {

@@ -1,6 +1,6 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import type { broker } from '@naru/rpc';
-import type { Timer } from '@naru/runtime';
+import { sleep, type Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import { Doubt } from '../cluster/doubt.ts';
 import {
@@ -99,6 +99,15 @@ export class Sender {
       this.#timerAtMs = Number.POSITIVE_INFINITY;
       this.wake();
     });
+  }
+
+  /** With acks=0 all has succeeded that left, but may be on its way still: waits until the brokers have it, for `request.timeout.ms` at most. */
+  async handOver(): Promise<void> {
+    if (this.#settings.acks !== 0) return;
+    const enough = new AbortController();
+    const late = sleep(this.#cluster.runtime.timers, this.#settings.requestTimeoutMs, enough.signal).catch(() => {});
+    await Promise.race([Promise.all([...this.#lanes.values()].map((lane) => lane.handOver())), late]);
+    enough.abort();
   }
 
   /** Stops, and fails what has not ended with the error that `reason` makes for its outcome. */
@@ -231,8 +240,10 @@ export class Sender {
     for (const part of parts) part.queue.isInFlight = acks !== 0;
     const open = { correlationId, deadlineMs: nowMs + requestTimeoutMs, doubt: new Doubt(nowMs), parts };
     lane.send({ correlationId, acks, timeoutMs: requestTimeoutMs, partitions }, open);
-    if (acks === 0) for (const part of parts) this.#succeed(part, unknownPlace);
-    else this.wakeAt(open.doubt.nextMs);
+    if (acks === 0) {
+      for (const part of parts) this.#succeed(part, unknownPlace);
+      this.#onSettled();
+    } else this.wakeAt(open.doubt.nextMs);
     return at;
   }
 

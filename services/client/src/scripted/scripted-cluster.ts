@@ -136,7 +136,11 @@ export class ScriptedCluster {
         const answer = this.#produce(brokerId, request, script);
         this.#wakeFetches();
         if (script.kind === 'disconnect') this.simulation.network.resetConnections(`b${brokerId}`, clientHost);
-        if (answer === undefined || request.acks === 0) return;
+        if (answer === undefined) return;
+        if (request.acks === 0) {
+          if (answer.partitions.some(({ errorCode }) => errorCode !== 0)) produce.fail();
+          return;
+        }
         const delayMs = script.kind === 'append' ? (script.delayMs ?? 0) : 0;
         timers.after(delayMs, () => produce.send(answer));
       },

@@ -5217,7 +5217,7 @@ export const BrokerDefinition = {
   methods: {
     /**
      * Appends batches. Requests of one stream are appended in the order in which they were sent; answers come when each
-     * request's acks are fulfilled, matched by correlation_id. acks=0 has no answer.
+     * request's acks are fulfilled, matched by correlation_id. acks=0 has no answer; a refusal of such records ends the stream.
      */
     produce: {
       name: "Produce",
