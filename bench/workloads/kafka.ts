@@ -7,14 +7,17 @@ import { createNodeRuntime } from '@naru/runtime/node';
 import { createTopic, partitionsOf } from '../described.ts';
 import { foreignConsumers, foreignProducers } from '../kafka/foreign-tools.ts';
 import { frameOf, Lane } from '../kafka/lane.ts';
-import { type Load, type Rate, runLoad, type Target } from '../kafka/load.ts';
+import { type Latency, type Load, type Rate, runLoad, type Target } from '../kafka/load.ts';
 import { shareOf } from '../kafka/profile.ts';
+import { besideTheDisk } from '../limits/synced-appends.ts';
 import { type LocalCluster, startLocalCluster } from '../local-cluster.ts';
 import type { Limits } from '../main.ts';
 import type { Figure } from '../report.ts';
 
 const { network } = createNodeRuntime();
 const seconds = 5;
+/** At which latencies are measured. */
+const perSecond = 2_000;
 const kibibyte = 1_024;
 const mebibyte = kibibyte * kibibyte;
 /** Short, because the data of a run shall not push the machine into writing back: what is measured is not the disk. */
@@ -38,6 +41,7 @@ async function oneBroker(limits: Limits): Promise<Figure[]> {
   const large = { connections: 4, pipelined: 4, recordsPerBatch: 900, recordBytes: kibibyte };
   const figures = [
     idleFigure(idle, idleNote),
+    ...(await latencies(targets[0] as Target, 1, 'RF 1, acks=1')),
     throughput('produce 1 KiB, acks=1', await measured(cluster, { ...produce, ...large }), appended, 300),
     throughput(
       'fetch 1 KiB, answers of 1 MiB',
@@ -46,7 +50,6 @@ async function oneBroker(limits: Limits): Promise<Figure[]> {
       600,
     ),
     requests(await measured(cluster, { ...produce, ...small })),
-    ...(await latencies(targets[0] as Target, 1, 'RF 1, acks=1', 5)),
   ];
   const { bootstrapServers: servers } = cluster;
   await topicOn(client, 'foreign', 4, 1);
@@ -57,24 +60,34 @@ async function oneBroker(limits: Limits): Promise<Figure[]> {
 async function threeBrokers(limits: Limits): Promise<Figure[]> {
   await using cluster = await startLocalCluster();
   await using client = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
-  const figures: Figure[] = [];
-  for (const flush of [false, true]) {
-    const name = `RF 3, acks=all${flush ? ', flush' : ''}`;
-    const topic = `all-${flush}`;
-    const targets = await topicOn(client, topic, 6, 3, { 'flush.before.ack': String(flush) });
-    const load = { kind: 'produce', targets, acks: -1, connections: 6, pipelined: 5, seconds } as const;
-    const batches = { recordsPerBatch: 126, recordBytes: kibibyte };
-    const limit = flush
-      ? { name: 'append+sync', value: limits.appendAndSync / 1e6 }
-      : { name: 'file append', value: limits.append / 1e6 };
-    const produced = await measured(cluster, { ...load, ...batches });
-    figures.push(
-      throughput(`produce 1 KiB, ${name}`, produced, limit, 100),
-      ...(await latencies(targets[0] as Target, -1, name, flush ? undefined : 5)),
-      ...(await foreignProducers({ servers: cluster.bootstrapServers, topic, acks: 'all', records: 200_000, name })),
-    );
-  }
-  return figures;
+  const all = 'RF 3, acks=all';
+  const cached = await topicOn(client, 'cached', 6, 3, { 'flush.before.ack': 'false' });
+  const flushed = await topicOn(client, 'flushed', 6, 3, { 'flush.before.ack': 'true' });
+  // Before the loads, which leave gigabytes in the page cache: a sync waits for the disk that writes them back.
+  return [
+    ...(await latencies(cached[0] as Target, -1, all)),
+    ...(await syncedLatencies(flushed[0] as Target, `${all}, flush`)),
+    ...(await replicated(cluster, all, cached, { name: 'file append', value: limits.append / 1e6 })),
+    ...(await replicated(cluster, `${all}, flush`, flushed, {
+      name: 'append+sync',
+      value: limits.appendAndSync / 1e6,
+    })),
+  ];
+}
+
+async function replicated(
+  cluster: LocalCluster,
+  name: string,
+  targets: readonly Target[],
+  limit: NonNullable<Figure['limit']>,
+): Promise<Figure[]> {
+  const load = { kind: 'produce', targets, acks: -1, connections: 6, pipelined: 5, seconds } as const;
+  const produced = await measured(cluster, { ...load, recordsPerBatch: 126, recordBytes: kibibyte });
+  const { topic } = targets[0] as Target;
+  return [
+    throughput(`produce 1 KiB, ${name}`, produced, limit, 100),
+    ...(await foreignProducers({ servers: cluster.bootstrapServers, topic, acks: 'all', records: 200_000, name })),
+  ];
 }
 
 /** A profile slows the broker down, so it has a broker of its own. */
@@ -184,12 +197,29 @@ function requests({ requestsPerSecond, processors }: Measured): Figure {
   };
 }
 
-async function latencies(target: Target, acks: number, name: string, aim: number | undefined): Promise<Figure[]> {
-  const perSecond = 2_000;
-  const { p50, p99 } = await runLoad({ kind: 'latency', target, acks, recordBytes: 100, perSecond, records: 20_000 });
-  const figure = { name: `Kafka protocol: ${name}, ${perSecond} records/s: p99`, value: p99, unit: 'ms' };
-  const note = `p50 ${p50.toFixed(2)} ms`;
-  return [{ ...figure, note, ...(aim === undefined ? {} : { aim: { value: aim, bound: 'at most' as const } }) }];
+async function latencies(target: Target, acks: number, name: string): Promise<Figure[]> {
+  const { p50, p99 } = await latencyOf(target, acks);
+  return [
+    { ...latencyFigure(name, 'p99', p99), note: `p50 ${p50.toFixed(2)} ms`, aim: { value: 5, bound: 'at most' } },
+  ];
+}
+
+/** Whose answers wait for three disks. */
+async function syncedLatencies(target: Target, name: string): Promise<Figure[]> {
+  const [{ p50, p99 }, disk] = await besideTheDisk(perSecond, () => latencyOf(target, -1));
+  const limit = 'three synced appends';
+  return [
+    { ...latencyFigure(name, 'p50', p50), limit: { name: limit, value: disk.p50 } },
+    { ...latencyFigure(name, 'p99', p99), limit: { name: limit, value: disk.p99 } },
+  ];
+}
+
+function latencyOf(target: Target, acks: number): Promise<Latency> {
+  return runLoad({ kind: 'latency', target, acks, recordBytes: 100, perSecond, records: 20_000 });
+}
+
+function latencyFigure(name: string, quantile: string, value: number): Figure {
+  return { name: `Kafka protocol: ${name}, ${perSecond} records/s: ${quantile}`, value, unit: 'ms' };
 }
 
 async function idleMemory(
