@@ -85,7 +85,7 @@ export class Control {
     return this.#topics.get(topic)?.topicId;
   }
 
-  get states(): Iterable<readonly [path: string, state: CommittedState]> {
+  get states(): ReadonlyMap<string, CommittedState> {
     return this.#states;
   }
 

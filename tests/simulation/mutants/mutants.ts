@@ -40,12 +40,14 @@ export const mutants: readonly Mutant[] = [
     guard: 'row 2 (KIP-101): L5, L7',
     known: { seed: 2, taken: 2 },
   },
+  // A follower that keeps a batch of an epoch that its leader has not is told so with every fetch, by the epoch of its last batch, and is given
+  // nothing until it has cut (KIP-595): it does no harm, and comes into no ISR again.
   {
     name: 'cut-to-the-answer-alone',
     file: reconciliation,
     line: 'return Math.min(answered.endOffset, ownEnd?.endOffset ?? ownLogStartOffset);',
     wrong: 'return answered.endOffset;',
-    guard: 'row 3 (KIP-279): L5, L7',
+    guard: 'row 3 (KIP-279): L7, by liveness',
     known: { seed: 32, taken: 32 },
   },
   {
@@ -118,7 +120,8 @@ export const mutants: readonly Mutant[] = [
     line: '...[change.self, ...change.added].map(',
     wrong: '...[change.self].map(',
     guard: 'rows 9, 10 (KIP-903): R6',
-    weather: 'slow-quorum',
+    weather: 'overtaking',
+    known: { seed: 24, taken: 1 },
   },
   {
     name: 'isr-change-without-the-version',
@@ -134,8 +137,9 @@ export const mutants: readonly Mutant[] = [
     file: 'services/broker/src/controller/planner.ts',
     line: "if (before !== undefined) return [{ kind: 'set-data', path, data, version: expectedVersion }];",
     wrong: "if (before !== undefined) return [{ kind: 'set-data', path, data, version: -1 }];",
-    guard: 'rows 23, 24: R5, R6, R2',
-    weather: 'slow-quorum',
+    guard: 'rows 23, 24: R2',
+    weather: 'overtaking',
+    known: { seed: 25, taken: 2 },
   },
   {
     name: 'elect-anybody-alive',
@@ -145,12 +149,13 @@ export const mutants: readonly Mutant[] = [
     guard: 'row 7: R1',
     known: { seed: 103, taken: 4 },
   },
+  // Whoever is elected with a damaged log knows it, and neither leads nor follows: nothing is lost, and nothing goes on.
   {
     name: 'elect-a-damaged-replica',
     file: decision,
     line: 'return view.image.brokers.get(brokerId)?.damaged.get(replicaKey(topic.id, partition));',
     wrong: 'return view.image.brokers.get(brokerId)?.damaged.get(replicaKey(topic.id, -1));',
-    guard: 'row 57: R1, R2, liveness',
+    guard: 'row 57: C11, by liveness',
     weather: 'damage',
     known: { seed: 62, taken: 7 },
   },
@@ -169,7 +174,8 @@ export const mutants: readonly Mutant[] = [
     line: 'if (now === undefined) return undefined;',
     wrong: 'if (now === undefined) continue;',
     guard: 'row 57: R1, R2',
-    weather: 'damage',
+    weather: 'alone',
+    known: { seed: 169, taken: 4 },
   },
   {
     name: 'ignore-the-recovery-point',
@@ -254,8 +260,9 @@ export const mutants: readonly Mutant[] = [
     file: 'services/coordinator/src/quorum/raft-storage.ts',
     line: 'const hardState = { term: state.term, vote: state.vote, commit: state.commit };',
     wrong: 'const hardState = { term: state.term, vote: 0, commit: state.commit };',
-    guard: 'row 37: Z1, Z5',
-    weather: 'quorum',
+    guard: 'row 37: Z1',
+    weather: 'duels',
+    known: { seed: 8, taken: 1 },
   },
   {
     name: 'acknowledge-entries-before-the-sync',

@@ -6,7 +6,7 @@ import type { GroupMember, GroupMembers } from './group-members.ts';
 import { pick } from './parameters.ts';
 import type { Placement } from './placement.ts';
 import type { QuorumMembers } from './quorum-members.ts';
-import type { FaultKind } from './schedule.ts';
+import type { AmbushKind, FaultKind } from './schedule.ts';
 import { coordinatorPort, idOf, type World } from './world.ts';
 
 /** What a fault may do to the world, and what it needs to choose. */
@@ -23,9 +23,17 @@ export interface Scene {
   readonly members: QuorumMembers;
   /** Ends what was begun, unless everything was healed before. */
   after(ms: number, end: () => void): void;
+  /** Looks after every event until `isOver`, or until `ms` have passed or everything was healed; then `end`. */
+  lieInWait(ms: number, ambush: Ambush): void;
   tell(text: string): void;
   /** For what comes later, if at all: it has. */
   readonly happened: () => void;
+}
+
+export interface Ambush {
+  /** `host`: whose code ran in the event. */
+  isOver(host: string | undefined): boolean;
+  end(): void;
 }
 
 /** Faults that are requests of an administrator. */
@@ -35,7 +43,7 @@ export interface AdminFaults {
 }
 
 /** False: there was nothing to hit, or it happens later. */
-type Action = (scene: Scene) => boolean;
+export type Action = (scene: Scene) => boolean;
 
 function cut(
   { world, after, durationMs, tell }: Scene,
@@ -64,10 +72,10 @@ function twoHosts({ world, random }: Scene): readonly [string, string] {
   ];
 }
 
-const running = (world: World, hosts: readonly string[]): readonly string[] =>
+export const running = (world: World, hosts: readonly string[]): readonly string[] =>
   hosts.filter((host) => world.node(host).alive && !world.node(host).paused);
-const brokerHosts = (world: World): readonly string[] => world.brokerIds.map((id) => `b${id}`);
-const coordinatorHosts = (world: World): readonly string[] => world.coordinatorIds.map((id) => `c${id}`);
+export const brokerHosts = (world: World): readonly string[] => world.brokerIds.map((id) => `b${id}`);
+export const coordinatorHosts = (world: World): readonly string[] => world.coordinatorIds.map((id) => `c${id}`);
 
 /** Kills, and starts again after the fault's time. */
 function down(scene: Scene, hosts: readonly string[], how: Death): boolean {
@@ -82,7 +90,7 @@ function down(scene: Scene, hosts: readonly string[], how: Death): boolean {
 }
 
 /** Back before anybody has noticed. */
-function bounce(scene: Scene, [host]: readonly string[]): boolean {
+export function bounce(scene: Scene, [host]: readonly string[]): boolean {
   const { world, random, tell } = scene;
   if (host === undefined) return false;
   const how = death(scene);
@@ -98,7 +106,7 @@ function death(scene: Scene): Death {
   return pick<Death>(['crash', 'crash', 'power', 'power-lost', 'power-silent'], random);
 }
 
-function oneOf(hosts: readonly string[], random: SeededRandom): readonly string[] {
+export function oneOf(hosts: readonly string[], random: SeededRandom): readonly string[] {
   return hosts.length === 0 ? [] : [pick(hosts, random)];
 }
 
@@ -110,13 +118,13 @@ function leaders(world: World): readonly string[] {
   );
 }
 
-function controller(world: World): readonly string[] {
+export function controller(world: World): readonly string[] {
   let newest = { zxid: -1, controllerId: -1 };
   for (const { publisher } of world.brokers.values()) if (publisher.image.zxid > newest.zxid) newest = publisher.image;
   return newest.controllerId < 0 ? [] : running(world, [`b${newest.controllerId}`]);
 }
 
-function coordinatorLeader(world: World): readonly string[] {
+export function coordinatorLeader(world: World): readonly string[] {
   let found: { host: string; term: number } | undefined;
   for (const [id, coordinator] of world.coordinators) {
     const { role, term } = coordinator.status();
@@ -175,7 +183,7 @@ const calls: readonly (DiskCall | undefined)[] = [
   'batch',
 ];
 
-export const actions: Readonly<Record<FaultKind, Action>> = {
+export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> = {
   clog: (scene) => {
     const [a, b] = twoHosts(scene);
     scene.world.sim.network.clog(a, b, scene.durationMs, { oneWay: scene.random.chance(0.5) });

@@ -11,6 +11,11 @@ export interface DamageableFile {
   readonly safeBytes: number;
 }
 
+export interface Flippable {
+  readonly path: string;
+  readonly byte: number;
+}
+
 /**
  * Where disks may be damaged so that the promises can still be kept: on one broker of a run, in logs that at least one other in-sync replica has whole
  * (`min.insync.replicas` ≥ 2), and below the recovery point. Above it a bad last batch looks like a torn tail: nothing that one node
@@ -42,9 +47,21 @@ export class FaultAtlas {
    * A byte that may go bad. Above the recovery point only what a CRC covers, and with a synced batch behind it: damage there looks like a hole in what was
    * never synced, and must be outvoted by another member of ISR or ELR (row 57).
    */
-  flippable(world: World, random: SeededRandom): { readonly path: string; readonly byte: number } | undefined {
+  flippable(world: World, random: SeededRandom): Flippable | undefined {
     const below = this.damageable(world, random);
-    const above = [...this.#files(world)].flatMap(({ path, bytes, recoveryPoint, committed }) => {
+    const above = this.#aboveRecoveryPoint(world, random);
+    if (above.length > 0 && (below === undefined || random.chance(0.5))) return pick(above, random);
+    return below && { path: below.path, byte: random.nextInt(below.safeBytes) };
+  }
+
+  /** One that looks like a hole in what was never synced. */
+  flippableAbove(world: World, random: SeededRandom): Flippable | undefined {
+    const above = this.#aboveRecoveryPoint(world, random);
+    return above.length === 0 ? undefined : pick(above, random);
+  }
+
+  #aboveRecoveryPoint(world: World, random: SeededRandom): readonly Flippable[] {
+    return [...this.#files(world)].flatMap(({ path, bytes, recoveryPoint, committed }) => {
       const at = bytesBelow(bytes, recoveryPoint);
       const batches = [...batchesIn(bytes.subarray(at))].filter(({ endOffset }) => endOffset <= committed);
       let start = at;
@@ -54,8 +71,6 @@ export class FaultAtlas {
         return { path, byte: from + random.nextInt(start - from) };
       });
     });
-    if (above.length > 0 && (below === undefined || random.chance(0.5))) return pick(above, random);
-    return below && { path: below.path, byte: random.nextInt(below.safeBytes) };
   }
 
   *#files(world: World) {

@@ -1,4 +1,5 @@
-import { type AdminFaults, actions } from './fault-actions.ts';
+import { ambushes } from './ambushes.ts';
+import { type AdminFaults, type Ambush, actions } from './fault-actions.ts';
 import { FaultAtlas } from './fault-atlas.ts';
 import type { GroupMembers } from './group-members.ts';
 import { pick } from './parameters.ts';
@@ -7,6 +8,8 @@ import { QuorumMembers } from './quorum-members.ts';
 import type { Fault, FaultKind } from './schedule.ts';
 import type { Story } from './story.ts';
 import type { World } from './world.ts';
+
+const allActions = { ...actions, ...ambushes };
 
 /** Carries a schedule out. */
 export class FaultScript {
@@ -18,6 +21,7 @@ export class FaultScript {
   readonly members: QuorumMembers;
   readonly atlas: FaultAtlas;
   readonly counts = new Map<FaultKind, number>();
+  readonly #ambushes = new Set<Ambush>();
   #healed = false;
 
   constructor(
@@ -35,11 +39,13 @@ export class FaultScript {
   }
 
   schedule(faults: readonly Fault[]): void {
+    if (faults.some(({ kind }) => kind in ambushes)) this.#world.sim.afterEvent((host) => this.#lookOut(host));
     for (const fault of faults) this.#world.sim.at(fault.atMs, () => this.#strike(fault));
   }
 
   /** Ends all faults. Nodes that are down stay down. */
   heal(): void {
+    for (const ambush of this.#ambushes) this.#leave(ambush);
     this.#healed = true;
     const { sim, crashPoints, parameters } = this.#world;
     crashPoints.disarmAll();
@@ -54,6 +60,14 @@ export class FaultScript {
     }
   }
 
+  #lookOut(host: string | undefined): void {
+    for (const ambush of this.#ambushes) if (ambush.isOver(host)) this.#leave(ambush);
+  }
+
+  #leave(ambush: Ambush): void {
+    if (this.#ambushes.delete(ambush)) ambush.end();
+  }
+
   #strike({ id, kind, durationMs }: Fault): void {
     if (this.#healed) return;
     const { sim } = this.#world;
@@ -61,7 +75,7 @@ export class FaultScript {
       sim.trace(`fault ${id} ${kind}`);
       this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
     };
-    const struck = actions[kind]({
+    const struck = allActions[kind]({
       world: this.#world,
       random: sim.random.fork(`fault ${id}`),
       durationMs,
@@ -74,6 +88,10 @@ export class FaultScript {
         sim.at(ms, () => {
           if (!this.#healed) end();
         }),
+      lieInWait: (ms, ambush) => {
+        this.#ambushes.add(ambush);
+        sim.at(ms, () => this.#leave(ambush));
+      },
       happened,
       tell: (text) => this.#story.tell('FAULT', `#${id} ${kind} ${text} for ${durationMs} ms`),
     });

@@ -49,7 +49,11 @@ export const faultKinds = [
   'crash-group-coordinator',
 ] as const;
 
-export type FaultKind = (typeof faultKinds)[number];
+/** Faults that lie in wait for a moment of the protocol (`ambushes.ts`): in weathers of their own. */
+export const ambushKinds = ['bounce-voter', 'bounce-joiner', 'overtake-controller', 'return-alone'] as const;
+
+export type AmbushKind = (typeof ambushKinds)[number];
+export type FaultKind = (typeof faultKinds)[number] | AmbushKind;
 
 export interface Fault {
   /** Place in the schedule that was drawn: names its randomness, also when others were dropped. */
@@ -73,10 +77,19 @@ export interface Limits {
 
 /** What a run is rich in: bugs that need several things of one kind at once are rare in a mixture of everything. */
 export const weathers = ['mixed', 'quorum', 'slow-quorum', 'damage'] as const;
-export type Weather = (typeof weathers)[number];
+/** Rich in races that luck brings about once in thousands of runs. */
+export const ambushWeathers = ['duels', 'overtaking', 'alone'] as const;
+export type Weather = (typeof weathers)[number] | (typeof ambushWeathers)[number];
 
-const favourites: Readonly<Record<Weather, ReadonlySet<FaultKind>>> = {
-  mixed: new Set(),
+const ambushesOf: Readonly<Partial<Record<Weather, readonly AmbushKind[]>>> = {
+  duels: ['bounce-voter'],
+  overtaking: ['bounce-joiner', 'overtake-controller'],
+  alone: ['return-alone'],
+};
+/** Of the weight of everything drawn before it. */
+const ambushShare = 0.5;
+
+const favourites: Readonly<Partial<Record<Weather, ReadonlySet<FaultKind>>>> = {
   quorum: new Set([
     'crash-coordinator',
     'crash-coordinator-leader',
@@ -98,7 +111,7 @@ const needPower: ReadonlySet<FaultKind> = new Set([
   'power-loss-of-coordinators',
   'failing-sync',
 ]);
-const needAtlas: ReadonlySet<FaultKind> = new Set(['bit-flip', 'truncate-file']);
+const needAtlas: ReadonlySet<FaultKind> = new Set(['bit-flip', 'truncate-file', 'return-alone']);
 const needGroup: ReadonlySet<FaultKind> = new Set([
   'crash-member',
   'pause-member',
@@ -121,10 +134,13 @@ export function drawSchedule(random: SeededRandom, limits: Limits): readonly Fau
     if (needPower.has(kind) && !limits.mayLosePower) continue;
     if (needAtlas.has(kind) && !limits.mayDamage) continue;
     if (needGroup.has(kind) && !limits.hasGroup) continue;
-    const isFavourite = favourites[limits.weather].has(kind);
+    const isFavourite = favourites[limits.weather]?.has(kind) ?? false;
     if (draw < 0.45 && !isFavourite) continue;
     const weight = rare.has(kind) ? 0.15 : needGroup.has(kind) ? 2 : isFavourite ? favouriteWeight : 1;
     weights.set(kind, weight * draw);
+  }
+  for (const kind of ambushesOf[limits.weather] ?? []) {
+    if (!needAtlas.has(kind) || limits.mayDamage) weights.set(kind, ambushShare * totalOf(weights));
   }
   const count = 20 + random.nextInt(25);
   // Mostly shorter than what it takes to notice them, sometimes longer.
@@ -142,10 +158,14 @@ export function drawSchedule(random: SeededRandom, limits: Limits): readonly Fau
   return faults.sort((a, b) => a.atMs - b.atMs || a.id - b.id);
 }
 
-function draw(weights: ReadonlyMap<FaultKind, number>, random: SeededRandom): FaultKind {
+function totalOf(weights: ReadonlyMap<FaultKind, number>): number {
   let total = 0;
   for (const weight of weights.values()) total += weight;
-  let left = random.nextFloat() * total;
+  return total;
+}
+
+function draw(weights: ReadonlyMap<FaultKind, number>, random: SeededRandom): FaultKind {
+  let left = random.nextFloat() * totalOf(weights);
   for (const [kind, weight] of weights) {
     left -= weight;
     if (left < 0) return kind;

@@ -2,6 +2,7 @@ import { type Broker, createBroker, parseBrokerConfig } from '@naru/broker';
 import { type Coordinator, createCoordinator, parseCoordinatorConfig } from '@naru/coordinator';
 import { createSimulation, type Delay, type SimulatedNode, type Simulation } from '@naru/runtime/simulated';
 import { Control } from '../checkers/control.ts';
+import { Ballots } from './ballots.ts';
 import { CrashPoints, type Death } from './crash-points.ts';
 import type { Parameters, TopicParameters } from './parameters.ts';
 import type { Story } from './story.ts';
@@ -35,6 +36,7 @@ export class World {
   readonly crashPoints: CrashPoints;
   /** What is true, as opposed to what any broker knows. */
   readonly control = new Control();
+  readonly ballots = new Ballots();
   readonly #story: Story;
   readonly #lives: Lives[] = [];
   readonly #nodes = new Map<string, SimulatedNode>();
@@ -208,7 +210,8 @@ export class World {
       members: this.coordinatorIds.map((n) => `${n}@c${n}:${peerPort}:${coordinatorPort}`),
       ...this.parameters.coordinatorSettings,
     });
-    const runtime = this.crashPoints.guard(host, this.node(host).runtime);
+    const guarded = this.crashPoints.guard(host, this.node(host).runtime);
+    const runtime = this.parameters.weather === 'duels' ? this.ballots.guard(id, guarded) : guarded;
     const coordinator = await createCoordinator(runtime, config, { logger: this.#story.loggerOf(host) });
     if (!isCurrent()) return undefined;
     this.#coordinators.set(id, coordinator);

@@ -1,5 +1,5 @@
 import type { RunReport } from '../swarm/run.ts';
-import { faultKinds } from '../swarm/schedule.ts';
+import { ambushKinds, faultKinds } from '../swarm/schedule.ts';
 
 /** Below these a run has proved nothing. */
 const least = { acked: 100, elections: 2, faults: 10 } as const;
@@ -52,7 +52,7 @@ export class Summary {
       if (this.#sum((report) => report[what]) === 0) return `no ${what} in ${this.seeds} runs`;
     }
     const struck = this.#faultCounts();
-    const missing = faultKinds.filter((kind) => !struck.has(kind));
+    const missing = [...faultKinds, ...ambushKinds].filter((kind) => !struck.has(kind));
     if (this.seeds < allFaultsMin || missing.length === 0) return undefined;
     return `never in effect in ${this.seeds} runs: ${missing.join(', ')}`;
   }
