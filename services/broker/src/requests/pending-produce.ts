@@ -19,8 +19,9 @@ export class PendingProduce implements Expiring {
   readonly #answers: broker.PartitionAppended[] = [];
   readonly #waiting = new Set<broker.PartitionAppended>();
   #slot: number | undefined;
-  /** Partitions that wait for this broker to lead them; one more until the request was gone through. */
-  #heldCount = 1;
+  /** Partitions that have no outcome yet; one more until the request was gone through. */
+  #openCount = 1;
+  #placesCount = 0;
 
   constructor(
     request: broker.ProduceRequest,
@@ -35,33 +36,32 @@ export class PendingProduce implements Expiring {
     this.#done = done;
   }
 
-  add(answer: broker.PartitionAppended): void {
-    this.#answers.push(answer);
+  /** A partition's place in the answer, to be filled once. */
+  reserve(): number {
+    this.#openCount++;
+    return this.#placesCount++;
   }
 
-  /** Its place in the answer waits, and is filled by what `append` gives; the time for the acks begins then. */
-  hold(asked: broker.PartitionRecords, append: () => broker.PartitionAppended): () => void {
-    const place = this.#answers.push(answerOf(asked, codeOf['not-leader'])) - 1;
-    this.#heldCount++;
-    return () => {
-      this.#answers[place] = append();
-      this.#heldCount--;
-      this.#continue();
-    };
+  fill(place: number, answer: broker.PartitionAppended): void {
+    this.#answers[place] = answer;
+    this.#settled();
   }
 
+  /** The answer is told when its acks are there, too. */
   await(partition: Partition, endOffset: number, answer: broker.PartitionAppended): void {
     this.#waiting.add(answer);
     partition.awaitReplication(endOffset, new PartitionAck(this, answer));
   }
 
-  appended(): void {
-    this.#heldCount--;
-    this.#continue();
+  /** Every partition of the request has its place. */
+  allReserved(): void {
+    this.#settled();
   }
 
-  #continue(): void {
-    if (this.#heldCount > 0) return;
+  /** The time for the acks begins when all is appended. */
+  #settled(): void {
+    this.#openCount--;
+    if (this.#openCount > 0) return;
     if (this.#waiting.size === 0) this.#finish();
     else this.#slot = this.#replicas.deadlines.set(this, Math.max(0, this.#timeoutMs));
   }
@@ -69,7 +69,7 @@ export class PendingProduce implements Expiring {
   acknowledged(answer: broker.PartitionAppended, outcome: AckOutcome): void {
     if (!this.#waiting.delete(answer)) return;
     if (outcome !== 'replicated') this.#fail(answer, ackCodeOf[outcome]);
-    if (this.#waiting.size === 0 && this.#heldCount === 0) this.#finish();
+    if (this.#waiting.size === 0 && this.#openCount === 0) this.#finish();
   }
 
   expired(): void {

@@ -3,7 +3,8 @@ import { RecordError, RecordReader, validateBatch } from '@naru/record';
 import type { broker } from '@naru/rpc';
 import { isInternalTopic } from '../controller/topic-name.ts';
 import { isCompacted } from '../log/log-config.ts';
-import { codeOf, invalidBatchCodeOf } from '../replication/error-codes.ts';
+import { codeOf, invalidBatchCodeOf, type Outcome } from '../replication/error-codes.ts';
+import { type Append, GatheredAppends } from '../replication/gathered-appends.ts';
 import type { AppendOutcome, Partition } from '../replication/partition.ts';
 import type { ReplicaManager } from '../replication/replica-manager.ts';
 import { HeldRecords } from './held-records.ts';
@@ -17,7 +18,7 @@ const acksNone = 0;
 /**
  * Produce: appends whole batches, all or none of a partition's, and answers when their acks are fulfilled.
  *
- * Synchronous up to the append, so that requests are appended in the order in which they are handed in. The batches are checked (length, magic, CRC, header)
+ * Requests are appended in the order in which they are handed in, those of one piece of work together (`GatheredAppends`). The batches are checked (length, magic, CRC, header)
  * but not opened, unless the topic is compacted: then every record must have a key. The log keeps the request's bytes.
  *
  * - acks=0: never an answer; both fronts end the connection or stream when it is refused. acks=1: after the leader's append. acks=all: when the high watermark has passed the last record.
@@ -31,6 +32,7 @@ const acksNone = 0;
 export class ProduceHandler {
   readonly #replicas: ReplicaManager;
   readonly #held: HeldRecords;
+  readonly #gathered = new GatheredAppends();
 
   constructor(replicas: ReplicaManager) {
     this.#replicas = replicas;
@@ -51,54 +53,75 @@ export class ProduceHandler {
     }
     const pending = new PendingProduce(request, this.#replicas, done);
     for (const asked of request.partitions) {
-      const append = (): broker.PartitionAppended => this.#append(asked, acks === acksAll, pending);
-      if (this.#held.mustWait(asked, isUnanswered)) this.#held.add(asked, pending.hold(asked, append), isUnanswered);
-      else pending.add(append());
+      const append = new PendingAppend(asked, acks === acksAll, pending, this.#replicas);
+      if (this.#held.mustWait(asked, isUnanswered)) this.#held.add(asked, () => this.#append(append), isUnanswered);
+      else this.#append(append);
     }
-    pending.appended();
+    pending.allReserved();
   }
 
-  #append(asked: broker.PartitionRecords, requiresAll: boolean, pending: PendingProduce): broker.PartitionAppended {
+  #append(append: PendingAppend): void {
+    const { asked } = append;
     // Brokers read their own state from there: a record of anybody else's would become part of it.
     if (isInternalTopic(asked.topic)) {
-      return answerOf(asked, errorCodes.INVALID_TOPIC_EXCEPTION, `clients do not write to ${asked.topic}`);
+      const message = `clients do not write to ${asked.topic}`;
+      append.answer(answerOf(asked, errorCodes.INVALID_TOPIC_EXCEPTION, message));
+      return;
     }
     const found = this.#replicas.find(asked.topic, asked.topicId, asked.partition);
-    if (found.kind !== 'partition') return this.#refused(asked, codeOf[found.kind]);
-    const { partition } = found;
     // Who does not lead cannot say whether the records would do.
-    if (!partition.isLeader) return this.#refused(asked, codeOf['not-leader']);
-    const invalid = checkRecords(asked, partition);
-    if (invalid !== undefined) return invalid;
-    const outcome = partition.append(asked.records, requiresAll);
-    if (outcome.kind !== 'appended') return this.#notAppended(asked, outcome);
-    const answer: broker.PartitionAppended = {
-      topic: asked.topic,
-      partition: asked.partition,
-      errorCode: outcome.baseOffset < 0 ? codeOf['duplicate-sequence'] : errorCodes.NONE,
-      errorMessage: '',
-      baseOffset: outcome.baseOffset,
-      logAppendTimeMs: outcome.logAppendTimeMs,
-      logStartOffset: outcome.logStartOffset,
-      leaderId: -1,
-      leaderEpoch: -1,
-      batchBaseOffsets: outcome.batchBaseOffsets as number[],
-      appended: false,
-    };
-    if (requiresAll) pending.await(partition, outcome.endOffset, answer);
-    return answer;
+    if (found.kind !== 'partition') append.refuse(found.kind);
+    else if (!found.partition.isLeader) append.refuse('not-leader');
+    else {
+      const invalid = checkRecords(asked, found.partition);
+      if (invalid === undefined) this.#gathered.add(found.partition, append);
+      else append.answer(invalid);
+    }
+  }
+}
+
+/** What one request wants to have appended to one partition. */
+class PendingAppend implements Append {
+  readonly asked: broker.PartitionRecords;
+  readonly requiresAll: boolean;
+  readonly #pending: PendingProduce;
+  readonly #place: number;
+  readonly #replicas: ReplicaManager;
+
+  constructor(asked: broker.PartitionRecords, requiresAll: boolean, pending: PendingProduce, replicas: ReplicaManager) {
+    this.asked = asked;
+    this.requiresAll = requiresAll;
+    this.#pending = pending;
+    this.#place = pending.reserve();
+    this.#replicas = replicas;
   }
 
-  #notAppended(
-    asked: broker.PartitionRecords,
-    outcome: Exclude<AppendOutcome, { kind: 'appended' }>,
-  ): broker.PartitionAppended {
-    if (outcome.kind !== 'storage-failed') return this.#refused(asked, codeOf[outcome.kind]);
-    return answerOf(asked, codeOf['storage-failed'], outcome.error.message);
+  get records(): Uint8Array {
+    return this.asked.records;
   }
 
-  #refused(asked: broker.PartitionRecords, errorCode: number): broker.PartitionAppended {
-    return { ...answerOf(asked, errorCode), ...this.#replicas.leaderOf(asked.topic, asked.partition) };
+  answer(answer: broker.PartitionAppended): void {
+    this.#pending.fill(this.#place, answer);
+  }
+
+  refuse(outcome: Outcome): void {
+    const { topic, partition } = this.asked;
+    this.answer({ ...answerOf(this.asked, codeOf[outcome]), ...this.#replicas.leaderOf(topic, partition) });
+  }
+
+  settle(outcome: AppendOutcome, partition: Partition): void {
+    if (outcome.kind === 'storage-failed') {
+      this.answer(answerOf(this.asked, codeOf['storage-failed'], outcome.error.message));
+    } else if (outcome.kind !== 'appended') this.refuse(outcome.kind);
+    else {
+      const answer = answerOf(this.asked, outcome.baseOffset < 0 ? codeOf['duplicate-sequence'] : errorCodes.NONE);
+      answer.baseOffset = outcome.baseOffset;
+      answer.logAppendTimeMs = outcome.logAppendTimeMs;
+      answer.logStartOffset = outcome.logStartOffset;
+      answer.batchBaseOffsets = outcome.batchBaseOffsets as number[];
+      if (this.requiresAll) this.#pending.await(partition, outcome.endOffset, answer);
+      this.answer(answer);
+    }
   }
 }
 
