@@ -33,6 +33,8 @@ export interface RpcLimits {
   readonly concurrentStreamsMax: number;
   /** Milliseconds between pings on a quiet connection; a ping unanswered for as long closes it. 0 switches it off. */
   readonly keepaliveMs: number;
+  /** Milliseconds without a call or a stream after which a server closes a connection, seen at a tick of `keepaliveMs`. 0 switches it off. */
+  readonly idleMsMax: number;
   /** Connections at once on one server or host. */
   readonly connectionsMax: number;
 }
@@ -41,6 +43,7 @@ export const defaultRpcLimits: RpcLimits = {
   messageBytesMax: 104_857_600,
   concurrentStreamsMax: 1_024,
   keepaliveMs: 10_000,
+  idleMsMax: 0,
   connectionsMax: 10_000,
 };
 

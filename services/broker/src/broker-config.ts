@@ -321,7 +321,7 @@ export const brokerConfigDefinition = defineConfig({
     type: 'long',
     default: 600_000,
     min: 1,
-    doc: "A connection of Kafka's protocol without requests is closed after this time, milliseconds; not while one is being served.",
+    doc: 'A connection without requests is closed after this time, milliseconds; not while one is being served, nor while a gRPC stream is open.',
   },
   'max.connections.per.ip': { type: 'int', default: 10_000, min: 0, doc: 'Connections from one address at once.' },
   'max.connections.per.ip.overrides': {

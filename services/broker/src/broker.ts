@@ -272,6 +272,7 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     // The set of listeners counts connections.
     return rpc.host(services, {
       messageBytesMax: config['socket.request.max.bytes'],
+      idleMsMax: config['connections.max.idle.ms'],
       connectionsMax: Number.POSITIVE_INFINITY,
     });
   };

@@ -9,6 +9,7 @@ export function connectionCases(make: () => Promise<TransportWorld>): void {
   describe('connections', () => {
     closeCases(make);
     limitCases(make);
+    idleCases(make);
     hostCases(make);
   });
 }
@@ -123,6 +124,28 @@ function limitCases(make: () => Promise<TransportWorld>): void {
       expect(await channel.call(brokerMethods.metadata, metadataRequest('still'))).toMatchObject({
         clusterId: 'still',
       });
+    }),
+  );
+}
+
+function idleCases(make: () => Promise<TransportWorld>): void {
+  test(
+    'a connection without a call or a stream is closed after "idleMsMax", one with a stream is not',
+    within(make, async (pair) => {
+      const busy = await pair.start({ keepaliveMs: 100, idleMsMax: 200 });
+      const { stream } = pair.open();
+      await pair.accepted(1);
+      // It comes later and has asked for something: the other one would be gone before it.
+      const idle = await pair.clientRpc.connect(pair.server.address);
+      await idle.call(brokerMethods.metadata, metadataRequest());
+      await new Promise<void>((resolve) => idle.onClose(resolve));
+      expect(busy.closed).toBe(false);
+      stream.send(produceRequest(1));
+      await pair.recorders[0]?.received(1);
+      const gone = new Promise<void>((resolve) => busy.onClose(resolve));
+      stream.fail();
+      await gone;
+      expect(await pair.clientRpc.connect(pair.server.address)).toMatchObject({ closed: false });
     }),
   );
 }

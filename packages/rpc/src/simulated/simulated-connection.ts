@@ -1,6 +1,7 @@
 import type { Connection, NetworkError, Timer, Timers } from '@naru/runtime';
 import type { RpcLimits } from '../rpc.ts';
 import { RpcError } from '../status.ts';
+import { Idleness } from '../stream/idleness.ts';
 import { messageTooLarge } from '../stream/message-stream.ts';
 import { type Frame, FrameError, type FrameKind, FrameReader, frameHeader, frameKinds } from './frames.ts';
 import type { SimulatedStream, StreamLink } from './simulated-stream.ts';
@@ -23,6 +24,7 @@ export class SimulatedConnection implements StreamLink {
   readonly role: 'client' | 'server';
   readonly limits: RpcLimits;
   readonly streams = new Map<number, AnyStream>();
+  readonly idleness: Idleness;
   readonly #connection: Connection;
   readonly #timers: Timers;
   readonly #events: ConnectionEvents;
@@ -44,6 +46,7 @@ export class SimulatedConnection implements StreamLink {
   ) {
     this.role = role;
     this.limits = limits;
+    this.idleness = new Idleness(limits);
     this.#connection = connection;
     this.#timers = timers;
     this.#events = events;
@@ -168,6 +171,8 @@ export class SimulatedConnection implements StreamLink {
       }
       this.#quiet = true;
       this.#armKeepalive();
+      const isIdle = this.role === 'server' && this.idleness.tick(this.streams.size);
+      if (isIdle) this.close(new RpcError('unavailable', 'nothing was asked for a long time'));
     });
   }
 }

@@ -86,6 +86,7 @@ export class SimulatedHost {
       return;
     }
     link.streams.set(frame.stream, stream);
+    link.idleness.opened();
     const timeoutMs = deadline === noDeadline ? undefined : deadline;
     serveStream(binding, stream, { remote, timeoutMs }, this.#options);
   }

@@ -11,15 +11,23 @@ export class Keepalive {
   readonly #socket: Socket;
   readonly #timers: Timers;
   readonly #intervalMs: number;
+  readonly #onTick: () => void;
   #timer: Timer | undefined;
   #bytesSeen = 0;
   #pinged = false;
 
-  constructor(session: Http2Session, socket: Socket, timers: Timers, intervalMs: number) {
+  constructor(
+    session: Http2Session,
+    socket: Socket,
+    timers: Timers,
+    intervalMs: number,
+    onTick: () => void = () => {},
+  ) {
     this.#session = session;
     this.#socket = socket;
     this.#timers = timers;
     this.#intervalMs = intervalMs;
+    this.#onTick = onTick;
     if (intervalMs > 0) this.#arm();
   }
 
@@ -46,5 +54,6 @@ export class Keepalive {
       this.#session.ping(() => {});
     }
     this.#arm();
+    this.#onTick();
   }
 }

@@ -9,6 +9,7 @@ import type { Address } from '@naru/runtime';
 import type { Binding } from '../binding.ts';
 import type { RpcLimits } from '../rpc.ts';
 import { RpcError } from '../status.ts';
+import { Idleness } from '../stream/idleness.ts';
 import { failByHandler, type ServeOptions, serveStream } from '../stream/serve.ts';
 import { Keepalive } from './keepalive.ts';
 import { respondStatus, ServerWireStream } from './server-stream.ts';
@@ -23,6 +24,7 @@ interface ServerConnection extends WireConnection {
   readonly remote: Address;
   readonly socket: Socket;
   readonly streams: Set<ServerWireStream>;
+  readonly idleness: Idleness;
 }
 
 /** The server's side of any number of connections, whoever accepted them. */
@@ -57,7 +59,9 @@ export class WireHost {
     session.on('error', () => {});
     const connection = this.#connectionOf(session, socket, remote);
     this.#sessions.set(session, connection);
-    const keepalive = new Keepalive(session, socket, this.#options.timers, this.#limits.keepaliveMs);
+    const keepalive = new Keepalive(session, socket, this.#options.timers, this.#limits.keepaliveMs, () => {
+      if (connection.idleness.tick(connection.streams.size)) void this.#closeSession(session, connection);
+    });
     session.once('close', () => {
       keepalive.stop();
       this.#sessions.delete(session);
@@ -74,6 +78,7 @@ export class WireHost {
       remote,
       socket,
       streams: new Set(),
+      idleness: new Idleness(this.#limits),
     };
   }
 
@@ -123,6 +128,7 @@ export class WireHost {
       failByHandler(stream, binding.path, error, this.#options);
     });
     connection.streams.add(stream);
+    connection.idleness.opened();
     http.once('close', () => connection.streams.delete(stream));
     if (binding.kind === 'stream') stream.open();
     serveStream(binding, stream, { remote: connection.remote, timeoutMs }, this.#options);
