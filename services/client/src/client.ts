@@ -1,6 +1,7 @@
 import type { Runtime } from '@naru/runtime';
 import { createNodeRuntime } from '@naru/runtime/node';
 import { Admin } from './admin/admin-names.ts';
+import { parseBootstrapServers } from './cluster/addresses.ts';
 import { Cluster } from './cluster/cluster.ts';
 import {
   type CommonConfigInput,
@@ -20,7 +21,7 @@ import {
 } from './consumer/deserialization.ts';
 import type { Assignor } from './consumer/groups/assignors/assignor.ts';
 import type { DeadLetterFunction } from './consumer/record-runner.ts';
-import { IllegalStateError } from './errors.ts';
+import { ConfigError, IllegalStateError } from './errors.ts';
 import { settingsWithoutEffect } from './foreign-settings.ts';
 import { type ClientLogger, silentLogger } from './logger.ts';
 import type { PartitionFunction } from './producer/partitioner.ts';
@@ -68,8 +69,11 @@ export class Client {
   #isClosed = false;
 
   constructor(options: ClientOptions) {
-    const { logger, runtime, ...settings } = options;
-    parseCommonConfig(settings);
+    // Without types nothing keeps one from leaving them out.
+    const { logger, runtime, ...settings }: Partial<ClientOptions> = options ?? {};
+    const servers = parseCommonConfig(settings)['bootstrap.servers'];
+    // They may as well be given to each producer, consumer and admin.
+    if (servers !== undefined && servers.length > 0) parseBootstrapServers(servers);
     this.#settings = settings;
     this.#logger = logger ?? silentLogger;
     this.#runtime = runtime ?? createNodeRuntime();
@@ -82,8 +86,8 @@ export class Client {
     const config = parseProducerConfig(this.#settings, settings);
     this.#tellWithoutEffect(settings);
     const cluster = new Cluster(this.#runtime, config, this.#logger);
-    const keySerializer = key ?? serdeOf<K>('key.serializer', config['key.serializer']);
-    const valueSerializer = value ?? serdeOf<V>('value.serializer', config['value.serializer']);
+    const keySerializer = having('serialize', key) ?? serdeOf<K>('key.serializer', config['key.serializer']);
+    const valueSerializer = having('serialize', value) ?? serdeOf<V>('value.serializer', config['value.serializer']);
     const producer = new Producer<K, V>(cluster, config, { keySerializer, valueSerializer, partitioner });
     return this.#opened(producer, cluster);
   }
@@ -104,8 +108,8 @@ export class Client {
       return deadLetterWriter(this.#deadLetters, topic, (record) => deserializers.bytesOf(record));
     };
     const parts = {
-      key: key ?? serdeOf<K>('key.deserializer', config['key.deserializer']),
-      value: value ?? serdeOf<V>('value.deserializer', config['value.deserializer']),
+      key: having('deserialize', key) ?? serdeOf<K>('key.deserializer', config['key.deserializer']),
+      value: having('deserialize', value) ?? serdeOf<V>('value.deserializer', config['value.deserializer']),
     };
     const deserializers = new PolicedDeserializers(parts, onDeserializationError, {
       logger: this.#logger,
@@ -150,4 +154,10 @@ export class Client {
 
 function serdeOf<T>(setting: string, name: string): Serde<T> | undefined {
   return name === '' ? undefined : (serdeNamed(setting, name) as Serde<T>);
+}
+
+/** What was given for `key` or `value`, if it can do its work. */
+function having<T extends object>(method: keyof T & string, serde: T | undefined): T | undefined {
+  if (serde === undefined || typeof serde[method] === 'function') return serde;
+  throw new ConfigError(`'key' and 'value' take an object with a method '${method}', for instance serdes.json()`);
 }

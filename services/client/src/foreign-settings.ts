@@ -31,7 +31,30 @@ const refused: readonly (readonly [pattern: RegExp, reason: string])[] = [
   [/^security\.protocol$/, "TLS and SASL are not there yet, only 'PLAINTEXT' is"],
   [/^transactional\.id$/, 'transactions are not there yet'],
   [/^interceptor\.classes$/, 'there are no interceptors; node:diagnostics_channel tells what happens'],
+  [/^(sasl|ssl)$/, 'TLS and SASL are not there yet'],
 ];
+
+/** KafkaJS's names that are too far from ours to be taken for a slip. */
+const kafkaJsNames: Readonly<Record<string, string>> = {
+  autoCommit: "'enable.auto.commit'",
+  autoCommitInterval: "'auto.commit.interval.ms'",
+  brokers: "'bootstrap.servers'",
+  connectionTimeout: "'socket.connection.setup.timeout.ms'",
+  createPartitioner: "'partitioner'",
+  fromBeginning: "'auto.offset.reset', 'earliest',",
+  idempotent: "'enable.idempotence'",
+  logCreator: "'logger'",
+  logLevel: "'logger'",
+  maxBytes: "'fetch.max.bytes'",
+  maxBytesPerPartition: "'max.partition.fetch.bytes'",
+  maxInFlightRequests: "'max.in.flight.requests.per.connection'",
+  maxWaitTimeInMs: "'fetch.max.wait.ms'",
+  minBytes: "'fetch.min.bytes'",
+  partitionAssigners: "'assignors'",
+  rackId: "'client.rack'",
+  readUncommitted: "'isolation.level'",
+  retry: "'retry.backoff.ms'",
+};
 
 /** As Java's configurations name them. */
 const partitioners: Readonly<Record<string, string>> = {
@@ -45,6 +68,9 @@ const inert = new Map(withoutEffect.flatMap((key) => [key, camelCase(key)].map((
 /** The settings that mean something here. Throws `ConfigError` for what Kafka's clients have and these do not. */
 export function withoutForeign(input: Input): Input {
   const known = Object.entries(input).filter(([key, value]) => {
+    if (Object.hasOwn(kafkaJsNames, key)) {
+      throw new ConfigError(`unknown configuration key '${key}': what KafkaJS calls so is ${kafkaJsNames[key]} here`);
+    }
     if (inert.has(key)) return false;
     const asked = value !== undefined && value !== '';
     const [, reason] = refused.find(([pattern]) => pattern.test(dotted(key))) ?? [];

@@ -1,3 +1,4 @@
+import { errorCodes } from '@naru/kafka-protocol';
 import { type broker, brokerMethods, type UnaryMethod } from '@naru/rpc';
 import { groupBy } from '@naru/runtime';
 import { abortable } from '../abortable.ts';
@@ -5,7 +6,7 @@ import type { Cluster, Target } from '../cluster/cluster.ts';
 import type { MetadataImage } from '../cluster/metadata.ts';
 import type { CommonConfig } from '../config.ts';
 import { earliestTimestamp, latestTimestamp, lookupOffsets, maxTimestamp } from '../consumer/offset-lookup.ts';
-import { type KafkaError, NotControllerError } from '../errors.ts';
+import { IllegalStateError, type KafkaError, NotControllerError, UnknownTopicOrPartitionError } from '../errors.ts';
 import { errorFromCode } from '../errors-from-wire.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import type {
@@ -85,6 +86,9 @@ export class AdminCalls {
 
   /** Creates topics. Per topic: `TopicExistsError`, `InvalidTopicError`, `InvalidPartitionsError`, `InvalidReplicationFactorError`, `InvalidConfigError`. */
   async createTopics(topics: readonly NewTopic[], options: AdminCallOptions = {}): Promise<TopicOutcome[]> {
+    if (!Array.isArray(topics) || topics.some((topic) => typeof topic?.name !== 'string')) {
+      throw new IllegalStateError('createTopics takes a list of { name, partitions, replicationFactor, configs }');
+    }
     const request = {
       topics: topics.map(toWireTopic),
       timeoutMs: this.#timeoutMs(options),
@@ -138,8 +142,11 @@ export class AdminCalls {
     const byName = new Map(topics.map((topic) => [topic.name, topic]));
     return (names ?? [...byName.keys()].sort()).map((name) => {
       const topic = byName.get(name);
-      const code = topic === undefined ? 3 : topic.errorCode;
-      if (topic === undefined || code !== 0) return { name, error: errorFromCode(code, '', { topic: name }) };
+      const code = topic?.errorCode ?? errorCodes.UNKNOWN_TOPIC_OR_PARTITION;
+      if (code === errorCodes.UNKNOWN_TOPIC_OR_PARTITION || topic === undefined) {
+        return { name, error: new UnknownTopicOrPartitionError(`topic ${name} does not exist`, { topic: name }) };
+      }
+      if (code !== errorCodes.NONE) return { name, error: errorFromCode(code, '', { topic: name }) };
       return describeTopic(topic);
     });
   }
@@ -446,7 +453,9 @@ function describeTopic(topic: broker.TopicMetadata): TopicDescription {
 
 function toTimestamp(spec: OffsetSpec): number {
   if (typeof spec === 'object') return spec.timestamp;
-  return { latest: latestTimestamp, earliest: earliestTimestamp, 'max-timestamp': maxTimestamp }[spec];
+  const known = { latest: latestTimestamp, earliest: earliestTimestamp, 'max-timestamp': maxTimestamp };
+  if (Object.hasOwn(known, spec)) return known[spec];
+  throw new IllegalStateError(`${spec} is no offset: 'latest', 'earliest', 'max-timestamp' or { timestamp } are`);
 }
 
 function toResource({ resource }: broker.ConfigDescription): ConfigResource {

@@ -7,6 +7,7 @@ import { IllegalStateError, type KafkaError, TimeoutError, WakeupError } from '.
 import type { TopicPartition } from '../topic-partition.ts';
 import { AssignedPartitions, type OpenRecord } from './assigned-partitions.ts';
 import { BufferedRecords } from './buffered-records.ts';
+import { checkPollTimeout, checkTopics } from './checked-arguments.ts';
 import type {
   BatchesOptions,
   CommitCallback,
@@ -106,7 +107,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     if (!group.isSubscribed && this.#partitions.size > 0) {
       throw new IllegalStateError('partitions are assigned by hand; unsubscribe first');
     }
-    if (!(topics instanceof RegExp) && topics.length === 0) throw new IllegalStateError('no topic to subscribe to');
+    checkTopics(topics);
     group.subscribe(topics, listener);
   }
 
@@ -245,6 +246,7 @@ export class Consumer<K = Buffer, V = Buffer> {
    * with the signal's reason.
    */
   async poll(timeoutMs: number, options: PollOptions = {}): Promise<ConsumerRecord<K, V>[]> {
+    checkPollTimeout(timeoutMs);
     if (this.#iterator !== undefined) {
       // An iteration was left in the middle. What it handed out is dealt with; a rebalance may take the rest.
       if (this.#group?.wantsPoll) await this.#serveGroup();

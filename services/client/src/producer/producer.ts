@@ -243,7 +243,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     try {
       return this.#sendOrThrow(record, callback);
     } catch (error) {
-      const failure = asSendError(error, record.topic);
+      const failure = asSendError(error, record?.topic);
       queueMicrotask(() => callback(failure, undefined));
       return undefined;
     }

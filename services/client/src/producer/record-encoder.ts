@@ -23,7 +23,14 @@ export class RecordEncoder<K, V> {
   }
 
   encode(record: ProducerRecord<K, V>): EncodedRecord {
+    if (typeof record !== 'object' || record === null) throw new SerializationError('a record needs a topic');
     const { topic } = record;
+    if (record.value === undefined && 'messages' in record) {
+      throw new SerializationError('a record has a value, not messages; sendMany takes a list of records', { topic });
+    }
+    if (record.headers !== undefined && (typeof record.headers !== 'object' || record.headers === null)) {
+      throw noHeadersError(topic);
+    }
     if (this.#key === undefined && this.#value === undefined) {
       const key = plain('key', record.key, topic);
       const value = plain('value', record.value, topic);
@@ -65,7 +72,7 @@ function plain(part: string, value: unknown, topic: string): Uint8Array | null {
   if (typeof value === 'string') return Buffer.from(value);
   if (value instanceof Uint8Array) return value;
   const wanted = `${part} must be text or bytes, or needs a serializer`;
-  throw new SerializationError(`a ${typeof value} as ${wanted}`, { topic });
+  throw new SerializationError(`${typeof value === 'object' ? 'an' : 'a'} ${typeof value} as ${wanted}`, { topic });
 }
 
 function headerList(headers: HeadersInput | undefined): [name: string, value: Uint8Array | string | null][] {
@@ -78,7 +85,7 @@ function encodeHeaders(headers: HeadersInput, topic: string): HeaderEntry[] {
   const entries = isList(headers) ? headers : Object.entries(headers);
   return entries.map((entry) => {
     if (!Array.isArray(entry) || typeof entry[0] !== 'string') {
-      throw new SerializationError('headers are a list of [name, value] pairs or an object', { topic });
+      throw noHeadersError(topic);
     }
     const [name, value] = entry;
     return [name, plain(`value of the header '${name}'`, value, topic)];
@@ -87,4 +94,8 @@ function encodeHeaders(headers: HeadersInput, topic: string): HeaderEntry[] {
 
 function isList(headers: HeadersInput): headers is Exclude<HeadersInput, Readonly<Record<string, unknown>>> {
   return Array.isArray(headers);
+}
+
+function noHeadersError(topic: string): SerializationError {
+  return new SerializationError('headers are a list of [name, value] pairs or an object', { topic });
 }
