@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,7 +7,7 @@ import { Client, serdes } from '@naru/client';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTopic } from '../../bench/described.ts';
 import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
-import { type Finished, run } from './commands.ts';
+import { type Finished, launcher, run } from './commands.ts';
 
 let cluster: LocalCluster;
 let client: Client;
@@ -150,4 +152,35 @@ test('console-producer: a line that does not fit is named; what came before it w
   const refused = await produce('lines', 'a:1\nbad\n', '--property', 'parse.key=true', '--property', 'key.separator=:');
   expect(refused).toMatchObject({ status: 1, stderr: "No key separator found on line number 2: 'bad'\n" });
   expect((await consume('--topic', 'lines', '--from-beginning', '--max-messages', '1')).stdout).toBe('1\n');
+});
+
+test('Ctrl-C ends the producer in order: what it has read is sent', async () => {
+  await topic('interrupted');
+  const lingering = ['--timeout', '600000', '--batch-size', '900000', '--max-memory-bytes', '9000000'];
+  const argv = ['--bootstrap-server', cluster.bootstrapServers, '--topic', 'interrupted', ...lingering];
+  const child = spawn(launcher('kafka-console-producer.sh'), argv, { stdio: ['pipe', 'ignore', 'ignore'] });
+  // More than a pipe and the reader's buffer hold: when it is taken, the first line has reached the producer.
+  await new Promise((resolve) => child.stdin.write(`first\n${`${'x'.repeat(99)}\n`.repeat(5_000)}`, resolve));
+  child.kill('SIGINT');
+  const [status] = await once(child, 'close');
+  expect(status).toBe(0);
+  const { stdout } = await consume('--topic', 'interrupted', '--from-beginning', '--max-messages', '1');
+  expect(stdout).toBe('first\n');
+});
+
+test('a topic or pattern that is none is named', async () => {
+  const missing = { status: 1, stdout: '', stderr: 'topic missing does not exist\n' };
+  expect(await produce('missing', 'x\n')).toEqual(missing);
+  expect(await consume('--topic', 'missing')).toEqual(missing);
+  const { stderr } = await consume('--include', 'a(');
+  expect(stderr).toBe(
+    "--include: 'a(' is no regular expression: Unterminated group (naru console-consumer --help shows the flags)\n",
+  );
+});
+
+test('flags without effect here are accepted, a reader of lines that is not there is refused', async () => {
+  await topic('readers');
+  const lineReader = ['--line-reader', 'org.apache.kafka.tools.LineMessageReader', '--socket-buffer-size', '102400'];
+  expect(await produce('readers', 'x\n', ...lineReader)).toEqual(silent);
+  expect((await produce('readers', 'x\n', '--line-reader', 'com.example.Reader')).status).toBe(1);
 });

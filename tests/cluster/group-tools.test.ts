@@ -80,7 +80,26 @@ const resetRow = (...cells: (string | number)[]): string => row(cells, [30, 30, 
 const resetTable = (...rows: string[]): string =>
   `\n${[resetRow('GROUP', 'TOPIC', 'PARTITION', 'NEW-OFFSET'), ...rows].join('\n')}\n`;
 
+test('the perf test as a member of a group: the time of joining has its column, what was read is committed', async () => {
+  const argv = ['--topic', 't', '--group', 'measured', '--messages', '20', '--hide-header'];
+  const read = await run('kafka-consumer-perf-test.sh', ['--bootstrap-server', cluster.bootstrapServers, ...argv]);
+  expect(read).toMatchObject({ status: 0, stderr: '' });
+  const [, , , , records, , joiningMs, fetchMs] = read.stdout.split(', ');
+  expect(Number(records)).toBe(20);
+  expect([Number(joiningMs), Number(fetchMs)].every((ms) => ms > 0)).toBe(true);
+  const { stdout } = await groups('--describe', '--group', 'measured');
+  for (const partition of [0, 1])
+    expect(stdout).toContain(offsetRow('measured', 't', partition, 10, 10, 0, '-', '-', '-'));
+});
+
 describe('describe and list', () => {
+  test('the members of a group without any: the header alone, as Kafka 4.3 prints it', async () => {
+    await commit('deserted', [['t', 0, 1n]]);
+    expect((await groups('--describe', '--group', 'deserted', '--members')).stdout).toBe(
+      '\nGROUP           CONSUMER-ID     HOST            CLIENT-ID       #PARTITIONS     \n',
+    );
+  });
+
   test('offsets of groups without members, one table after the other, by name', async () => {
     await commit('beta', [['t', 1, 4n]]);
     await commit('alpha', [

@@ -119,8 +119,18 @@ function checkStart(values: Values): void {
 }
 
 function subscribe(consumer: Consumer, values: Values): void {
-  if (values.include !== undefined) consumer.subscribe(new RegExp(`^(?:${values.include})$`));
+  if (values.include !== undefined) consumer.subscribe(patternOf(values.include));
   else consumer.subscribe([values.topic as string]);
+}
+
+/** Of whole names. */
+function patternOf(include: string): RegExp {
+  try {
+    return new RegExp(`^(?:${include})$`);
+  } catch (error) {
+    const reason = (error as Error).message.split(': ').at(-1);
+    throw new UsageError(`--include: '${include}' is no regular expression: ${reason}`);
+  }
 }
 
 function consumerSettings(values: Values): Record<string, string> {
@@ -153,7 +163,7 @@ async function assign(client: Client, consumer: Consumer, values: Values): Promi
   const admin = client.admin();
   let names = [values.topic as string];
   if (values.include !== undefined) {
-    const pattern = new RegExp(`^(?:${values.include})$`);
+    const pattern = patternOf(values.include);
     names = (await admin.listTopics()).map((topic) => topic.name).filter((name) => pattern.test(name));
   }
   if (names.length === 0) throw new CommandError(`no topic matches ${values.include}`);

@@ -3,7 +3,7 @@ import { createInterface } from 'node:readline';
 import type { Command } from '../command.ts';
 import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
 import { lineParser, readerPropertyNames } from '../console/line-parser.ts';
-import { type FlagValues, keyValues, parseFlags } from '../flags.ts';
+import { type FlagValues, keyValues, parseFlags, UsageError } from '../flags.ts';
 import { Progress } from '../progress.ts';
 
 const flags = {
@@ -26,6 +26,8 @@ const flags = {
   'max-memory-bytes': { kind: 'value', value: 'bytes', doc: 'buffer.memory of the producer' },
   'message-send-max-retries': { kind: 'value', value: 'count', doc: 'retries of the producer' },
   'retry-backoff-ms': { kind: 'value', value: 'ms', doc: 'retry.backoff.ms of the producer' },
+  'line-reader': { kind: 'value', value: 'class', default: 'LineMessageReader', doc: 'there is only this one' },
+  'socket-buffer-size': { kind: 'value', value: 'bytes', doc: 'accepted and without effect' },
   file: { kind: 'value', value: 'file', doc: 'read this file instead of standard input' },
   property: {
     kind: 'list',
@@ -48,6 +50,10 @@ export const command: Command<typeof flags> = {
   flags,
   run: async (argv) => {
     const { values } = parseFlags(flags, argv);
+    const reader = values['line-reader'];
+    if (reader.split('.').at(-1) !== 'LineMessageReader') {
+      throw new UsageError(`unknown reader '${reader}'; there is LineMessageReader`);
+    }
     const properties = {
       ...readPropertiesFile(values['reader-config']),
       ...keyValues('property', values.property),
@@ -65,6 +71,12 @@ export const command: Command<typeof flags> = {
         const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
         const prompt = values.file === undefined && process.stdin.isTTY ? () => process.stdout.write('>') : () => {};
         prompt();
+        // What was read is sent all the same. A second one ends it at once.
+        const end = (): void => {
+          lines.close();
+          input.destroy();
+        };
+        process.once('SIGINT', end).once('SIGTERM', end);
         try {
           for await (const line of lines) {
             if (!producer.send(parse(line), report.settled)) await producer.ready();

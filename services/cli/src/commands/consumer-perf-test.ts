@@ -8,7 +8,9 @@ const flags = {
   topic: { kind: 'value', value: 'name', required: true, doc: 'the topic to read' },
   'num-records': { kind: 'value', value: 'count', doc: 'how many records (required)' },
   messages: { kind: 'value', value: 'count', doc: 'old name of --num-records' },
+  group: { kind: 'value', value: 'id', doc: 'join this group instead of reading all partitions' },
   'fetch-size': { kind: 'value', value: 'bytes', default: '1048576', doc: 'max.partition.fetch.bytes of the consumer' },
+  'socket-buffer-size': { kind: 'value', value: 'bytes', doc: 'accepted and without effect' },
   'from-latest': { kind: 'switch', doc: 'begin with the latest record instead of the earliest' },
   timeout: { kind: 'value', value: 'ms', default: '10000', doc: 'give up when no record came for so long' },
   'reporting-interval': {
@@ -44,14 +46,20 @@ export const command: Command<typeof flags> = {
       ...readPropertiesFile(values['consumer.config']),
       ...readPropertiesFile(values['command-config']),
       ...keyValues('command-property', values['command-property']),
+      ...(values.group === undefined ? {} : { 'group.id': values.group }),
     };
     return withClient({ ...values, 'command-config': undefined }, {}, async (client) => {
       const [topic] = await describeTopics(client.admin(), [values.topic]);
       const consumer = client.consumer(settings);
-      consumer.assign((topic?.partitions ?? []).map(({ partition }) => ({ topic: values.topic, partition })));
       if (!values['hide-header']) process.stdout.write(`${columns}\n`);
       const total = new Interval();
       let window = new Interval();
+      if (values.group === undefined) {
+        consumer.assign((topic?.partitions ?? []).map(({ partition }) => ({ topic: values.topic, partition })));
+      } else {
+        // Whatever passes before there is something to read.
+        consumer.subscribe([values.topic], { onPartitionsAssigned: () => total.joined() });
+      }
       let quietSince = performance.now();
       while (total.records < max && performance.now() - quietSince < timeoutMs) {
         const records = await consumer.poll(Math.min(100, timeoutMs));
@@ -65,6 +73,7 @@ export const command: Command<typeof flags> = {
           window = new Interval();
         }
       }
+      if (values.group !== undefined) await consumer.commitSync();
       await consumer.close();
       process.stdout.write(`${total.text()}\n`);
       if (total.records < max)
@@ -81,6 +90,11 @@ class Interval {
   readonly #beganAt = new Date();
   records = 0;
   #bytes = 0;
+  #joiningMs = 0;
+
+  joined(): void {
+    if (this.records === 0) this.#joiningMs = this.elapsedMs;
+  }
 
   add(records: number, bytes: number): void {
     this.records += records;
@@ -93,8 +107,9 @@ class Interval {
 
   text(): string {
     const elapsedMs = this.elapsedMs;
+    const fetchMs = elapsedMs - this.#joiningMs;
     const megabytes = this.#bytes / 1_048_576;
-    const perSecond = (amount: number) => ((amount / elapsedMs) * 1000).toFixed(4);
+    const perSecond = (amount: number, ms = elapsedMs) => ((amount / ms) * 1000).toFixed(4);
     return [
       formatDate(this.#beganAt),
       formatDate(new Date()),
@@ -102,10 +117,10 @@ class Interval {
       perSecond(megabytes),
       this.records,
       perSecond(this.records),
-      0,
-      Math.round(elapsedMs),
-      perSecond(megabytes),
-      perSecond(this.records),
+      Math.round(this.#joiningMs),
+      Math.round(fetchMs),
+      perSecond(megabytes, fetchMs),
+      perSecond(this.records, fetchMs),
     ].join(', ');
   }
 }

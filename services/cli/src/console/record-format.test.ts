@@ -32,10 +32,10 @@ const everything = Object.fromEntries(
 test("the fields in the order of Kafka's DefaultMessageFormatter", () => {
   expect(print({})).toBe('v\n');
   expect(print(everything)).toBe(
-    'CreateTime:1700000000000\tPartition:3\tOffset:5\tDelivery:NONE\tEpoch:7\th1:v1,h2:null\tk\tv\n',
+    'CreateTime:1700000000000\tPartition:3\tOffset:5\tDelivery:NOT_PRESENT\tEpoch:7\th1:v1,h2:null\tk\tv\n',
   );
   expect(print(everything, { headers: [], key: null, value: null, timestampType: 'LogAppendTime' })).toBe(
-    'LogAppendTime:1700000000000\tPartition:3\tOffset:5\tDelivery:NONE\tEpoch:7\tNO_HEADERS\tnull\tnull\n',
+    'LogAppendTime:1700000000000\tPartition:3\tOffset:5\tDelivery:NOT_PRESENT\tEpoch:7\tNO_HEADERS\tnull\tnull\n',
   );
 });
 

@@ -58,7 +58,7 @@ function lineFormat(property: FormatProperties): RecordFormat {
     'print.timestamp': (record) => [`${record.timestampType}:${record.timestamp}`],
     'print.partition': (record) => [`Partition:${record.partition}`],
     'print.offset': (record) => [`Offset:${record.offset}`],
-    'print.delivery': () => ['Delivery:NONE'],
+    'print.delivery': () => ['Delivery:NOT_PRESENT'],
     'print.epoch': (record) => [`Epoch:${record.leaderEpoch}`],
     'print.headers': (record) => headersOf(record, property['headers.separator'], headerText),
     'print.key': (record) => [keyText(record, record.key)],

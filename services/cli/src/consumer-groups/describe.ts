@@ -114,7 +114,6 @@ function offsetRows(group: GroupDescription, committed: readonly GroupOffset[]):
 }
 
 function printMembers(group: GroupDescription, isVerbose: boolean): void {
-  if (group.members.length === 0) return;
   const hasInstances = group.members.some(({ groupInstanceId }) => groupInstanceId !== undefined);
   const instance = (text: string): string[] => (hasInstances ? [text] : []);
   const header = ['GROUP', 'CONSUMER-ID', ...instance('GROUP-INSTANCE-ID'), 'HOST', 'CLIENT-ID', '#PARTITIONS'];

@@ -16,3 +16,7 @@ test('topics with and without partitions', () => {
   expect(parseTopic('t:0,12')).toEqual({ topic: 't', partitions: [0, 12] });
   expect(() => parseTopic('t:x')).toThrow(UsageError);
 });
+
+test('a partition of --topic that is none is told with the whole of what was written', () => {
+  expect(() => parseTopic('orders:x')).toThrow("--topic orders:x: 'x' is no partition; write orders or orders:0,1");
+});

@@ -79,6 +79,11 @@ export function parseTopic(written: string): {
 } {
   const colon = written.lastIndexOf(':');
   if (colon === -1) return { topic: written, partitions: undefined };
+  const topic = written.slice(0, colon);
   const partitions = written.slice(colon + 1).split(',');
-  return { topic: written.slice(0, colon), partitions: partitions.map((text) => wholeNumber('topic', text, 0)) };
+  const invalid = partitions.find((text) => !/^\d+$/.test(text));
+  if (invalid !== undefined) {
+    throw new UsageError(`--topic ${written}: '${invalid}' is no partition; write ${topic} or ${topic}:0,1`);
+  }
+  return { topic, partitions: partitions.map(Number) };
 }
