@@ -2,9 +2,6 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ConsumerGroupValue, ConsumerMemberValue } from '../../records/consumer-group-values.ts';
 import type { ConsumerGroupRecord } from '../../records/group-record.ts';
 import type { Claim } from '../group-types.ts';
-import { range } from './assignors/range.ts';
-import type { ServerAssignor } from './assignors/server-assignor.ts';
-import { uniform } from './assignors/uniform.ts';
 import {
   awayEpoch,
   ConsumerGroupState,
@@ -24,22 +21,14 @@ import type {
   MemberHeartbeat,
   TopicCatalog,
 } from './consumer-group-types.ts';
+import { MemberDeadlines } from './member-deadlines.ts';
 import { isSameSet, noPartitions, type PartitionSet } from './partition-set.ts';
 import { reconcile } from './reconciliation.ts';
-import { metadataHash, Subscriptions } from './subscriptions.ts';
+import { Targets } from './targets.ts';
 import { topicPattern } from './topic-pattern.ts';
-
-const serverAssignors: ReadonlyMap<string, ServerAssignor> = new Map([uniform, range].map((one) => [one.name, one]));
-export const serverAssignorNames: readonly string[] = [...serverAssignors.keys()];
 
 const unknownMember = { metadata: noMetadata, target: noPartitions, current: nothingAssigned };
 const leaveEpoch = -1;
-const never = Number.POSITIVE_INFINITY;
-
-interface Deadline {
-  readonly atMs: number;
-  readonly memberEpoch: number;
-}
 
 /**
  * A group whose coordinator assigns (KIP-848), as a state machine without clocks, disks or promises. Each event decides on records; the group changes
@@ -56,23 +45,17 @@ export class ConsumerGroup {
   readonly id: string;
   readonly state = new ConsumerGroupState();
   readonly #settings: ConsumerGroupSettings;
-  readonly #subscriptions: Subscriptions;
-  /** When a silent member is put out. */
-  readonly #sessions = new Map<string, number>();
-  /** When a member that does not give up what it must is put out. */
-  readonly #revocations = new Map<string, Deadline>();
+  readonly #targets: Targets;
+  readonly #deadlines = new MemberDeadlines();
   /** Of the last heartbeat of each member. */
   readonly #sequences = new Map<string, number>();
-  #nextDeadlineMs: number = never;
-  /** What `metadataHash` was computed from. */
-  #hashed: { readonly members: number; readonly topics: number; readonly hash: number } | undefined;
   /** Changes of members' subscriptions. */
   #membersVersion = 0;
 
   constructor(id: string, settings: ConsumerGroupSettings, catalog: TopicCatalog) {
     this.id = id;
     this.#settings = settings;
-    this.#subscriptions = new Subscriptions(catalog);
+    this.#targets = new Targets(settings.assignors, catalog);
   }
 
   /** As the log says; everybody gets a new session. */
@@ -103,17 +86,16 @@ export class ConsumerGroup {
   }
 
   get assignor(): string {
-    return this.#assignorOf([...this.state.members.values()].map(({ metadata }) => metadata)).name;
+    return this.#targets.assignorOf([...this.state.members.values()].map(({ metadata }) => metadata)).name;
   }
 
   get subscribedTopics(): ReadonlySet<string> {
-    const topics = [...this.state.members.values()].map(({ metadata }) => this.#subscriptions.topicsOf(metadata));
-    return new Set(topics.flatMap((names) => [...names]));
+    return this.#targets.topicsOf(this.state.members.values());
   }
 
   /** `tick` has nothing to do before. */
   get nextDeadlineMs(): number {
-    return this.#nextDeadlineMs;
+    return this.#deadlines.nextMs;
   }
 
   /** The records are in the log, or were read from it. */
@@ -127,14 +109,10 @@ export class ConsumerGroup {
 
   #watchRevocation(id: string, nowMs: number): void {
     const member = this.state.members.get(id);
-    if (member?.current.state !== memberStates.unrevoked) {
-      this.#revocations.delete(id);
-      return;
+    if (member?.current.state !== memberStates.unrevoked) this.#deadlines.clear('revocation', id);
+    else if (!this.#deadlines.has('revocation', id)) {
+      this.#deadlines.set('revocation', id, nowMs + member.metadata.rebalanceTimeoutMs);
     }
-    const { epoch } = member.current;
-    if (this.#revocations.get(id)?.memberEpoch === epoch) return;
-    const atMs = this.#by(nowMs + member.metadata.rebalanceTimeoutMs);
-    this.#revocations.set(id, { atMs, memberEpoch: epoch });
   }
 
   // Heartbeats.
@@ -160,7 +138,7 @@ export class ConsumerGroup {
     const epoch = this.#nextEpoch(isNew || isChanged, members);
     if (epoch !== undefined) records.push({ kind: 'consumer-group', group: this.id, value: epoch });
     const targetEpoch = epoch?.epoch ?? this.state.epoch;
-    const targets = targetEpoch === this.state.targetEpoch ? undefined : this.#computeTarget(members);
+    const targets = targetEpoch === this.state.targetEpoch ? undefined : this.#targets.compute(members);
     if (targets !== undefined) records.push(...this.#targetRecords(members, targets, targetEpoch));
     const current = reconcile({
       current: member.current,
@@ -228,34 +206,9 @@ export class ConsumerGroup {
 
   /** Undefined: the members, what they subscribe to and these topics are what the last epoch began with. */
   #nextEpoch(isChanged: boolean, members: readonly GroupMember[]): ConsumerGroupValue | undefined {
-    const hash = this.#metadataHash(members, isChanged);
+    const hash = this.#targets.hash(members, isChanged ? undefined : this.#membersVersion);
     if (!isChanged && hash === this.state.metadataHash) return undefined;
     return { epoch: this.state.epoch + 1, metadataHash: hash };
-  }
-
-  #metadataHash(members: readonly GroupMember[], isChanged: boolean): number {
-    const now = { members: this.#membersVersion, topics: this.#subscriptions.version };
-    const cached = this.#hashed;
-    if (!isChanged && cached?.members === now.members && cached.topics === now.topics) return cached.hash;
-    const hash = metadataHash(this.#partitions(members));
-    if (!isChanged) this.#hashed = { ...now, hash };
-    return hash;
-  }
-
-  #partitions(members: readonly GroupMember[]): ReadonlyMap<string, number> {
-    const names = members.flatMap(({ metadata }) => [...this.#subscriptions.topicsOf(metadata)]);
-    return this.#subscriptions.partitionsOf(new Set(names));
-  }
-
-  #computeTarget(members: readonly GroupMember[]): ReadonlyMap<string, PartitionSet> {
-    const assignor = this.#assignorOf(members.map(({ metadata }) => metadata));
-    const subscribers = members.map(({ id, metadata, target }) => ({
-      memberId: id,
-      instanceId: metadata.instanceId,
-      topicIds: this.#subscriptions.idsOf(this.#subscriptions.topicsOf(metadata)),
-      target,
-    }));
-    return assignor.assign(subscribers, this.#partitions(members));
   }
 
   #targetRecords(
@@ -268,15 +221,6 @@ export class ConsumerGroup {
       return isSameSet(share, target) ? [] : [targetRecord(this.id, id, share)];
     });
     return [...changed, { kind: 'target-epoch', group: this.id, value: { assignmentEpoch } }];
-  }
-
-  /** The one that most members ask for. */
-  #assignorOf(members: readonly ConsumerMemberValue[]): ServerAssignor {
-    const votes = new Map<string, number>();
-    for (const { serverAssignor: name } of members) if (name !== null) votes.set(name, (votes.get(name) ?? 0) + 1);
-    const [first = uniform.name] = this.#settings.assignors;
-    const [elected = first] = [...votes].sort(([, a], [, b]) => b - a).map(([name]) => name);
-    return serverAssignors.get(elected) ?? uniform;
   }
 
   // Going.
@@ -298,19 +242,13 @@ export class ConsumerGroup {
 
   /** Puts out those whose session has ended, and those who did not give up in time what they had to. */
   tick(nowMs: number): readonly ConsumerGroupRecord[] {
-    if (nowMs < this.#nextDeadlineMs) return [];
-    const ended = [...this.#sessions].filter(([, atMs]) => atMs <= nowMs).map(([id]) => id);
-    const late = [...this.#revocations].filter(([, { atMs }]) => atMs <= nowMs).map(([id]) => id);
-    const ids = [...new Set([...ended, ...late])];
-    for (const id of ids) {
-      this.#revocations.delete(id);
+    const late = this.#deadlines.takeDue(nowMs);
+    for (const id of late) {
       // Unless the log takes the removal, the next attempt comes a heartbeat later.
-      if (this.state.members.has(id)) this.#sessions.set(id, nowMs + this.#settings.heartbeatIntervalMs);
-      else this.#forget(id);
+      if (this.state.members.has(id)) this.#deadlines.set('session', id, nowMs + this.#settings.heartbeatIntervalMs);
+      else this.#sequences.delete(id);
     }
-    this.#nextDeadlineMs = Math.min(never, ...this.#sessions.values());
-    for (const { atMs } of this.#revocations.values()) this.#by(atMs);
-    return this.#removal(ids.filter((id) => this.state.members.has(id)));
+    return this.#removal(late.filter((id) => this.state.members.has(id)));
   }
 
   /** Whether a commit of offsets may be written (G4). From outside only while nobody is in the group. */
@@ -337,7 +275,7 @@ export class ConsumerGroup {
   #removal(ids: readonly string[]): readonly ConsumerGroupRecord[] {
     if (ids.length === 0) return [];
     const others = this.#membersWithout(ids);
-    const value = { epoch: this.state.epoch + 1, metadataHash: metadataHash(this.#partitions(others)) };
+    const value = { epoch: this.state.epoch + 1, metadataHash: this.#targets.hash(others) };
     const records = ids.flatMap((id) => this.#tombstones(id));
     return [...records, { kind: 'consumer-group', group: this.id, value }];
   }
@@ -348,18 +286,7 @@ export class ConsumerGroup {
   }
 
   #heard(memberId: string, nowMs: number): void {
-    this.#sessions.set(memberId, this.#by(nowMs + this.#settings.sessionTimeoutMs));
-  }
-
-  #forget(memberId: string): void {
-    this.#sessions.delete(memberId);
-    this.#sequences.delete(memberId);
-  }
-
-  /** Remembers that `tick` is wanted at that time. */
-  #by(deadlineMs: number): number {
-    this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, deadlineMs);
-    return deadlineMs;
+    this.#deadlines.set('session', memberId, nowMs + this.#settings.sessionTimeoutMs);
   }
 
   #member(id: string): GroupMember {
