@@ -1,4 +1,4 @@
-import { bytesMin, defaultOf, isNullable, type Layout, plainFields, taggedFields } from './field-layout.ts';
+import { bytesMin, defaultOf, isNullable, isTaggedPlain, type Layout, plainFields, taggedFields } from './field-layout.ts';
 import { limits } from './limits.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { Reader } from './reader.ts';
@@ -34,10 +34,16 @@ function fieldDecoder(field: Field, layout: Layout): Decode {
     case 'array':
       return isNullable(field, layout.version) ? decode : notNull(decode);
     case 'struct':
-      return isNullable(field, layout.version) ? (reader) => (reader.int8() < 0 ? null : decode(reader)) : decode;
+      return isNullable(field, layout.version) ? nullableStruct(field, decode) : decode;
     default:
       return decode;
   }
+}
+
+/** Kafka's mark is a byte, and in a tagged field a varint: -1 or 0 for null. */
+function nullableStruct({ options }: Field, decode: Decode): Decode {
+  const nullMark = options.tag === undefined ? -1 : 0;
+  return (reader) => (reader.int8() <= nullMark ? null : decode(reader));
 }
 
 function notNull(decode: Decode): Decode {
@@ -96,8 +102,7 @@ function tagsDecoder(fields: Fields, layout: Layout): (reader: Reader, value: Re
   const byTag = new Map(
     taggedFields(fields, layout).map(([name, field]) => [
       field.options.tag as number,
-      // A tagged struct is there or not; it has no mark of its own for null.
-      { name, decode: field.type.kind === 'struct' ? valueDecoder(field, layout) : fieldDecoder(field, layout) },
+      { name, decode: isTaggedPlain(field, layout) ? valueDecoder(field, layout) : fieldDecoder(field, layout) },
     ]),
   );
   return (reader, value) => {

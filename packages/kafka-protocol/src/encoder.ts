@@ -1,4 +1,4 @@
-import { defaultOf, isNullable, type Layout, plainFields, taggedFields } from './field-layout.ts';
+import { defaultOf, isNullable, isTaggedPlain, type Layout, plainFields, taggedFields } from './field-layout.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { Field, Fields } from './schema.ts';
 import { Writer } from './writer.ts';
@@ -94,7 +94,8 @@ function tagsEncoder(fields: Fields, layout: Layout): Encode {
     name,
     tag: field.options.tag as number,
     default: defaultOf(field),
-    encode: field.type.kind === 'struct' ? valueEncoder(field, layout) : fieldEncoder(field, layout),
+    // A tagged struct is there or not; Kafka marks it as present where it may be null besides.
+    encode: isTaggedPlain(field, layout) ? valueEncoder(field, layout) : fieldEncoder(field, layout),
   }));
   if (tagged.length === 0) return (writer) => writer.unsignedVarint(0);
   return (writer, struct) => {

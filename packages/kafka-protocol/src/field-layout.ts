@@ -17,6 +17,11 @@ export function isNullable({ options }: Field, version: number): boolean {
   return options.nullable !== undefined && includesVersion(parseVersions(options.nullable), version);
 }
 
+/** A tagged struct that is never null has no mark of its own: its tag says that it is there. */
+export function isTaggedPlain(field: Field, { version }: Layout): boolean {
+  return field.type.kind === 'struct' && !isNullable(field, version);
+}
+
 /** Fields that stand in their place, in order. */
 export function plainFields(fields: Fields, { version, isFlexible }: Layout): readonly (readonly [string, Field])[] {
   return Object.entries(fields).filter(

@@ -1,4 +1,5 @@
 export * from './api.ts';
+export * from './consumer-protocol.ts';
 export * from './errors.ts';
 export * from './frames.ts';
 export { limits } from './limits.ts';

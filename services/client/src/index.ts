@@ -3,6 +3,7 @@
  *
  * @module @naru/client
  */
+export { decodeAssignment, decodeSubscription } from '@naru/kafka-protocol';
 export * from './admin/admin.ts';
 export * from './admin/admin-names.ts';
 export * from './admin/admin-results.ts';
@@ -41,7 +42,6 @@ export type {
   PartitionCounts,
   RebalanceProtocol,
 } from './consumer/groups/assignors/assignor.ts';
-export { decodeAssignment, decodeSubscription } from './consumer/groups/consumer-protocol.ts';
 export type { ConsumerHealth, MemberIdentity, RebalanceListener } from './consumer/groups/group-host.ts';
 export type { CommittedOffset, OffsetToCommit } from './consumer/groups/offset-commits.ts';
 export type {

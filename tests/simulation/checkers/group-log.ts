@@ -1,7 +1,7 @@
+import { decodeAssignment } from '@naru/kafka-protocol';
 import { decodeRecords } from '@naru/record';
 import type { GroupMetadataValue } from '../../../services/broker/src/groups/records/group-metadata-value.ts';
 import { decodeRecord, type GroupRecord } from '../../../services/broker/src/groups/records/group-record.ts';
-import { decodeAssignment } from '../../../services/client/src/consumer/groups/consumer-protocol.ts';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
 import type { Progress } from './group-progress.ts';

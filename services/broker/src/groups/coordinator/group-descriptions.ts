@@ -1,7 +1,8 @@
+import { consumerProtocolType } from '@naru/kafka-protocol';
 import type { ConsumerGroup } from '../core/consumer/consumer-group.ts';
 import type { ConsumerGroupStateName } from '../core/consumer/consumer-group-types.ts';
 import type { GroupState } from '../core/group-types.ts';
-import { consumerProtocolType, type Member, metadataFor, noBytes } from '../core/member.ts';
+import { type Member, metadataFor, noBytes } from '../core/member.ts';
 import type { GroupCoordinator, NotHere, Refused } from './group-coordinator.ts';
 import type { GroupShard } from './group-shard.ts';
 

@@ -1,3 +1,4 @@
+import { consumerProtocolType } from '@naru/kafka-protocol';
 import type { GroupMemberValue } from '../records/group-metadata-value.ts';
 import { subscribedTopics } from '../records/subscribed-topics.ts';
 import type { GroupProtocol, JoinedMember, JoinRequest, Token } from './group-types.ts';
@@ -115,8 +116,6 @@ export function electProtocol(members: readonly Pick<Member, 'protocols'>[]): st
   }
   return elected;
 }
-
-export const consumerProtocolType = 'consumer';
 
 /**
  * Whether `member` takes the place of `former` without anybody having to learn of it: the group's assignor, the same topics. What it says it owns may

@@ -1,6 +1,7 @@
+import { consumerProtocolType } from '@naru/kafka-protocol';
 import { assert } from '@naru/runtime';
 import { subscribedTopics } from '../records/subscribed-topics.ts';
-import { consumerProtocolType, type Member } from './member.ts';
+import type { Member } from './member.ts';
 
 /** The members of a group in the order of their joining, and which of them is which instance. */
 export class Membership implements Iterable<Member> {

@@ -9,7 +9,7 @@ import {
   Writer,
 } from '@naru/kafka-protocol';
 
-const { array, int8, int32, int64, string, structs, uuid } = schema;
+const { array, bytes, int8, int32, int64, optionalStruct, string, structs, uuid } = schema;
 
 /** Kafka's values for a group with a server-side assignor (KIP-848), each in version 0, which is flexible. */
 const version = 0;
@@ -30,6 +30,11 @@ const consumerMember = {
   subscribedTopicRegex: string({ nullable: '0+' }),
   rebalanceTimeoutMs: int32({ default: -1 }),
   serverAssignor: string({ nullable: '0+' }),
+  /** Of a member that speaks the classic protocol. */
+  classic: optionalStruct(
+    { sessionTimeoutMs: int32(), protocols: structs({ name: string(), metadata: bytes() }) },
+    { nullable: '0+', tag: 0 },
+  ),
 };
 const targetEpoch = { assignmentEpoch: int32() };
 const targetAssignment = { topicPartitions: partitions };
@@ -50,10 +55,23 @@ export type TargetAssignmentValue = Decoded<typeof targetAssignment>;
 export type CurrentAssignmentValue = Decoded<typeof currentAssignment>;
 
 export const consumerGroupValue = valueCodec(consumerGroup);
-export const consumerMemberValue = valueCodec(consumerMember);
 export const targetEpochValue = valueCodec(targetEpoch);
 export const targetAssignmentValue = valueCodec(targetAssignment);
 export const currentAssignmentValue = valueCodec(currentAssignment);
+
+const memberCodec = valueCodec(consumerMember);
+export const consumerMemberValue: typeof memberCodec = {
+  ...memberCodec,
+  decode: (bytes) => {
+    const value = memberCodec.decode(bytes);
+    if (value.classic === null) return value;
+    // Copies: what is kept must not hold the whole batch.
+    const protocols = value.classic.protocols.map(({ name, metadata }) => {
+      return { name, metadata: Uint8Array.from(metadata) };
+    });
+    return { ...value, classic: { ...value.classic, protocols } };
+  },
+};
 
 export interface ValueCodec<F extends Fields> {
   readonly fields: F;

@@ -80,6 +80,12 @@ const consumerGroupRecord: fc.Arbitrary<GroupRecord> = fc.oneof(
         subscribedTopicRegex: fc.option(name),
         rebalanceTimeoutMs: int32,
         serverAssignor: fc.option(name),
+        classic: fc.option(
+          fc.record({
+            sessionTimeoutMs: int32,
+            protocols: fc.array(fc.record({ name, metadata: fc.uint8Array({ maxLength: 9 }) }), { maxLength: 3 }),
+          }),
+        ),
       }),
     ),
   }),
@@ -249,10 +255,34 @@ describe("Kafka's schemas, byte for byte", () => {
           subscribedTopicRegex: 'a.*',
           rebalanceTimeoutMs: 1000,
           serverAssignor: 'range',
+          classic: null,
         },
       },
       '0005 0001 67 0001 6d',
       '0000 02 69 00 02 63 03 2f68 02 02 74 04 612e2a 000003e8 06 72616e6765 00',
+    ],
+    [
+      {
+        kind: 'consumer-member',
+        ...member,
+        value: {
+          instanceId: null,
+          rackId: null,
+          clientId: 'c',
+          clientHost: '/h',
+          subscribedTopicNames: ['t'],
+          subscribedTopicRegex: null,
+          rebalanceTimeoutMs: 1000,
+          serverAssignor: null,
+          classic: {
+            sessionTimeoutMs: 6000,
+            protocols: [{ name: 'range', metadata: Uint8Array.from([0xab, 0xcd]) }],
+          },
+        },
+      },
+      '0005 0001 67 0001 6d',
+      // A tagged struct that may be null: its size, a 1, the struct.
+      '0000 00 00 02 63 03 2f68 02 02 74 00 000003e8 00 01 00 11 01 00001770 02 06 72616e6765 03 abcd 00 00',
     ],
     [{ kind: 'target-epoch', group: 'g', value: { assignmentEpoch: 7 } }, '0006 0001 67', '0000 00000007 00'],
     [

@@ -5,7 +5,7 @@ import type { Assignor, GroupMember, PartitionCounts, RebalanceProtocol } from '
 import { rangeAssignor } from './assignors/range.ts';
 import { kafkaJsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin.ts';
 import { cooperativeStickyAssignor, stickyAssignor } from './assignors/sticky.ts';
-import { decodeSubscription, encodeAssignment } from './consumer-protocol.ts';
+import { decodeSubscription, encodeAssignment } from '@naru/kafka-protocol';
 
 const builtIn: readonly Assignor[] = [
   rangeAssignor,

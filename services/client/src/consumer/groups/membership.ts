@@ -1,11 +1,10 @@
-import { errorCodes } from '@naru/kafka-protocol';
+import { consumerProtocolType, errorCodes } from '@naru/kafka-protocol';
 import { groupMethods, type groups } from '@naru/rpc';
 import { sleep, type Timer } from '@naru/runtime';
 import type { Cluster } from '../../cluster/cluster.ts';
 import type { ConsumerConfig } from '../../config.ts';
 import { DisconnectError, type KafkaError } from '../../errors.ts';
 import { errorFromCode } from '../../errors-from-wire.ts';
-import { consumerProtocolType } from './consumer-protocol.ts';
 import type { CoordinatorLink } from './coordinator-link.ts';
 import type { GroupMembership, MemberIdentity } from './group-host.ts';
 

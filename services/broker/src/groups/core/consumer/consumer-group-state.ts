@@ -53,6 +53,7 @@ export const noMetadata: ConsumerMemberValue = {
   subscribedTopicRegex: null,
   rebalanceTimeoutMs: -1,
   serverAssignor: null,
+  classic: null,
 };
 
 /**

@@ -306,6 +306,7 @@ function updated(before: ConsumerMemberValue, request: MemberHeartbeat): Consume
     subscribedTopicRegex: pattern === undefined ? before.subscribedTopicRegex : orNull(pattern),
     rebalanceTimeoutMs: request.rebalanceTimeoutMs ?? before.rebalanceTimeoutMs,
     serverAssignor: assignor === undefined ? before.serverAssignor : orNull(assignor),
+    classic: null,
   };
 }
 

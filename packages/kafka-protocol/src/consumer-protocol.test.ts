@@ -1,4 +1,3 @@
-import { ProtocolError } from '@naru/kafka-protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -11,6 +10,7 @@ import {
   encodeSubscription,
   type Subscription,
 } from './consumer-protocol.ts';
+import { ProtocolError } from './protocol-error.ts';
 
 const name = fc.string({ minLength: 1, maxLength: 20 });
 const bytes = fc.option(

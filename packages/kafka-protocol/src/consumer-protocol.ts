@@ -1,9 +1,9 @@
-import { ProtocolError, Reader, Writer } from '@naru/kafka-protocol';
-import { groupBy } from '@naru/runtime';
-import type { TopicPartition } from '../../topic-partition.ts';
+import { ProtocolError } from './protocol-error.ts';
+import { Reader } from './reader.ts';
+import { Writer } from './writer.ts';
 
 /**
- * What members tell each other through the group coordinator, which never looks inside: Kafka's ConsumerProtocolSubscription and
+ * What members tell each other through the group coordinator, which looks inside only where a group changes its protocol (KIP-848): Kafka's ConsumerProtocolSubscription and
  * ConsumerProtocolAssignment (clients/src/main/resources/common/message). Kafka's own clients read and write the same bytes, so a group may mix both.
  */
 export const consumerProtocolType = 'consumer';
@@ -13,6 +13,11 @@ export const protocolVersionMax = 3;
 
 /** Bounds of one member's message, so that one broken member cannot take the leader's memory. */
 export const protocolLimits = { topicsMax: 50_000, partitionsMax: 200_000, bytesMax: 16_777_216 } as const;
+
+interface TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
 
 /** What one member wants and has. */
 export interface Subscription {
@@ -100,7 +105,12 @@ export function decodeStickyUserData(bytes: Uint8Array): StickyUserData {
 }
 
 function writePartitions(writer: Writer, partitions: readonly TopicPartition[]): void {
-  const byTopic = groupBy(partitions, (partition) => partition.topic);
+  const byTopic = new Map<string, TopicPartition[]>();
+  for (const one of partitions) {
+    const list = byTopic.get(one.topic);
+    if (list === undefined) byTopic.set(one.topic, [one]);
+    else list.push(one);
+  }
   writer.int32(byTopic.size);
   for (const [topic, list] of byTopic) {
     writer.string(topic, false);
