@@ -380,11 +380,9 @@ export class Membership implements GroupMembership {
     const timeoutMs = Math.min(this.#cluster.config['request.timeout.ms'], this.#config['session.timeout.ms'] / 3);
     this.#beatingEpoch = epoch;
     try {
-      const answer = await this.#link.call(
-        groupMethods.heartbeat,
-        { ...claim, maxWaitMs },
-        this.#callOptions(timeoutMs),
-      );
+      // Its own answer alone says that the coordinator heard of this member; a probe of the wait is none of its heartbeats.
+      const { signal } = this.#callOptions(timeoutMs);
+      const answer = await this.#link.call(groupMethods.heartbeat, { ...claim, maxWaitMs }, { timeoutMs, signal });
       if (epoch !== this.#epoch) return;
       this.#failedBeats = 0;
       this.#onHeartbeatAnswer(answer, sentAtMs);
