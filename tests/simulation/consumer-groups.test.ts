@@ -110,7 +110,7 @@ function protocolOf(strategy: string): ConsumerOptions<Buffer, Buffer> {
   return { partitionAssignmentStrategy: strategy, sessionTimeoutMs, heartbeatIntervalMs: 500 };
 }
 
-async function setUp(seed: number, strategy: string) {
+async function setUp(seed: number, strategy: string, brokerConfig: Record<string, unknown> = {}) {
   const cluster = await SimulatedCluster.start({
     seed,
     coordinators: 1,
@@ -122,6 +122,7 @@ async function setUp(seed: number, strategy: string) {
       'group.consumer.session.timeout.ms': sessionTimeoutMs,
       'group.consumer.min.heartbeat.interval.ms': 500,
       'group.consumer.heartbeat.interval.ms': 500,
+      ...brokerConfig,
     },
   });
   await cluster.createTopic('work', partitionsCount, 3, { 'min.insync.replicas': '2' });
@@ -131,6 +132,11 @@ async function setUp(seed: number, strategy: string) {
   const addWorker = (options: ConsumerOptions<Buffer, Buffer> = {}, its = strategy): Worker =>
     new Worker(cluster, `w${++count}`, watch, { ...protocolOf(its), ...options }).start();
   return { cluster, watch, addWorker };
+}
+
+function typeOf({ brokers }: SimulatedCluster): string {
+  const shards = brokers.flatMap(({ groups }) => groups.shards);
+  return shards.some(({ consumerGroups }) => consumerGroups.has('workers')) ? 'Consumer' : 'Classic';
 }
 
 /** Values v0…; one every few milliseconds, so that members come and go in between. */
@@ -220,24 +226,48 @@ describe('consumer groups with real brokers', () => {
     await expectAllProcessed(cluster, watch, workers);
   });
 
-  test.each([
-    ['range', 'uniform'],
-    ['uniform', 'range'],
-  ])(
-    'a group has one protocol: with members of %s, one of %s is told so; when they have left, it may come',
-    async (first, second) => {
-      const { cluster, addWorker } = await setUp(37, first);
-      const inside = addWorker();
-      await cluster.sim.runUntil(() => inside.consumer.assignment().length === partitionsCount, settleMs);
-      const other = addWorker({}, second);
-      await cluster.sim.runUntil(() => other.error !== undefined, settleMs);
-      expect(other.error).toBeInstanceOf(InconsistentGroupProtocolError);
-      expect(inside.consumer.assignment()).toHaveLength(partitionsCount);
-      await cluster.sim.complete(inside.leave());
-      await cluster.sim.complete(other.consumer.close());
-      const next = addWorker({}, second);
-      await cluster.sim.runUntil(() => next.consumer.assignment().length === partitionsCount, settleMs);
-      expect(cluster.failures).toEqual([]);
+  test('group.consumer.migration.policy=disabled: with classic members, one of the other protocol is told so; when they have left, it may come', async () => {
+    const { cluster, addWorker } = await setUp(37, 'range', { 'group.consumer.migration.policy': 'disabled' });
+    const inside = addWorker();
+    await cluster.sim.runUntil(() => inside.consumer.assignment().length === partitionsCount, settleMs);
+    const other = addWorker({}, 'uniform');
+    await cluster.sim.runUntil(() => other.error !== undefined, settleMs);
+    expect(other.error).toBeInstanceOf(InconsistentGroupProtocolError);
+    expect(String(other.error)).toContain('online upgrade is disabled');
+    expect(inside.consumer.assignment()).toHaveLength(partitionsCount);
+    await cluster.sim.complete(inside.leave());
+    await cluster.sim.complete(other.consumer.close());
+    const next = addWorker({}, 'uniform');
+    await cluster.sim.runUntil(() => next.consumer.assignment().length === partitionsCount, settleMs);
+    expect(cluster.failures).toEqual([]);
+  });
+
+  test.each(['range', 'cooperative-sticky'])(
+    'a group is upgraded member by member while it works, and downgraded again (KIP-848; G1, G6), %s',
+    async (classic) => {
+      const { cluster, watch, addWorker } = await setUp(38, classic);
+      const { sim } = cluster;
+      const producing = produce(cluster, 50);
+      const workers = [addWorker(), addWorker(), addWorker()];
+      const areSettled = (): boolean =>
+        workers.every(({ consumer }) => consumer.assignment().length === partitionsCount / workers.length);
+      await sim.runUntil(areSettled, settleMs);
+      const types: string[] = [];
+      for (const protocol of ['uniform', classic]) {
+        for (let i = 0; i < workers.length; i++) {
+          await sim.complete((workers[i] as Worker).leave());
+          workers[i] = addWorker({}, protocol);
+          await sim.runUntil(areSettled, settleMs);
+          types.push(typeOf(cluster));
+        }
+      }
+      // The last classic member of the first row, the last of the others of the second.
+      expect(types).toEqual(['Consumer', 'Consumer', 'Consumer', 'Consumer', 'Consumer', 'Classic']);
+      await sim.complete(producing, settleMs);
+      await expectAllProcessed(cluster, watch, workers);
+      expect(watch.processedCount, 'a planned change repeats nothing: members commit when they give up').toBe(
+        recordsCount,
+      );
     },
   );
 

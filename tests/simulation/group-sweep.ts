@@ -18,7 +18,7 @@ type Style = 'poll' | 'iterate' | 'run' | 'manual';
 class Machine {
   readonly node: SimulatedNode;
   readonly style: Style;
-  readonly #options: ConsumerOptions<Buffer, Buffer>;
+  readonly #options: () => ConsumerOptions<Buffer, Buffer>;
   readonly #story: Story;
   /** Undefined while it ends or is down. */
   consumer: Consumer | undefined;
@@ -32,7 +32,7 @@ class Machine {
     index: number,
     story: Story,
     style: Style,
-    options: ConsumerOptions<Buffer, Buffer>,
+    options: () => ConsumerOptions<Buffer, Buffer>,
   ) {
     this.node = cluster.sim.addNode(`w${index}`);
     this.style = style;
@@ -54,7 +54,7 @@ class Machine {
       autoCommitIntervalMs: 300,
       maxPollIntervalMs: 15_000,
       maxPollRecords: 10,
-      ...this.#options,
+      ...this.#options(),
     });
     this.consumer = consumer;
     this.latest = consumer;
@@ -210,8 +210,9 @@ async function produce(cluster: SimulatedCluster): Promise<void> {
   await client.close();
 }
 
-/** Client options of the members, drawn from the seed. */
-export type DrawOptions = (random: Random) => ConsumerOptions<Buffer, Buffer>;
+type MemberOptions = ConsumerOptions<Buffer, Buffer>;
+/** Client options of the members, drawn from the seed: for all of them, or for each whenever it is started. */
+export type DrawOptions = (random: Random) => MemberOptions | (() => MemberOptions);
 
 /** Seeds `START-END` from the environment, or those that once failed. */
 export function sweepSeeds(onceFailed: readonly number[]): readonly number[] {
@@ -238,13 +239,14 @@ export async function sweepGroups(seed: string, draw: DrawOptions): Promise<void
   const { sim } = cluster;
   await cluster.createTopic('work', partitionsCount, 3, { 'min.insync.replicas': '2' });
   for (let partition = 0; partition < partitionsCount; partition++) await cluster.untilLed('work', partition);
-  const options = draw(sim.random);
+  const drawn = draw(sim.random);
+  const options = typeof drawn === 'function' ? drawn : () => drawn;
   const styles: readonly Style[] = ['poll', 'iterate', 'run', 'manual'];
   const story = new Story(cluster);
   const machines = Array.from({ length: workersCount }, (_, i) => {
     const style = styles[sim.random.nextInt(styles.length)] as Style;
     const groupInstanceId = sim.random.nextInt(4) === 0 ? `i${i}` : '';
-    return new Machine(cluster, i, story, style, { ...options, groupInstanceId });
+    return new Machine(cluster, i, story, style, () => ({ ...options(), groupInstanceId }));
   });
   for (const machine of machines) machine.start();
   const producing = produce(cluster);

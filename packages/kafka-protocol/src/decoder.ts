@@ -1,4 +1,12 @@
-import { bytesMin, defaultOf, isNullable, isTaggedPlain, type Layout, plainFields, taggedFields } from './field-layout.ts';
+import {
+  bytesMin,
+  defaultOf,
+  isNullable,
+  isTaggedPlain,
+  type Layout,
+  plainFields,
+  taggedFields,
+} from './field-layout.ts';
 import { limits } from './limits.ts';
 import { ProtocolError } from './protocol-error.ts';
 import type { Reader } from './reader.ts';

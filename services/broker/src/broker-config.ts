@@ -263,6 +263,12 @@ export const brokerConfigDefinition = defineConfig({
     oneOf: ['uniform', 'range'],
     doc: 'Server-side assignors that members may ask for; the first is the default.',
   },
+  'group.consumer.migration.policy': {
+    type: 'string',
+    default: 'bidirectional',
+    oneOf: ['bidirectional', 'upgrade', 'downgrade', 'disabled'],
+    doc: 'Which way a group changes between the classic protocol and server-side assignment while members are in it.',
+  },
   'offset.metadata.max.bytes': {
     type: 'int',
     default: 4_096,

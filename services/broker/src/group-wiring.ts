@@ -77,6 +77,7 @@ function coordinatorSettings(config: BrokerConfig): GroupCoordinatorSettings {
       heartbeatIntervalMs: config['group.consumer.heartbeat.interval.ms'],
       membersMax: config['group.consumer.max.size'],
       assignors: config['group.consumer.assignors'],
+      migrationPolicy: config['group.consumer.migration.policy'],
     },
     offsetMetadataBytesMax: config['offset.metadata.max.bytes'],
     offsetsRetentionMs: config['offsets.retention.minutes'] * minuteMs,

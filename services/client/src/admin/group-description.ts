@@ -1,7 +1,6 @@
 // What brokers answer about one group, as the admin returns it.
-import { ProtocolError } from '@naru/kafka-protocol';
+import { consumerProtocolType, decodeAssignment, ProtocolError } from '@naru/kafka-protocol';
 import type { groups } from '@naru/rpc';
-import { consumerProtocolType, decodeAssignment } from '@naru/kafka-protocol';
 import { errorFromCode } from '../errors-from-wire.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import type { GroupDescription, GroupMemberDescription, GroupState } from './group-results.ts';

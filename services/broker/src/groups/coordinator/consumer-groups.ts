@@ -1,12 +1,29 @@
+import type { Logger } from '@naru/observability';
 import type { Clock, Timers } from '@naru/runtime';
 import type { TurnEnd } from '../../replication/turn-end.ts';
+import { type ClassicDecision, heartbeatClassic, joinClassic, syncClassic } from '../core/consumer/classic-members.ts';
 import type { ConsumerGroup } from '../core/consumer/consumer-group.ts';
 import type {
   ConsumerGroupError,
+  ConsumerGroupSettings,
   Decision,
   HeartbeatAnswer,
   MemberHeartbeat,
+  TopicCatalog,
 } from '../core/consumer/consumer-group-types.ts';
+import type { Group } from '../core/group.ts';
+import type {
+  Claim,
+  Failed,
+  GroupError,
+  GroupSurroundings,
+  Joined,
+  JoinRequest,
+  Synced,
+  SyncRequest,
+} from '../core/group-types.ts';
+import { downgrade } from '../core/migration/downgrade.ts';
+import { upgrade } from '../core/migration/upgrade.ts';
 import type { ConsumerGroupRecord, GroupRecord } from '../records/group-record.ts';
 import { Alarm } from './alarm.ts';
 import type { NotHere, Refused, ShardLookup } from './group-coordinator.ts';
@@ -20,7 +37,18 @@ export interface ConsumerGroupsOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly turnEnd: TurnEnd;
+  readonly catalog: TopicCatalog;
+  readonly settings: ConsumerGroupSettings;
+  readonly surroundings: GroupSurroundings;
+  readonly logger: Logger;
+  /** Members of the classic protocol may have something to hear. */
+  readonly onChanged: (groupId: string) => void;
+  /** The group is a classic one from now on. */
+  readonly onDowngraded: (group: Group) => void;
 }
+
+/** A request of the classic protocol. */
+export type ClassicAnswer<Answer> = Answer | Failed;
 
 export type HeartbeatResult =
   | (HeartbeatAnswer & { readonly ok: true })
@@ -62,13 +90,60 @@ export class ConsumerGroups {
     return this.#carryOut(found.shard, found.group, found.group.leave(memberId, instanceId, memberEpoch));
   }
 
+  // Members of the classic protocol.
+
+  async join(shard: GroupShard, group: ConsumerGroup, request: JoinRequest): Promise<ClassicAnswer<Joined>> {
+    const decision = joinClassic(group, request, this.#options.surroundings, this.#options.clock.monotonicMs());
+    const memberId = decision.ok ? decision.answer.memberId : '';
+    return this.#carryOutClassic(shard, group, memberId, decision);
+  }
+
+  async sync(shard: GroupShard, group: ConsumerGroup, request: SyncRequest): Promise<ClassicAnswer<Synced>> {
+    const decision = syncClassic(group, request, this.#options.clock.monotonicMs());
+    return this.#carryOutClassic(shard, group, request.memberId, decision);
+  }
+
+  heartbeatOfClassic(group: ConsumerGroup, claim: Claim): GroupError | undefined {
+    const error = heartbeatClassic(group, claim, this.#options.clock.monotonicMs());
+    this.#alarm.by(group.nextDeadlineMs);
+    return error;
+  }
+
+  /** Also members of the other protocol, whom an administrator puts out. */
+  leaveNow(shard: GroupShard, group: ConsumerGroup, memberId: string, instanceId: string): GroupError | undefined {
+    group.handshakes.delete(memberId);
+    const decision = group.leave(memberId, instanceId, -1);
+    if (!decision.ok) return decision.error as GroupError;
+    this.#waiting.end(group.id, decision.answer.memberId);
+    void this.#write(shard, group, decision.records);
+    return undefined;
+  }
+
+  async #carryOutClassic<Answer extends Joined | Synced>(
+    shard: GroupShard,
+    group: ConsumerGroup,
+    memberId: string,
+    decision: ClassicDecision<Answer>,
+  ): Promise<ClassicAnswer<Answer>> {
+    this.#alarm.by(group.nextDeadlineMs);
+    if (!decision.ok) return decision;
+    const outcome = await this.#write(shard, group, decision.records);
+    // Its client counts the time of its session from the answer on.
+    const member = group.state.members.get(memberId);
+    if (member !== undefined) group.heard(memberId, member.metadata, this.#options.clock.monotonicMs());
+    return outcome === 'committed' ? decision.answer : { ok: false, error: errorOf[outcome] };
+  }
+
   /** Topics or partitions are others. */
   onTopicsChanged(): void {
     this.#waiting.allChanged();
   }
 
   onActive(shard: GroupShard): void {
-    for (const group of shard.consumerGroups.values()) this.#alarm.by(group.nextDeadlineMs);
+    for (const group of [...shard.consumerGroups.values()]) {
+      this.#alarm.by(group.nextDeadlineMs);
+      this.#downgradeIfDue(shard, group);
+    }
   }
 
   onClosed(shard: GroupShard): void {
@@ -79,18 +154,27 @@ export class ConsumerGroups {
     this.#alarm.close();
   }
 
+  /** The group may be one that is not in the shard yet. */
   #groupFor(
     groupId: string,
     isJoin: boolean,
-  ): { ok: true; shard: GroupShard; group: ConsumerGroup } | Refused<NotHere | 'GROUP_ID_NOT_FOUND'> {
+  ):
+    | { ok: true; shard: GroupShard; group: ConsumerGroup }
+    | Refused<NotHere | 'GROUP_ID_NOT_FOUND' | 'UNKNOWN_MEMBER_ID'> {
     const found = this.#options.shardFor(groupId);
     if (!found.ok) return found;
     const { shard } = found;
     const group = shard.consumerGroups.get(groupId);
     if (group !== undefined) return { ok: true, shard, group };
     const classic = shard.groups.get(groupId);
-    if (!isJoin || (classic !== undefined && !classic.isDeserted)) return { ok: false, error: 'GROUP_ID_NOT_FOUND' };
-    return { ok: true, shard, group: shard.consumerGroupOf(groupId) };
+    // It was put out, and the others went on without the protocol.
+    if (!isJoin) return { ok: false, error: classic === undefined ? 'GROUP_ID_NOT_FOUND' : 'UNKNOWN_MEMBER_ID' };
+    if (classic === undefined || classic.isDeserted) {
+      return { ok: true, shard, group: shard.newConsumerGroup(groupId, []) };
+    }
+    const upgraded = upgrade(classic, this.#options.settings, this.#options.catalog);
+    if (!upgraded.ok) return { ok: false, error: upgraded.error, message: upgraded.reason };
+    return { ok: true, shard, group: shard.newConsumerGroup(groupId, upgraded.records) };
   }
 
   /** Writes first, also when there is nothing to write: what the answer tells may still be on its way into the log. */
@@ -99,30 +183,57 @@ export class ConsumerGroups {
     group: ConsumerGroup,
     decision: Decision<HeartbeatAnswer>,
   ): Promise<HeartbeatResult> {
-    if (!decision.ok) {
-      forgetIfBlank(shard, group);
-      return decision;
-    }
+    if (!decision.ok) return decision;
     const outcome = await this.#write(shard, group, decision.records);
     return outcome === 'committed' ? { ok: true, ...decision.answer } : { ok: false, error: errorOf[outcome] };
   }
 
   #write(shard: GroupShard, group: ConsumerGroup, records: readonly ConsumerGroupRecord[]): Promise<WriteOutcome> {
-    const classic = shard.groups.get(group.id);
-    // The group was a classic one, and nobody is in it any more.
-    const all: GroupRecord[] = [...records];
-    if (classic !== undefined) all.unshift({ kind: 'group', group: group.id, value: null });
+    const isHere = shard.consumerGroups.get(group.id) === group;
+    const all: GroupRecord[] = isHere ? [...records] : [...beginning(shard, group), ...records];
     return new Promise((resolve) => {
-      shard.write(all, resolve, (appended) => {
-        for (const record of appended) {
-          if (record.kind === 'group') shard.endClassicGroup(group.id);
-          else if (record.kind !== 'offset') group.apply([record], this.#options.clock.monotonicMs());
+      const onAppended = (appended: readonly GroupRecord[]): void => {
+        if (!isHere) {
+          const members = shard.groups.get(group.id)?.membersCount ?? 0;
+          if (members > 0) this.#log(group, members, 'a classic group is assigned by its coordinator from now on');
+          shard.endClassicGroup(group.id, 'REBALANCE_IN_PROGRESS');
+          shard.consumerGroups.set(group.id, group);
         }
-        this.#alarm.by(group.nextDeadlineMs);
-        this.#waiting.changed(group.id);
-      });
-      forgetIfBlank(shard, group);
+        for (const record of appended) {
+          if (record.kind !== 'group' && record.kind !== 'offset')
+            group.apply([record], this.#options.clock.monotonicMs());
+        }
+        this.#changed(group);
+      };
+      shard.write(all, resolve, onAppended, !isHere);
+      if (records.some(({ kind }) => kind === 'consumer-member')) this.#downgradeIfDue(shard, group);
     });
+  }
+
+  #log({ id: group, state }: ConsumerGroup, members: number, what: string): void {
+    this.#options.logger.info({ group, members, epoch: state.epoch }, what);
+  }
+
+  #changed(group: ConsumerGroup): void {
+    this.#alarm.by(group.nextDeadlineMs);
+    this.#waiting.changed(group.id);
+    this.#options.onChanged(group.id);
+  }
+
+  /** One batch again: the one kind of group or the other. When it does not fit, the group stays what it is. */
+  #downgradeIfDue(shard: GroupShard, group: ConsumerGroup): void {
+    const { surroundings, settings, clock } = this.#options;
+    if (shard.consumerGroups.get(group.id) !== group) return;
+    const value = downgrade(group, surroundings.settings, settings, clock.wallMs());
+    if (value === undefined) return;
+    const records: GroupRecord[] = [...group.tombstones(), { kind: 'group', group: group.id, value }];
+    const onAppended = (): void => {
+      shard.consumerGroups.delete(group.id);
+      this.#waiting.endGroups([group.id]);
+      this.#log(group, group.membersCount, 'a group with a server-side assignor is a classic one from now on');
+      this.#options.onDowngraded(shard.restoreGroup(group.id, value));
+    };
+    shard.write(records, () => undefined, onAppended, true);
   }
 
   #tick(nowMs: number): void {
@@ -161,8 +272,10 @@ function isNoNews(decision: Decision<HeartbeatAnswer>, { memberEpoch }: MemberHe
   return decision.answer.assignment === undefined && decision.answer.memberEpoch === memberEpoch;
 }
 
-function forgetIfBlank(shard: GroupShard, group: ConsumerGroup): void {
-  if (group.state.isBlank && shard.consumerGroups.get(group.id) === group) shard.consumerGroups.delete(group.id);
+/** What has to be in the log before the first records of a group that is not there: no classic one of its name, and what is taken over from that. */
+function beginning(shard: GroupShard, group: ConsumerGroup): readonly GroupRecord[] {
+  const taken = group.state.isBlank ? [] : group.state.records(group.id);
+  return shard.groups.has(group.id) ? [{ kind: 'group', group: group.id, value: null }, ...taken] : taken;
 }
 
 const errorOf = {

@@ -3,6 +3,7 @@ import { type Clock, type Random, randomUuid, sleep, type Timer, type Timers, un
 import type { MetadataPublisher } from '../../cluster/metadata-publisher.ts';
 import type { Partition } from '../../replication/partition.ts';
 import type { ReplicaManager } from '../../replication/replica-manager.ts';
+import type { ConsumerGroup } from '../core/consumer/consumer-group.ts';
 import type { Group } from '../core/group.ts';
 import type {
   Claim,
@@ -52,7 +53,14 @@ export type HeartbeatAnswer = GroupError | NotHere | undefined;
 export interface Refused<Code> {
   readonly ok: false;
   readonly error: Code;
+  /** What else there is to say than the error's name. */
+  readonly message?: string;
 }
+
+type FoundGroup = { readonly ok: true; readonly shard: GroupShard } & (
+  | { readonly kind: 'classic'; readonly group: Group }
+  | { readonly kind: 'consumer'; readonly group: ConsumerGroup }
+);
 
 export type ShardLookup = { readonly ok: true; readonly shard: GroupShard } | Refused<NotHere>;
 
@@ -99,13 +107,22 @@ export class GroupCoordinator {
       newMemberId: (prefix) => `${prefix.slice(0, memberIdPrefixMax)}-${randomUuid(random)}`,
       wallMs: () => clock.wallMs(),
     };
-    this.catalog = new ImageCatalog(publisher, options.isInternalTopic, () => this.consumerGroups.onTopicsChanged());
+    this.catalog = new ImageCatalog(publisher, options.isInternalTopic, () => {
+      this.consumerGroups.onTopicsChanged();
+      this.#waiting.allChanged();
+    });
     this.consumerGroups = new ConsumerGroups({
       shardFor: (groupId) => this.shardFor(groupId),
       activeShards: () => this.shards,
       clock,
       timers,
       turnEnd: replicas.turnEnd,
+      catalog: this.catalog,
+      settings: settings.consumer,
+      surroundings: this.#surroundings,
+      logger: options.logger,
+      onChanged: (groupId) => this.#waiting.changed(groupId),
+      onDowngraded: (group) => this.#alarm.by(group.nextDeadlineMs),
     });
     this.#waiting = new WaitingHeartbeats(timers, replicas.turnEnd);
     this.#alarm = new Alarm(clock, timers, (nowMs) => this.#tick(nowMs));
@@ -152,7 +169,7 @@ export class GroupCoordinator {
       },
       onClosed: (closed) => {
         this.consumerGroups.onClosed(closed);
-        this.#waiting.endGroups(closed.groups.keys());
+        this.#waiting.endGroups([...closed.groups.keys(), ...closed.consumerGroups.keys()]);
         this.#closedEpochs.set(partition.index, closed.leaderEpoch);
         if (this.#shards.get(partition.index) === closed) this.#shards.delete(partition.index);
       },
@@ -201,7 +218,10 @@ export class GroupCoordinator {
     const found = await this.#loadedShardFor(groupId);
     if (!found.ok) return found;
     const { shard } = found;
-    if (!endDesertedConsumerGroup(shard, groupId)) return { ok: false, error: 'INCONSISTENT_GROUP_PROTOCOL' };
+    const consumerGroup = shard.consumerGroups.get(groupId);
+    if (consumerGroup !== undefined && !endIfDeserted(shard, consumerGroup)) {
+      return this.consumerGroups.join(shard, consumerGroup, request);
+    }
     const group = shard.groupOf(groupId);
     const token = ++this.#token;
     const answer = new Promise<Joined | Failed>((resolve) => this.#joins.set(token, resolve));
@@ -213,6 +233,7 @@ export class GroupCoordinator {
   async sync(groupId: string, request: SyncRequest): Promise<Synced | Failed | Refused<NotHere>> {
     const found = this.#groupFor(groupId);
     if (!found.ok) return found;
+    if (found.kind === 'consumer') return this.consumerGroups.sync(found.shard, found.group, request);
     const token = ++this.#token;
     const answer = new Promise<Synced | Failed>((resolve) => this.#syncs.set(token, resolve));
     this.#run(found.shard, found.group, found.group.sync(request, token, this.clock.monotonicMs()));
@@ -222,20 +243,26 @@ export class GroupCoordinator {
   /** Undefined: all is well. The answer to that may wait for up to `maxWaitMs` for a rebalance to begin. */
   heartbeat(groupId: string, claim: Claim, maxWaitMs = 0): HeartbeatAnswer | Promise<HeartbeatAnswer> {
     this.#waiting.end(groupId, claim.memberId);
-    const found = this.#groupFor(groupId);
-    if (!found.ok) return found.error;
-    const { shard, group } = found;
-    const error = group.heartbeat(claim, this.clock.monotonicMs());
-    this.#alarm.by(group.nextDeadlineMs);
+    const error = this.#heartbeatNow(groupId, claim);
     if (error !== undefined || maxWaitMs === 0) return error;
     return new Promise((resolve) => {
       this.#waiting.add(groupId, claim.memberId, maxWaitMs, (occasion) => {
-        const later = shard.isActive ? group.heartbeat(claim, this.clock.monotonicMs()) : 'NOT_COORDINATOR';
+        // The group may have become one of the other kind meanwhile.
+        const later = this.#heartbeatNow(groupId, claim);
         if (occasion === 'changed' && later === undefined) return false;
         resolve(later);
         return true;
       });
     });
+  }
+
+  #heartbeatNow(groupId: string, claim: Claim): HeartbeatAnswer {
+    const found = this.#groupFor(groupId);
+    if (!found.ok) return found.error;
+    if (found.kind === 'consumer') return this.consumerGroups.heartbeatOfClassic(found.group, claim);
+    const error = found.group.heartbeat(claim, this.clock.monotonicMs());
+    this.#alarm.by(found.group.nextDeadlineMs);
+    return error;
   }
 
   leave(
@@ -244,22 +271,37 @@ export class GroupCoordinator {
   ): { readonly ok: true; readonly errors: readonly (GroupError | undefined)[] } | Refused<NotHere> {
     const found = this.shardFor(groupId);
     if (!found.ok) return found;
-    const group = found.shard.groups.get(groupId);
-    const errors = members.map(({ memberId, instanceId }): GroupError | undefined => {
-      if (group === undefined) return 'UNKNOWN_MEMBER_ID';
-      const { error, effects } = group.leave(memberId, instanceId, this.clock.monotonicMs());
-      this.#run(found.shard, group, effects);
-      return error;
-    });
-    if (group !== undefined) found.shard.forgetIfBlank(group);
-    return { ok: true, errors };
+    return { ok: true, errors: members.map((member) => this.#leave(found.shard, groupId, member)) };
   }
 
-  #groupFor(groupId: string): { ok: true; shard: GroupShard; group: Group } | Refused<NotHere | 'UNKNOWN_MEMBER_ID'> {
+  /** With each member the group may become one of the other kind. */
+  #leave(
+    shard: GroupShard,
+    groupId: string,
+    { memberId, instanceId }: { readonly memberId: string; readonly instanceId: string },
+  ): GroupError | undefined {
+    const consumerGroup = shard.consumerGroups.get(groupId);
+    if (consumerGroup !== undefined) {
+      return this.consumerGroups.leaveNow(shard, consumerGroup, memberId, instanceId);
+    }
+    const group = shard.groups.get(groupId);
+    if (group === undefined) return 'UNKNOWN_MEMBER_ID';
+    const { error, effects } = group.leave(memberId, instanceId, this.clock.monotonicMs());
+    this.#run(shard, group, effects);
+    shard.forgetIfBlank(group);
+    return error;
+  }
+
+  #groupFor(groupId: string): FoundGroup | Refused<NotHere | 'UNKNOWN_MEMBER_ID'> {
     const found = this.shardFor(groupId);
     if (!found.ok) return found;
-    const group = found.shard.groups.get(groupId);
-    return group === undefined ? { ok: false, error: 'UNKNOWN_MEMBER_ID' } : { ...found, group };
+    const { shard } = found;
+    const consumerGroup = shard.consumerGroups.get(groupId);
+    if (consumerGroup !== undefined) return { ok: true, kind: 'consumer', shard, group: consumerGroup };
+    const group = shard.groups.get(groupId);
+    return group === undefined
+      ? { ok: false, error: 'UNKNOWN_MEMBER_ID' }
+      : { ok: true, kind: 'classic', shard, group };
   }
 
   // Effects and time.
@@ -354,17 +396,15 @@ export class GroupCoordinator {
   }
 }
 
-/** A group with a server-side assignor that nobody is in becomes a classic one. False: it cannot. */
-function endDesertedConsumerGroup(shard: GroupShard, groupId: string): boolean {
-  const group = shard.consumerGroups.get(groupId);
-  if (group === undefined) return true;
-  if (group.state.members.size > 0) return false;
+/** A group with a server-side assignor that nobody is in becomes a classic one. False: it goes on. */
+function endIfDeserted(shard: GroupShard, group: ConsumerGroup): boolean {
+  if (group.membersCount > 0) return false;
   shard.write(
     group.tombstones(),
     () => undefined,
-    () => shard.consumerGroups.delete(groupId),
+    () => shard.consumerGroups.delete(group.id),
   );
-  return !shard.consumerGroups.has(groupId);
+  return !shard.consumerGroups.has(group.id);
 }
 
 function answer<Answer>(waiting: Map<number, (answer: Answer) => void>, token: number, value: Answer): void {

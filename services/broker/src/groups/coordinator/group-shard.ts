@@ -11,7 +11,8 @@ import { ConsumerGroup } from '../core/consumer/consumer-group.ts';
 import type { ConsumerGroupSettings, TopicCatalog } from '../core/consumer/consumer-group-types.ts';
 import { Group } from '../core/group.ts';
 import type { GroupEffect, GroupSurroundings } from '../core/group-types.ts';
-import { decodeRecord, type GroupRecord } from '../records/group-record.ts';
+import type { GroupMetadataValue } from '../records/group-metadata-value.ts';
+import { type ConsumerGroupRecord, decodeRecord, type GroupRecord } from '../records/group-record.ts';
 import { type WriteOutcome, WriteQueue } from './write-queue.ts';
 
 export interface GroupShardOptions {
@@ -137,14 +138,10 @@ export class GroupShard implements Watcher {
   }
 
   #activate(): void {
-    const { surroundings, clock, logger, onActive } = this.#options;
-    const nowMs = clock.monotonicMs();
-    for (const [id, value] of this.committed.groups) {
-      this.groups.set(id, Group.restore(id, value, surroundings, nowMs));
-    }
+    const { logger, onActive } = this.#options;
+    for (const [id, value] of this.committed.groups) this.restoreGroup(id, value);
     for (const [id, state] of this.committed.consumerGroups) {
-      const { consumerGroupSettings: settings, catalog } = this.#options;
-      this.consumerGroups.set(id, ConsumerGroup.restore(id, state.records(id), settings, catalog, nowMs));
+      this.consumerGroups.set(id, this.newConsumerGroup(id, state.records(id)));
     }
     this.#phase = 'active';
     logger.info({ ...this.#label, groups: this.groups.size + this.consumerGroups.size }, 'coordinating groups');
@@ -166,10 +163,16 @@ export class GroupShard implements Watcher {
     return this.groups.get(id) ?? this.consumerGroups.get(id);
   }
 
-  consumerGroupOf(id: string): ConsumerGroup {
-    const { consumerGroupSettings, catalog } = this.#options;
-    const group = this.consumerGroups.get(id) ?? new ConsumerGroup(id, consumerGroupSettings, catalog);
-    this.consumerGroups.set(id, group);
+  /** One that is not here yet: it is when `records`, which make it, are in the log. */
+  newConsumerGroup(id: string, records: readonly ConsumerGroupRecord[]): ConsumerGroup {
+    const { consumerGroupSettings, catalog, clock } = this.#options;
+    return ConsumerGroup.restore(id, records, consumerGroupSettings, catalog, clock.monotonicMs());
+  }
+
+  /** A group that is not here, as the log says of it. */
+  restoreGroup(id: string, value: GroupMetadataValue): Group {
+    const group = Group.restore(id, value, this.#options.surroundings, this.#options.clock.monotonicMs());
+    this.groups.set(id, group);
     return group;
   }
 
@@ -181,24 +184,25 @@ export class GroupShard implements Watcher {
   /** Takes the group out: events that come from now on meet a new one. */
   endGroup(id: string): void {
     this.consumerGroups.delete(id);
-    this.endClassicGroup(id);
+    this.endClassicGroup(id, 'UNKNOWN_MEMBER_ID');
   }
 
-  endClassicGroup(id: string): void {
+  endClassicGroup(id: string, error: 'UNKNOWN_MEMBER_ID' | 'REBALANCE_IN_PROGRESS'): void {
     const group = this.groups.get(id);
     if (group === undefined) return;
     this.groups.delete(id);
-    this.#options.run(this, group, group.end('UNKNOWN_MEMBER_ID'));
+    this.#options.run(this, group, group.end(error));
   }
 
-  /** `done` is called once, possibly before this returns; `onAppended` before, with what the log took. */
+  /** `done` is called once, possibly before this returns; `onAppended` before, with what the log took. Atomic: all of it or nothing. */
   write(
     records: readonly GroupRecord[],
     done: (outcome: WriteOutcome) => void,
     onAppended?: (records: readonly GroupRecord[]) => void,
+    isAtomic = false,
   ): void {
     if (!this.isActive) done('not-coordinator');
-    else this.#writes.write(records, done, onAppended);
+    else this.#writes.write(records, done, onAppended, isAtomic);
   }
 
   pendingRecords(): Iterable<GroupRecord> {

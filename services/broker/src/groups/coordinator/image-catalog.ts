@@ -32,6 +32,10 @@ export class ImageCatalog implements TopicCatalog {
     return { id: topic.id, partitions: topic.partitions.length };
   }
 
+  nameOf(id: string): string | undefined {
+    return this.#publisher.image.topicNames.get(id);
+  }
+
   close(): void {
     this.#unsubscribe();
   }

@@ -10,7 +10,7 @@ export type WriteOutcome =
   | 'not-available'
   /** Another leader epoch: whatever becomes of the records is that leader's to say (row 50). */
   | 'not-coordinator'
-  /** A record is larger than `max.message.bytes`: nothing was written. */
+  /** A record, or what had to be one batch, is larger than `max.message.bytes`: nothing was written. */
   | 'too-large';
 
 export interface WriteQueueOptions {
@@ -42,12 +42,13 @@ export class WriteQueue {
 
   /**
    * `done` is called once, possibly before this returns; `onAppended` before that, in this call, with what the log has taken. Without records: when everything
-   * is replicated that was written before.
+   * is replicated that was written before. Atomic: in one batch or not at all.
    */
   write(
     records: readonly GroupRecord[],
     done: (outcome: WriteOutcome) => void,
     onAppended?: (records: readonly GroupRecord[]) => void,
+    isAtomic = false,
   ): void {
     const last = this.#queue.at(-1);
     if (records.length === 0) {
@@ -56,7 +57,7 @@ export class WriteQueue {
       return;
     }
     const batches = this.#encode(records);
-    if (batches === undefined) {
+    if (batches === undefined || (isAtomic && batches.length > 1)) {
       done('too-large');
       return;
     }

@@ -546,8 +546,10 @@ export class Group {
 
   // The end.
 
-  /** The broker does not coordinate it any more, or the group is deleted: whoever waits is told, and nothing is served any more. */
-  end(error: 'NOT_COORDINATOR' | 'UNKNOWN_MEMBER_ID'): readonly GroupEffect[] {
+  /**
+   * The broker does not coordinate it any more, or the group is deleted, or one of another kind: whoever waits is told, and nothing is served any more.
+   */
+  end(error: 'NOT_COORDINATOR' | 'UNKNOWN_MEMBER_ID' | 'REBALANCE_IN_PROGRESS'): readonly GroupEffect[] {
     for (const member of this.#members) this.#out.answerWaiting(member, error);
     this.#state = 'Dead';
     this.#nextDeadlineMs = never;

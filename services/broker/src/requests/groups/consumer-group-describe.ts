@@ -37,6 +37,7 @@ function describe({ coordinator, brokerId }: GroupDependencies, groupId: string)
       subscribedTopicRegex: metadata.subscribedTopicRegex ?? '',
       assignment: memberPartitions(current.assigned, image),
       targetAssignment: memberPartitions(target, image),
+      isClassic: metadata.classic !== null,
     })),
   };
 }

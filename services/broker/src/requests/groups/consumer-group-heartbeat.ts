@@ -34,7 +34,8 @@ export async function consumerGroupHeartbeat(
   const intervals = { heartbeatIntervalMs, sessionTimeoutMs };
   const { memberId, memberEpoch } = request;
   if (!result.ok) {
-    return { ...wireError(result.error), memberId, memberEpoch, ...intervals, hasAssignment: false, assignment: [] };
+    const error = wireError(result.error, result.message);
+    return { ...error, memberId, memberEpoch, ...intervals, hasAssignment: false, assignment: [] };
   }
   const { assignment } = result;
   return {
@@ -53,7 +54,7 @@ export async function heartbeatOrLeave(
   groupId: string,
   heartbeat: MemberHeartbeat,
   maxWaitMs: number,
-): Promise<HeartbeatResult | { readonly ok: false; readonly error: 'INVALID_REQUEST' }> {
+): Promise<HeartbeatResult> {
   if (isMalformed(heartbeat)) return { ok: false, error: 'INVALID_REQUEST' };
   const { memberId, instanceId, memberEpoch } = heartbeat;
   const { consumerGroups } = coordinator;

@@ -15,9 +15,9 @@ export interface WireError {
 
 export const noError: WireError = { errorCode: errorCodes.NONE, errorMessage: '' };
 
-/** `undefined` is success. */
-export function wireError(error: KafkaErrorName | undefined): WireError {
+/** `undefined` is success. Without `message`: what the error always says. */
+export function wireError(error: KafkaErrorName | undefined, message?: string): WireError {
   if (error === undefined || error === 'NONE') return noError;
   const errorCode = errorCodes[error];
-  return { errorCode, errorMessage: kafkaError(errorCode).message };
+  return { errorCode, errorMessage: message ?? kafkaError(errorCode).message };
 }

@@ -14,7 +14,7 @@ const costBytes = 65_536;
 /** KIP-1082. Before, the coordinator makes the ids of those who join. */
 const ownMemberIdVersion = 1;
 const joinEpoch = 0;
-const consumerMemberType = 1;
+const memberTypes = { classic: 0, consumer: 1 };
 
 /** Groups whose coordinator assigns (KIP-848): ConsumerGroupHeartbeat 0–1, ConsumerGroupDescribe 0–1. */
 export function consumerGroupApis(deps: KafkaDependencies): readonly KafkaApi[] {
@@ -42,7 +42,7 @@ function heartbeatApi(deps: KafkaDependencies): KafkaApi {
     };
     const { heartbeatIntervalMs } = deps.groups.coordinator.settings.consumer;
     const result = await heartbeatOrLeave(deps.groups, request.groupId, heartbeat, 0);
-    if (!result.ok) return { ...wireError(result.error), memberEpoch: 0, heartbeatIntervalMs: 0 };
+    if (!result.ok) return { ...wireError(result.error, result.message), memberEpoch: 0, heartbeatIntervalMs: 0 };
     const { memberId, assignment } = result;
     return {
       errorCode: 0,
@@ -77,7 +77,7 @@ function describeApi(deps: KafkaDependencies): KafkaApi {
           subscribedTopicRegex: orNull(member.subscribedTopicRegex),
           assignment: { topicPartitions: member.assignment.map(named) },
           targetAssignment: { topicPartitions: member.targetAssignment.map(named) },
-          memberType: consumerMemberType,
+          memberType: member.isClassic ? memberTypes.classic : memberTypes.consumer,
         })),
         ...(includeAuthorizedOperations ? { authorizedOperations: groupOperations } : {}),
       })),

@@ -1,8 +1,8 @@
+import { decodeAssignment, encodeSubscription } from '@naru/kafka-protocol';
 import type { Cluster } from '../../cluster/cluster.ts';
 import type { ConsumerConfig } from '../../config.ts';
 import type { TopicPartition } from '../../topic-partition.ts';
 import type { Assignor, RebalanceProtocol } from './assignors/assignor.ts';
-import { decodeAssignment, encodeSubscription } from '@naru/kafka-protocol';
 import type { CoordinatorLink } from './coordinator-link.ts';
 import { assignGroup, protocolOf } from './group-assignment.ts';
 import type { GroupHost, MemberLife } from './group-host.ts';

@@ -1,9 +1,9 @@
+import { decodeAssignment, encodeSubscription } from '@naru/kafka-protocol';
 import { describe, expect, test } from 'vitest';
 import { parseConsumerConfig } from '../../config.ts';
 import { ConfigError, InconsistentGroupProtocolError } from '../../errors.ts';
 import { silentLogger } from '../../logger.ts';
 import type { Assignor } from './assignors/assignor.ts';
-import { decodeAssignment, encodeSubscription } from '@naru/kafka-protocol';
 import { assignGroup, assignorsOf, protocolOf } from './group-assignment.ts';
 
 const parts = { count: async (topics: readonly string[]) => new Map(topics.map((t) => [t, 3])), logger: silentLogger };

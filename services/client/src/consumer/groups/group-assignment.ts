@@ -1,3 +1,4 @@
+import { decodeSubscription, encodeAssignment } from '@naru/kafka-protocol';
 import type { groups } from '@naru/rpc';
 import { ConfigError, InconsistentGroupProtocolError } from '../../errors.ts';
 import type { ClientLogger } from '../../logger.ts';
@@ -5,7 +6,6 @@ import type { Assignor, GroupMember, PartitionCounts, RebalanceProtocol } from '
 import { rangeAssignor } from './assignors/range.ts';
 import { kafkaJsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin.ts';
 import { cooperativeStickyAssignor, stickyAssignor } from './assignors/sticky.ts';
-import { decodeSubscription, encodeAssignment } from '@naru/kafka-protocol';
 
 const builtIn: readonly Assignor[] = [
   rangeAssignor,

@@ -249,9 +249,8 @@ export class ServerMembership implements GroupMembership {
           this.lose('the group does not exist any more');
           return false;
         }
-        throw new InconsistentGroupProtocolError(
-          `group ${this.#config['group.id']} has members with group.protocol=classic; all members must have the same`,
-        );
+        // The group has members of the classic protocol and cannot change its own; the coordinator says why.
+        throw new InconsistentGroupProtocolError(answer.errorMessage);
       default:
         throw errorFromCode(answer.errorCode, answer.errorMessage);
     }

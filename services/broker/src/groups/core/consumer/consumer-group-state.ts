@@ -117,7 +117,7 @@ export class ConsumerGroupState {
   records(group: string): readonly ConsumerGroupRecord[] {
     const records: ConsumerGroupRecord[] = [];
     for (const { id: member, metadata, target, current } of this.#members.values()) {
-      records.push({ kind: 'consumer-member', group, member, value: metadata });
+      records.push(memberRecord(group, { id: member, metadata }));
       records.push(targetRecord(group, member, target), currentRecord(group, member, current));
     }
     records.push({ kind: 'target-epoch', group, value: { assignmentEpoch: this.targetEpoch } });
@@ -154,6 +154,10 @@ export class ConsumerGroupState {
     const before = member ?? { id, metadata: noMetadata, target: noPartitions, current: nothingAssigned };
     this.#members.set(id, { ...before, ...change });
   }
+}
+
+export function memberRecord(group: string, member: Pick<GroupMember, 'id' | 'metadata'>): ConsumerGroupRecord {
+  return { kind: 'consumer-member', group, member: member.id, value: member.metadata };
 }
 
 export function targetRecord(group: string, member: string, target: PartitionSet): ConsumerGroupRecord {

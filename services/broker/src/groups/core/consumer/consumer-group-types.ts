@@ -16,7 +16,14 @@ export type ConsumerGroupError = Extract<
   | 'GROUP_MAX_SIZE_REACHED'
   | 'INVALID_REGULAR_EXPRESSION'
   | 'INVALID_REQUEST'
+  // To members of the classic protocol.
+  | 'ILLEGAL_GENERATION'
+  | 'REBALANCE_IN_PROGRESS'
 >;
+
+/** `group.consumer.migration.policy`: which kind of group may become one of the other kind while members are in it. */
+export const migrationPolicies = ['bidirectional', 'upgrade', 'downgrade', 'disabled'] as const;
+export type MigrationPolicy = (typeof migrationPolicies)[number];
 
 export interface ConsumerGroupSettings {
   /** `group.consumer.session.timeout.ms`. */
@@ -27,6 +34,7 @@ export interface ConsumerGroupSettings {
   readonly membersMax: number;
   /** `group.consumer.assignors`: names, the default first. */
   readonly assignors: readonly string[];
+  readonly migrationPolicy: MigrationPolicy;
 }
 
 /** The topics of the cluster as this broker knows them. */
@@ -36,6 +44,7 @@ export interface TopicCatalog {
   /** Those that a pattern may match. */
   names(): Iterable<string>;
   find(name: string): { readonly id: string; readonly partitions: number } | undefined;
+  nameOf(id: string): string | undefined;
 }
 
 /** A member's sign of life. Undefined: as it said before. */

@@ -5,8 +5,10 @@ import type { Claim } from '../group-types.ts';
 import {
   awayEpoch,
   ConsumerGroupState,
+  type CurrentAssignment,
   currentRecord,
   type GroupMember,
+  memberRecord,
   memberStates,
   noMetadata,
   nothingAssigned,
@@ -24,8 +26,14 @@ import type {
 import { MemberDeadlines } from './member-deadlines.ts';
 import { isSameSet, noPartitions, type PartitionSet } from './partition-set.ts';
 import { reconcile } from './reconciliation.ts';
-import { Targets } from './targets.ts';
+import { outdatedHash, Targets } from './targets.ts';
 import { topicPattern } from './topic-pattern.ts';
+
+/** Who takes a step: as it was so far, and the static member under another id whose place it takes (row 52). */
+export interface Caller {
+  readonly before: GroupMember;
+  readonly former?: GroupMember;
+}
 
 const unknownMember = { metadata: noMetadata, target: noPartitions, current: nothingAssigned };
 const leaveEpoch = -1;
@@ -44,9 +52,12 @@ const leaveEpoch = -1;
 export class ConsumerGroup {
   readonly id: string;
   readonly state = new ConsumerGroupState();
+  readonly catalog: TopicCatalog;
+  readonly deadlines = new MemberDeadlines();
+  /** Ids that were given to members of the classic protocol who have not joined with them yet, and when they are forgotten. */
+  readonly handshakes = new Map<string, number>();
   readonly #settings: ConsumerGroupSettings;
   readonly #targets: Targets;
-  readonly #deadlines = new MemberDeadlines();
   /** Of the last heartbeat of each member. */
   readonly #sequences = new Map<string, number>();
   /** Changes of members' subscriptions. */
@@ -54,6 +65,7 @@ export class ConsumerGroup {
 
   constructor(id: string, settings: ConsumerGroupSettings, catalog: TopicCatalog) {
     this.id = id;
+    this.catalog = catalog;
     this.#settings = settings;
     this.#targets = new Targets(settings.assignors, catalog);
   }
@@ -68,7 +80,7 @@ export class ConsumerGroup {
   ): ConsumerGroup {
     const group = new ConsumerGroup(id, settings, catalog);
     group.apply(records, nowMs);
-    for (const memberId of group.state.members.keys()) group.#heard(memberId, nowMs);
+    for (const { id: memberId, metadata } of group.state.members.values()) group.heard(memberId, metadata, nowMs);
     return group;
   }
 
@@ -95,7 +107,7 @@ export class ConsumerGroup {
 
   /** `tick` has nothing to do before. */
   get nextDeadlineMs(): number {
-    return this.#deadlines.nextMs;
+    return this.deadlines.nextMs;
   }
 
   /** The records are in the log, or were read from it. */
@@ -109,9 +121,9 @@ export class ConsumerGroup {
 
   #watchRevocation(id: string, nowMs: number): void {
     const member = this.state.members.get(id);
-    if (member?.current.state !== memberStates.unrevoked) this.#deadlines.clear('revocation', id);
-    else if (!this.#deadlines.has('revocation', id)) {
-      this.#deadlines.set('revocation', id, nowMs + member.metadata.rebalanceTimeoutMs);
+    if (member?.current.state !== memberStates.unrevoked) this.deadlines.clear('revocation', id);
+    else if (!this.deadlines.has('revocation', id)) {
+      this.deadlines.set('revocation', id, nowMs + member.metadata.rebalanceTimeoutMs);
     }
   }
 
@@ -120,22 +132,41 @@ export class ConsumerGroup {
   heartbeat(request: MemberHeartbeat, nowMs: number): Decision<HeartbeatAnswer> {
     const fault = this.#fault(request);
     if (fault !== undefined) return { ok: false, error: fault };
-    const { before, former } = this.#callerOf(request);
-    this.#heard(request.memberId, nowMs);
+    const caller = this.callerOf(request.memberId, request.instanceId);
+    const { before } = caller;
+    const metadata = updated(before.metadata, request);
+    this.heard(request.memberId, metadata, nowMs);
     this.#sequences.set(request.memberId, request.sequence);
-    const member = { ...before, metadata: updated(before.metadata, request) };
+    // An older heartbeat that comes late must not say that partitions were given up which came after it.
+    const isOwnEpoch = request.memberEpoch === before.current.epoch || request.memberEpoch === 0;
+    const { records, current } = this.step(caller, metadata, isOwnEpoch ? request.owned : undefined);
+    const isNews =
+      request.memberEpoch === 0 ||
+      !isSameSet(current.assigned, before.current.assigned) ||
+      (request.owned !== undefined && !isSameSet(request.owned, current.assigned));
+    const assignment = isNews ? current.assigned : undefined;
+    return { ok: true, records, answer: { memberId: before.id, memberEpoch: current.epoch, assignment } };
+  }
+
+  /**
+   * What follows when a member says `metadata` of itself, and that it holds `owned` (undefined: it did not say): for the group, and for what the member
+   * has. Of whichever protocol it is.
+   */
+  step(
+    { before, former }: Caller,
+    metadata: ConsumerMemberValue,
+    owned: PartitionSet | undefined,
+  ): { readonly records: readonly ConsumerGroupRecord[]; readonly current: CurrentAssignment } {
+    const member = { ...before, metadata };
     const isNew = before.metadata === unknownMember.metadata;
     const isMoved = isNew || former !== undefined;
     const records: ConsumerGroupRecord[] = [];
     if (former !== undefined) {
       records.push(...this.#tombstones(former.id), targetRecord(this.id, member.id, member.target));
     }
-    if (isMoved || !isDeepStrictEqual(before.metadata, member.metadata)) {
-      records.push({ kind: 'consumer-member', group: this.id, member: member.id, value: member.metadata });
-    }
+    if (isMoved || !isDeepStrictEqual(before.metadata, metadata)) records.push(memberRecord(this.id, member));
     const members = [...this.#membersWithout([member.id, former?.id]), member];
-    const isChanged = !isSameSubscription(before.metadata, member.metadata);
-    const epoch = this.#nextEpoch(isNew || isChanged, members);
+    const epoch = this.#nextEpoch(isNew || !isSameSubscription(before.metadata, metadata), members);
     if (epoch !== undefined) records.push({ kind: 'consumer-group', group: this.id, value: epoch });
     const targetEpoch = epoch?.epoch ?? this.state.epoch;
     const targets = targetEpoch === this.state.targetEpoch ? undefined : this.#targets.compute(members);
@@ -144,58 +175,55 @@ export class ConsumerGroup {
       current: member.current,
       target: targets?.get(member.id) ?? member.target,
       targetEpoch,
-      // An older heartbeat that comes late must not say that partitions were given up which came after it.
-      owned: request.memberEpoch === member.current.epoch || request.memberEpoch === 0 ? request.owned : undefined,
+      owned,
       isFree: (partition) => [undefined, member.id, former?.id].includes(this.state.ownerOf(partition)),
     });
     if (current !== member.current || isMoved) records.push(currentRecord(this.id, member.id, current));
-    const isNews =
-      request.memberEpoch === 0 ||
-      !isSameSet(current.assigned, before.current.assigned) ||
-      (request.owned !== undefined && !isSameSet(request.owned, current.assigned));
-    const assignment = isNews ? current.assigned : undefined;
-    return { ok: true, records, answer: { memberId: member.id, memberEpoch: current.epoch, assignment } };
+    return { records, current };
   }
 
   #fault(request: MemberHeartbeat): ConsumerGroupError | undefined {
     const { memberId, memberEpoch, instanceId, assignor, topicPattern: pattern, sequence } = request;
-    const { assignors, membersMax } = this.#settings;
+    const { assignors } = this.#settings;
     // It was overtaken by the member's next one: what it says about partitions may be over.
     if (sequence !== 0 && sequence < (this.#sequences.get(memberId) ?? 0)) return 'STALE_MEMBER_EPOCH';
     if (assignor !== undefined && assignor !== '' && !assignors.includes(assignor)) return 'UNSUPPORTED_ASSIGNOR';
     const isPattern = pattern === undefined || pattern === '' || topicPattern(pattern) !== undefined;
     if (!isPattern) return 'INVALID_REGULAR_EXPRESSION';
     if (memberEpoch !== 0) return this.#epochFault(request);
-    const { members } = this.state;
     const holderId = instanceId === '' ? undefined : this.state.idOfInstance(instanceId);
-    if (holderId !== undefined && holderId !== memberId && members.get(holderId)?.current.epoch !== awayEpoch) {
-      return 'UNRELEASED_INSTANCE_ID';
-    }
-    const isNew = !members.has(memberId) && holderId === undefined;
-    return isNew && members.size >= membersMax ? 'GROUP_MAX_SIZE_REACHED' : undefined;
+    const holder = this.state.members.get(holderId ?? '');
+    // One of the classic protocol says nothing when it is stopped: it is replaced at once, as there (KIP-345).
+    const isHeld = holder !== undefined && holder.metadata.classic === null && holder.current.epoch !== awayEpoch;
+    if (isHeld && holderId !== memberId) return 'UNRELEASED_INSTANCE_ID';
+    return this.isFullFor(memberId, instanceId) ? 'GROUP_MAX_SIZE_REACHED' : undefined;
+  }
+
+  /** Whoever takes a static member's place needs none of its own. */
+  isFullFor(memberId: string, instanceId: string): boolean {
+    const { state } = this;
+    const hasPlace = state.members.has(memberId) || state.idOfInstance(instanceId) !== undefined;
+    return !hasPlace && state.members.size >= this.#settings.membersMax;
   }
 
   /** The epoch before the last one is the member's, too, when the answer with the last one got lost. */
   #epochFault({ memberId, memberEpoch, instanceId, owned }: MemberHeartbeat): ConsumerGroupError | undefined {
-    const fault = this.#identityFault(memberId, instanceId);
+    const fault = this.identityFault(memberId, instanceId);
     if (fault !== undefined) return fault;
-    const { current } = this.#member(memberId);
+    const { current, metadata } = this.#member(memberId);
+    if (metadata.classic !== null) return 'UNKNOWN_MEMBER_ID';
     if (memberEpoch === current.epoch) return undefined;
     const isBehind = memberEpoch < current.epoch && memberEpoch === current.previousEpoch;
     return isBehind && (owned === undefined || owned.isSubsetOf(current.assigned)) ? undefined : 'FENCED_MEMBER_EPOCH';
   }
 
-  #identityFault(memberId: string, instanceId: string): 'UNKNOWN_MEMBER_ID' | 'FENCED_INSTANCE_ID' | undefined {
+  identityFault(memberId: string, instanceId: string): 'UNKNOWN_MEMBER_ID' | 'FENCED_INSTANCE_ID' | undefined {
     const holderId = instanceId === '' ? undefined : this.state.idOfInstance(instanceId);
     if (holderId !== undefined && holderId !== memberId) return 'FENCED_INSTANCE_ID';
     return this.state.members.has(memberId) ? undefined : 'UNKNOWN_MEMBER_ID';
   }
 
-  /** The caller as it was so far, and the static member under another id that it takes over from (row 52). */
-  #callerOf({ memberId, instanceId }: MemberHeartbeat): {
-    readonly before: GroupMember;
-    readonly former?: GroupMember;
-  } {
+  callerOf(memberId: string, instanceId: string): Caller {
     const known = this.state.members.get(memberId);
     if (known !== undefined) return { before: known };
     const former = this.state.members.get(this.state.idOfInstance(instanceId) ?? '');
@@ -228,7 +256,7 @@ export class ConsumerGroup {
   /** `memberEpoch` -1: for good; -2: a static member for a while, whose partitions wait for it until its session ends. */
   leave(memberId: string, instanceId: string, memberEpoch: number): Decision<HeartbeatAnswer> {
     const id = memberId === '' ? (this.state.idOfInstance(instanceId) ?? '') : memberId;
-    const fault = this.#identityFault(id, instanceId);
+    const fault = this.identityFault(id, instanceId);
     if (fault !== undefined) return { ok: false, error: fault };
     const answer = { memberId: id, memberEpoch, assignment: undefined };
     const member = this.#member(id);
@@ -242,10 +270,10 @@ export class ConsumerGroup {
 
   /** Puts out those whose session has ended, and those who did not give up in time what they had to. */
   tick(nowMs: number): readonly ConsumerGroupRecord[] {
-    const late = this.#deadlines.takeDue(nowMs);
+    const late = this.deadlines.takeDue(nowMs);
     for (const id of late) {
       // Unless the log takes the removal, the next attempt comes a heartbeat later.
-      if (this.state.members.has(id)) this.#deadlines.set('session', id, nowMs + this.#settings.heartbeatIntervalMs);
+      if (this.state.members.has(id)) this.deadlines.set('session', id, nowMs + this.#settings.heartbeatIntervalMs);
       else this.#sequences.delete(id);
     }
     return this.#removal(late.filter((id) => this.state.members.has(id)));
@@ -258,9 +286,14 @@ export class ConsumerGroup {
   }
 
   checkClaim({ memberId, instanceId, generation }: Claim): ConsumerGroupError | undefined {
-    const fault = this.#identityFault(memberId, instanceId);
+    const fault = this.identityFault(memberId, instanceId);
     if (fault !== undefined) return fault;
-    return this.#member(memberId).current.epoch === generation ? undefined : 'STALE_MEMBER_EPOCH';
+    const { current, metadata } = this.#member(memberId);
+    if (current.epoch === generation) return undefined;
+    if (metadata.classic === null) return 'STALE_MEMBER_EPOCH';
+    // It has joined again, and speaks of the generation before: that is over, but the membership is not.
+    const isJoining = current.previousEpoch === generation && this.deadlines.has('sync', memberId);
+    return isJoining ? 'REBALANCE_IN_PROGRESS' : 'ILLEGAL_GENERATION';
   }
 
   /** Takes back everything that the log says of the group. */
@@ -275,7 +308,11 @@ export class ConsumerGroup {
   #removal(ids: readonly string[]): readonly ConsumerGroupRecord[] {
     if (ids.length === 0) return [];
     const others = this.#membersWithout(ids);
-    const value = { epoch: this.state.epoch + 1, metadataHash: this.#targets.hash(others) };
+    // Left among themselves, those of the classic protocol keep the epoch, so that they are not fenced when they become a classic group (`downgrade`).
+    const isClassic = others.length > 0 && others.every(({ metadata }) => metadata.classic !== null);
+    const value = isClassic
+      ? { epoch: this.state.epoch, metadataHash: outdatedHash }
+      : { epoch: this.state.epoch + 1, metadataHash: this.#targets.hash(others) };
     const records = ids.flatMap((id) => this.#tombstones(id));
     return [...records, { kind: 'consumer-group', group: this.id, value }];
   }
@@ -285,8 +322,15 @@ export class ConsumerGroup {
     return kinds.map((kind) => ({ kind, group: this.id, member, value: null }));
   }
 
-  #heard(memberId: string, nowMs: number): void {
-    this.#deadlines.set('session', memberId, nowMs + this.#settings.sessionTimeoutMs);
+  /** A member of the classic protocol has a session of its own length. */
+  heard(memberId: string, { classic }: ConsumerMemberValue, nowMs: number): void {
+    const timeoutMs = classic?.sessionTimeoutMs ?? this.#settings.sessionTimeoutMs;
+    this.deadlines.set('session', memberId, nowMs + timeoutMs);
+  }
+
+  /** Topics, partitions: not what the current epoch began with. */
+  get isOutdated(): boolean {
+    return this.#nextEpoch(false, [...this.state.members.values()]) !== undefined;
   }
 
   #member(id: string): GroupMember {

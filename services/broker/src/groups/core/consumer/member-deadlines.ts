@@ -1,11 +1,19 @@
-/** Why a member is put out when the time comes: it was silent, or did not give up in time what it had to. */
-type Reason = 'session' | 'revocation';
+/**
+ * Why a member is put out when the time comes: it was silent; it did not give up in time what it had to; one of the classic protocol was told to join again
+ * and did not, or joined and never asked for its assignment.
+ */
+type Reason = 'session' | 'revocation' | 'join' | 'sync';
 
 const never = Number.POSITIVE_INFINITY;
 
 /** When which member of a group is put out. None of it is in the log: whoever loads the group begins anew. */
 export class MemberDeadlines {
-  readonly #deadlines: Readonly<Record<Reason, Map<string, number>>> = { session: new Map(), revocation: new Map() };
+  readonly #deadlines: Readonly<Record<Reason, Map<string, number>>> = {
+    session: new Map(),
+    revocation: new Map(),
+    join: new Map(),
+    sync: new Map(),
+  };
   #nextMs = never;
 
   /** Nothing is due before. */

@@ -1,4 +1,5 @@
 import type { TopicPartitions } from '../../records/consumer-group-values.ts';
+import type { TopicCatalog } from './consumer-group-types.ts';
 
 /** Partitions by topic id, so that a topic that was deleted and made anew is another one: `TOPIC_ID/PARTITION`. */
 export type PartitionSet = ReadonlySet<string>;
@@ -30,6 +31,29 @@ export function topicPartitions(keys: PartitionSet): TopicPartitions {
   return [...byTopic]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([topicId, partitions]) => ({ topicId, partitions: partitions.sort((a, b) => a - b) }));
+}
+
+interface NamedPartition {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+/** Of topics that exist. */
+export function partitionsById(named: readonly NamedPartition[], catalog: TopicCatalog): PartitionSet {
+  const keys = new Set<string>();
+  for (const { topic, partition } of named) {
+    const found = catalog.find(topic);
+    if (found !== undefined && partition < found.partitions) keys.add(partitionKey(found.id, partition));
+  }
+  return keys;
+}
+
+/** Of topics that exist. */
+export function partitionsByName(keys: PartitionSet, catalog: TopicCatalog): readonly NamedPartition[] {
+  return topicPartitions(keys).flatMap(({ topicId, partitions }) => {
+    const topic = catalog.nameOf(topicId);
+    return topic === undefined ? [] : partitions.map((partition) => ({ topic, partition }));
+  });
 }
 
 export function isSameSet(one: PartitionSet, other: PartitionSet): boolean {

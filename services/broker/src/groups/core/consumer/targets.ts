@@ -9,6 +9,9 @@ import { metadataHash, Subscriptions } from './subscriptions.ts';
 
 const serverAssignors: ReadonlyMap<string, ServerAssignor> = new Map([uniform, range].map((one) => [one.name, one]));
 
+/** Of no topics: the next step of any member begins another epoch. */
+export const outdatedHash = -1;
+
 /** What members should have, by their subscriptions, the topics of the cluster and the assignor that most of them ask for. */
 export class Targets {
   readonly #names: readonly string[];

@@ -1,5 +1,5 @@
-import { partitionKey, type TopicPartition } from '../../../topic-partition.ts';
 import type { Subscription } from '@naru/kafka-protocol';
+import { partitionKey, type TopicPartition } from '../../../topic-partition.ts';
 
 /**
  * `eager`: every member gives up everything before it joins. `cooperative` (KIP-429): members keep reading what they have; only what

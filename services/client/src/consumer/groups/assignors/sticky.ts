@@ -1,5 +1,5 @@
-import type { TopicPartition } from '../../../topic-partition.ts';
 import { decodeStickyUserData, encodeStickyUserData } from '@naru/kafka-protocol';
+import type { TopicPartition } from '../../../topic-partition.ts';
 import {
   type Assignor,
   compareMembers,

@@ -435,6 +435,8 @@ export interface DescribedConsumerMember {
   subscribedTopicRegex: string;
   assignment: MemberPartitions[];
   targetAssignment: MemberPartitions[];
+  /** A member of the classic protocol, in a group that changes its protocol member by member. */
+  isClassic: boolean;
 }
 
 function createBaseFindCoordinatorRequest(): FindCoordinatorRequest {
@@ -3939,6 +3941,7 @@ function createBaseDescribedConsumerMember(): DescribedConsumerMember {
     subscribedTopicRegex: "",
     assignment: [],
     targetAssignment: [],
+    isClassic: false,
   };
 }
 
@@ -3973,6 +3976,9 @@ export const DescribedConsumerMember: MessageFns<DescribedConsumerMember> = {
     }
     for (const v of message.targetAssignment) {
       MemberPartitions.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.isClassic !== false) {
+      writer.uint32(88).bool(message.isClassic);
     }
     return writer;
   },
@@ -4068,6 +4074,14 @@ export const DescribedConsumerMember: MessageFns<DescribedConsumerMember> = {
             }
 
             message.targetAssignment.push(MemberPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.isClassic = reader.bool();
             continue;
           }
         }

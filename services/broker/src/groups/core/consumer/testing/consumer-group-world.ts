@@ -20,6 +20,7 @@ const settings: ConsumerGroupSettings = {
   heartbeatIntervalMs: 1_000,
   membersMax: 100,
   assignors: ['uniform', 'range'],
+  migrationPolicy: 'bidirectional',
 };
 
 /** A client as it sees itself. */
@@ -68,7 +69,12 @@ export class ConsumerGroupWorld {
   #topicIds = 0;
 
   constructor() {
-    this.#catalog = { version: 0, names: () => this.topics.keys(), find: (name) => this.topics.get(name) };
+    this.#catalog = {
+      version: 0,
+      names: () => this.topics.keys(),
+      find: (name) => this.topics.get(name),
+      nameOf: (id) => [...this.topics].find(([, topic]) => topic.id === id)?.[0],
+    };
     this.group = new ConsumerGroup(groupId, settings, this.#catalog);
   }
 
