@@ -4,7 +4,12 @@ import { partitionKey } from './partition-set.ts';
 import { ConsumerGroupWorld, type WorldMember } from './testing/consumer-group-world.ts';
 
 type Step =
-  | { readonly kind: 'member'; readonly instance: number; readonly topics: readonly string[] }
+  | {
+      readonly kind: 'member';
+      readonly instance: number;
+      readonly topics: readonly string[];
+      readonly classic: 'eager' | 'cooperative' | undefined;
+    }
   | { readonly kind: 'heartbeat' | 'delay' | 'adopt' | 'lose' | 'leave' | 'away' | 'vanish'; readonly member: number }
   | { readonly kind: 'subscribe'; readonly member: number; readonly topics: readonly string[] }
   | { readonly kind: 'assignor'; readonly member: number; readonly name: string }
@@ -15,12 +20,13 @@ type Step =
 
 const member = fc.nat({ max: 7 });
 const topics = fc.constantFrom(['a'], ['a', 'b'], ['b'], ['a', 'b', 'c']);
+const classic = fc.constantFrom(undefined, 'eager' as const, 'cooperative' as const);
 const of = <const Kind extends string>(...kinds: Kind[]) => fc.record({ kind: fc.constantFrom(...kinds), member });
 const plain = <const Kind extends string>(...kinds: Kind[]) => fc.record({ kind: fc.constantFrom(...kinds) });
 const kind = <const Kind extends string>(name: Kind) => fc.constant(name);
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 3, arbitrary: fc.record({ kind: kind('member'), instance: fc.nat({ max: 4 }), topics }) },
+  { weight: 3, arbitrary: fc.record({ kind: kind('member'), instance: fc.nat({ max: 4 }), topics, classic }) },
   { weight: 14, arbitrary: of('heartbeat') },
   { weight: 8, arbitrary: of('adopt') },
   { weight: 2, arbitrary: of('lose', 'leave', 'away', 'vanish', 'delay') },
@@ -47,7 +53,7 @@ function apply(world: ConsumerGroupWorld, one: Step): void {
   switch (one.kind) {
     case 'member':
       // Three of five are dynamic, two share the static instances i0 and i1.
-      world.addMember(one.instance < 3 ? '' : `i${one.instance - 3}`, one.topics);
+      world.addMember(one.instance < 3 ? '' : `i${one.instance - 3}`, one.topics, one.classic);
       return;
     case 'topic':
       world.setTopic(one.name, one.partitions);
@@ -107,7 +113,7 @@ function applyTo(world: ConsumerGroupWorld, chosen: WorldMember, one: Extract<St
 
 function settle(world: ConsumerGroupWorld): void {
   world.isRefusing = false;
-  for (let round = 0; round < 40; round++) {
+  for (let round = 0; round < 60; round++) {
     for (const one of world.members) {
       world.heartbeat(one);
       world.adopt(one);
@@ -125,7 +131,7 @@ function run(steps: readonly Step[]): ConsumerGroupWorld {
 
 const steps = fc.array(step, { maxLength: 150, size: 'max' });
 
-describe('a group that the coordinator assigns, under members that come, hang and go, lost answers, and coordinators that die (KIP-848)', () => {
+describe('a group that the coordinator assigns, under members of both protocols that come, hang and go, lost answers, and coordinators that die (KIP-848)', () => {
   test('no partition has two owners, and what is told is durable (G1, G2, row 52)', () => {
     fc.assert(
       fc.property(steps, (all) => void run(all)),

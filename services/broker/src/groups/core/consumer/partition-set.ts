@@ -43,7 +43,7 @@ export function partitionsById(named: readonly NamedPartition[], catalog: TopicC
   const keys = new Set<string>();
   for (const { topic, partition } of named) {
     const found = catalog.find(topic);
-    if (found !== undefined && partition < found.partitions) keys.add(partitionKey(found.id, partition));
+    if (found !== undefined) keys.add(partitionKey(found.id, partition));
   }
   return keys;
 }

@@ -1,6 +1,9 @@
+import { decodeAssignment, encodeSubscription } from '@naru/kafka-protocol';
 import { assert } from '@naru/runtime';
 import type { ConsumerGroupRecord } from '../../../records/group-record.ts';
 import { CommittedState } from '../../committed-state.ts';
+import type { GroupSurroundings, Joined, JoinRequest, Synced } from '../../group-types.ts';
+import { type ClassicDecision, heartbeatClassic, joinClassic, syncClassic } from '../classic-members.ts';
 import { ConsumerGroup } from '../consumer-group.ts';
 import type {
   ConsumerGroupSettings,
@@ -9,7 +12,7 @@ import type {
   MemberHeartbeat,
   TopicCatalog,
 } from '../consumer-group-types.ts';
-import { isSameSet, noPartitions, type PartitionSet } from '../partition-set.ts';
+import { isSameSet, noPartitions, type PartitionSet, partitionsById, partitionsByName } from '../partition-set.ts';
 
 export const sessionTimeoutMs = 10_000;
 export const rebalanceTimeoutMs = 20_000;
@@ -26,6 +29,12 @@ const settings: ConsumerGroupSettings = {
 /** A client as it sees itself. */
 export interface WorldMember {
   readonly instanceId: string;
+  /** Speaks the classic protocol; undefined: heartbeats of KIP-848. */
+  readonly classic: 'eager' | 'cooperative' | undefined;
+  /** Of the classic protocol: what it does next. */
+  next: 'join' | 'sync' | 'stay';
+  /** That it joined with. */
+  joinedTopics: readonly string[];
   memberId: string;
   /** 0: it joins. */
   epoch: number;
@@ -42,8 +51,10 @@ export interface WorldMember {
 interface PendingWrite {
   readonly records: readonly ConsumerGroupRecord[];
   readonly member: WorldMember | undefined;
-  readonly answer: HeartbeatAnswer | undefined;
+  readonly answer: HeartbeatAnswer | Joined | Synced | undefined;
 }
+
+const protocol = 'cooperative-sticky';
 
 /**
  * One group with a server-side assignor, its log, its topics and its clients, moved by hand: answers wait until their records are committed, answers get
@@ -62,6 +73,7 @@ export class ConsumerGroupWorld {
   /** The log takes nothing. */
   isRefusing = false;
   readonly #catalog: TopicCatalog & { version: number };
+  readonly #surroundings: GroupSurroundings;
   #writes: PendingWrite[] = [];
   #ids = 0;
   #sequence = 0;
@@ -75,6 +87,16 @@ export class ConsumerGroupWorld {
       find: (name) => this.topics.get(name),
       nameOf: (id) => [...this.topics].find(([, topic]) => topic.id === id)?.[0],
     };
+    this.#surroundings = {
+      settings: {
+        initialRebalanceDelayMs: 0,
+        sessionTimeoutMsMin: 1,
+        sessionTimeoutMsMax: 1_000_000,
+        membersMax: 100,
+      },
+      newMemberId: (prefix) => `${prefix}#${++this.#ids}`,
+      wallMs: () => this.nowMs,
+    };
     this.group = new ConsumerGroup(groupId, settings, this.#catalog);
   }
 
@@ -82,10 +104,13 @@ export class ConsumerGroupWorld {
     return this.#writes.length;
   }
 
-  addMember(instanceId: string, topics: readonly string[]): WorldMember {
+  addMember(instanceId: string, topics: readonly string[], classic?: 'eager' | 'cooperative'): WorldMember {
     const member: WorldMember = {
       instanceId,
-      memberId: `m${++this.#ids}`,
+      classic,
+      next: 'join',
+      joinedTopics: topics,
+      memberId: classic === undefined ? `m${++this.#ids}` : '',
       epoch: 0,
       topics,
       assignor: '',
@@ -100,12 +125,49 @@ export class ConsumerGroupWorld {
 
   heartbeat(member: WorldMember): void {
     if (member.isGone || member.waiting) return;
-    this.#carryOut(this.group.heartbeat(this.#request(member), this.nowMs), member);
+    if (member.classic !== undefined) this.#actClassic(member);
+    else this.#carryOut(this.group.heartbeat(this.#request(member), this.nowMs), member);
+  }
+
+  /** Whatever a client of the classic protocol does next. What it was told it has taken before it joins again. */
+  #actClassic(member: WorldMember): void {
+    const { memberId, instanceId, epoch: generation } = member;
+    const claim = { memberId, instanceId, generation };
+    if (member.next === 'stay' && member.joinedTopics !== member.topics) member.next = 'join';
+    if (member.next === 'join') {
+      if (member.told === undefined) this.#joinClassic(member);
+    } else if (member.next === 'sync') {
+      const request = { ...claim, protocolType: '', protocol, assignments: new Map() };
+      this.#carryOut(syncClassic(this.group, request, this.nowMs), member);
+    } else {
+      const error = heartbeatClassic(this.group, claim, this.nowMs);
+      if (error !== undefined) this.#refused(member, error);
+    }
+  }
+
+  #joinClassic(member: WorldMember): void {
+    const { memberId, instanceId, topics, epoch: generationId } = member;
+    if (member.classic === 'eager') member.owned = noPartitions;
+    member.joinedTopics = topics;
+    const ownedPartitions = partitionsByName(member.owned, this.#catalog);
+    const metadata = encodeSubscription({ topics, ownedPartitions, generationId, userData: null, rackId: null });
+    const request: JoinRequest = {
+      memberId,
+      instanceId,
+      clientId: 'c',
+      clientHost: '/h',
+      sessionTimeoutMs,
+      rebalanceTimeoutMs,
+      protocolType: 'consumer',
+      protocols: [{ name: protocol, metadata }],
+      admitWithoutMemberId: false,
+    };
+    this.#carryOut(joinClassic(this.group, request, this.#surroundings, this.nowMs), member);
   }
 
   /** The client gives a heartbeat up that is still on its way. */
   delay(member: WorldMember): void {
-    if (!member.isGone && !member.waiting) this.#delayed.push(this.#request(member));
+    if (!member.isGone && !member.waiting && member.classic === undefined) this.#delayed.push(this.#request(member));
   }
 
   arrive(): void {
@@ -123,7 +185,12 @@ export class ConsumerGroupWorld {
   /** Gives up what it must, and takes what it was given. */
   adopt(member: WorldMember): void {
     const isMember = !member.isGone && this.group.state.members.has(member.memberId);
-    if (isMember && member.told !== undefined) member.owned = member.told;
+    if (isMember && member.told !== undefined) {
+      // The next step gives it to its new owner (KIP-429).
+      const isHandedOn = member.classic === 'cooperative' && !member.owned.isSubsetOf(member.told);
+      if (isHandedOn) member.next = 'join';
+      member.owned = member.told;
+    }
     member.told = undefined;
     this.#checkOwners();
   }
@@ -138,7 +205,7 @@ export class ConsumerGroupWorld {
   leave(member: WorldMember, forAWhile: boolean): void {
     if (member.isGone || member.epoch === 0) return;
     this.loseAnswer(member);
-    const isAway = forAWhile && member.instanceId !== '';
+    const isAway = forAWhile && member.instanceId !== '' && member.classic === undefined;
     member.isGone = true;
     member.owned = noPartitions;
     this.#carryOut(this.group.leave(member.memberId, member.instanceId, isAway ? -2 : -1), undefined);
@@ -188,9 +255,13 @@ export class ConsumerGroupWorld {
     return ConsumerGroup.restore(groupId, records, settings, this.#catalog, this.nowMs);
   }
 
-  #carryOut(decision: Decision<HeartbeatAnswer>, member: WorldMember | undefined): void {
+  #carryOut(
+    decision: Decision<HeartbeatAnswer> | ClassicDecision<Joined | Synced>,
+    member: WorldMember | undefined,
+  ): void {
     if (!decision.ok) {
-      if (member !== undefined) this.#refused(member, decision.error);
+      if (member !== undefined)
+        this.#refused(member, decision.error, 'memberId' in decision ? decision.memberId : undefined);
       return;
     }
     if (this.isRefusing) return;
@@ -205,8 +276,23 @@ export class ConsumerGroupWorld {
     this.#checkOwners();
   }
 
-  #answered(member: WorldMember, { memberEpoch, assignment, memberId }: HeartbeatAnswer): void {
+  #answered(member: WorldMember, answer: HeartbeatAnswer | Joined | Synced): void {
     member.waiting = false;
+    if ('assignment' in answer && 'protocol' in answer) {
+      const { partitions } = decodeAssignment(answer.assignment);
+      const assignment = partitionsById(partitions, this.#catalog);
+      const held = this.replayed().state.members.get(member.memberId)?.current.assigned ?? noPartitions;
+      assert(assignment.isSubsetOf(held), 'what SyncGroup gives is in the log (G2, G8)');
+      member.told = assignment;
+      member.next = 'stay';
+      return;
+    }
+    const isJoin = 'generation' in answer;
+    const { memberId } = answer;
+    const memberEpoch = isJoin ? answer.generation : answer.memberEpoch;
+    const assignment = isJoin ? undefined : answer.assignment;
+    member.memberId = memberId;
+    if (isJoin) member.next = 'sync';
     const durable = this.replayed().state.members.get(memberId);
     assert(durable?.current.epoch === memberEpoch, `epoch ${memberEpoch} of ${memberId} is told, not in the log (G2)`);
     if (assignment !== undefined) {
@@ -216,13 +302,17 @@ export class ConsumerGroupWorld {
     member.epoch = memberEpoch;
   }
 
-  #refused(member: WorldMember, error: string): void {
+  #refused(member: WorldMember, error: string, newMemberId = ''): void {
     if (error === 'UNRELEASED_INSTANCE_ID') return;
+    if (member.classic !== undefined) member.next = 'join';
+    if (error === 'REBALANCE_IN_PROGRESS' && member.classic === 'eager') member.owned = noPartitions;
+    if (error === 'MEMBER_ID_REQUIRED') member.memberId = newMemberId;
+    if (error === 'REBALANCE_IN_PROGRESS' || error === 'MEMBER_ID_REQUIRED') return;
     member.owned = noPartitions;
     member.told = undefined;
     member.epoch = 0;
     if (error === 'FENCED_INSTANCE_ID') member.isGone = true;
-    else member.memberId = `m${++this.#ids}`;
+    else member.memberId = member.classic === undefined ? `m${++this.#ids}` : '';
   }
 
   /** A member whose session ended on the coordinator has stopped before: it counts from an earlier moment. */
@@ -239,6 +329,8 @@ export class ConsumerGroupWorld {
     const owners = new Map<string, WorldMember>();
     for (const member of this.members) {
       for (const partition of member.owned) {
+        // A topic that is gone is nobody's; the classic protocol has no words for its partitions.
+        if (partitionsByName(new Set([partition]), this.#catalog).length === 0) continue;
         const other = owners.get(partition);
         assert(other === undefined, `${partition} is held by ${other?.memberId} and ${member.memberId} (G1)`);
         owners.set(partition, member);
