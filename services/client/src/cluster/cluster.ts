@@ -121,9 +121,7 @@ export class Cluster {
     this.#refreshWanted = true;
     if (this.#isRefreshing || this.isClosed) return;
     this.#isRefreshing = true;
-    void this.#refreshWhileWanted().finally(() => {
-      this.#isRefreshing = false;
-    });
+    void this.#refreshWhileWanted();
   }
 
   /** A broker keeps a request waiting: the others are asked first what has become of it, because this one may keep that waiting too. */
@@ -334,6 +332,8 @@ export class Cluster {
       for (const listener of [...this.#listeners]) listener();
       if (this.#waiters.size > 0) this.#refreshWanted = true;
     }
+    // In the turn in which nothing more was wanted: who was just answered may want the next thing before any promise tells that this has ended.
+    this.#isRefreshing = false;
   }
 
   /** Once for an outage; the attempts that follow say the same. */

@@ -55,8 +55,8 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
   readonly #router: TopicRouter;
   /** Waiting for buffer space, in order. */
   readonly #waiting: WaitingSends;
-  /** Waiting for their topic's metadata, in order for each topic. */
-  readonly #waitingByTopic = new Map<string, WaitingSends>();
+  /** Waiting for metadata, in order: of a topic (by its name), or of a partition that the topic does not have (`topic/7`), which holds up no other. */
+  readonly #waitingForMetadata = new Map<string, WaitingSends>();
   readonly #recordBytesLimit: number;
   #progress: (() => void)[] = [];
   #isClosing = false;
@@ -160,9 +160,10 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
 
   /** Resolves when no send waits for buffer space, nor for the metadata of `topic` (left out: of any). */
   async ready(topic?: string): Promise<void> {
-    const isWaiting = (): boolean =>
-      this.#waiting.size > 0 || (topic === undefined ? this.#waitingByTopic.size > 0 : this.#waitingByTopic.has(topic));
-    while (isWaiting()) await this.#nextProgress();
+    const topics = this.#waitingForMetadata;
+    const isAnyWaiting = (): boolean => [...topics.keys()].some((key) => !key.includes('/'));
+    const isTopicWaiting = (): boolean => (topic === undefined ? isAnyWaiting() : topics.has(topic));
+    while (this.#waiting.size > 0 || isTopicWaiting()) await this.#nextProgress();
   }
 
   /** Sends everything at once, without lingering, and resolves when every record sent before the call has succeeded or failed. */
@@ -210,7 +211,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     }
     const definite = (): KafkaError => new IllegalStateError('the producer was closed before the record was sent');
     this.#failWaiting(definite);
-    this.#waitingByTopic.clear();
+    this.#waitingForMetadata.clear();
     this.#sender.close(
       (outcome) => new IllegalStateError('the producer was closed before the record was acknowledged', { outcome }),
     );
@@ -220,17 +221,22 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
 
   #failWaiting(error: () => KafkaError): void {
     this.#waiting.failAll(error);
-    for (const sends of this.#waitingByTopic.values()) sends.failAll(error);
+    for (const sends of this.#waitingForMetadata.values()) sends.failAll(error);
   }
 
   async #flush(): Promise<void> {
     this.#accumulator.flushes++;
     this.#sender.wake();
     try {
-      for (const sends of [...this.#waitingByTopic.values(), this.#waiting]) {
-        const entered = sends.enteredCount;
-        while (sends.leftCount < entered) await this.#nextProgress();
-      }
+      const left = async (all: Iterable<WaitingSends>): Promise<void> => {
+        for (const sends of all) {
+          const entered = sends.enteredCount;
+          while (sends.leftCount < entered) await this.#nextProgress();
+        }
+      };
+      await left([...this.#waitingForMetadata.values()]);
+      // Whose topic came without their partition.
+      await left([...this.#waitingForMetadata.values(), this.#waiting]);
       const target = this.#accumulator.lastSequence;
       while (!this.#accumulator.isSettledUpTo(target)) await this.#nextProgress();
     } finally {
@@ -257,7 +263,7 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     this.#check(record, recordBytes);
     const timestampMs = record.timestamp ?? this.#cluster.runtime.clock.wallMs();
     const partition = record.partition ?? -1;
-    if (this.#waiting.size === 0 && !this.#waitingByTopic.has(topic)) {
+    if (this.#waiting.size === 0 && this.#lane(topic, partition) === undefined) {
       const queue = this.#router.find(topic, partition)?.choose(partition, key, value, recordBytes);
       if (
         queue !== undefined &&
@@ -301,13 +307,19 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     }
   }
 
+  /** The sends that one to this partition has to wait behind. */
+  #lane(topic: string, partition: number): WaitingSends | undefined {
+    const lanes = this.#waitingForMetadata;
+    return lanes.size === 0 ? undefined : (lanes.get(topic) ?? lanes.get(`${topic}/${partition}`));
+  }
+
   #wait(send: WaitingSend): void {
-    const forTopic = this.#waitingByTopic.get(send.topic);
-    if (this.#waiting.size >= waitingSendsMax || (forTopic?.size ?? 0) >= waitingSendsMax) {
+    const lane = this.#lane(send.topic, send.partition);
+    if (this.#waiting.size >= waitingSendsMax || (lane?.size ?? 0) >= waitingSendsMax) {
       throw new BufferExhaustedError(`${waitingSendsMax} sends wait already`, { topic: send.topic });
     }
-    if (forTopic !== undefined) forTopic.push(send);
-    else if (this.#router.find(send.topic, send.partition) === undefined) this.#waitForTopic(send);
+    if (lane !== undefined) lane.push(send);
+    else if (this.#router.find(send.topic, send.partition) === undefined) this.#waitForMetadata(send);
     else this.#waitForMemory(send);
   }
 
@@ -317,37 +329,50 @@ export class Producer<K = Uint8Array | string, V = Uint8Array | string> {
     this.#sender.wake();
   }
 
-  #waitForTopic(first: WaitingSend): void {
-    const { topic } = first;
+  #waitForMetadata(first: WaitingSend): void {
+    const { topic, partition } = first;
+    const key = this.#isTopicKnown(topic) ? `${topic}/${partition}` : topic;
     const late = (): KafkaError => new BufferExhaustedError('the topic was not found within max.block.ms', { topic });
     const sends = new WaitingSends(this.#cluster.runtime, late, () => this.#onProgress());
     sends.push(first);
-    this.#waitingByTopic.set(topic, sends);
-    void this.#resolveTopic(topic, sends).finally(() => {
-      this.#waitingByTopic.delete(topic);
-      this.#onProgress();
-    });
+    this.#waitingForMetadata.set(key, sends);
+    void this.#resolve(key, sends);
   }
 
-  /** Sends of one topic leave in order, each when the partition that it names (or any) is known. */
-  async #resolveTopic(topic: string, sends: WaitingSends): Promise<void> {
+  #isTopicKnown(topic: string): boolean {
+    return this.#router.find(topic, -1) !== undefined;
+  }
+
+  /** Sends of one lane leave in order, each when what it waits for is known. */
+  async #resolve(key: string, sends: WaitingSends): Promise<void> {
     for (let head = sends.peek(); head !== undefined; head = sends.peek()) {
-      if (this.#router.find(topic, head.partition) === undefined) {
+      const { topic, partition, deadlineMs } = head;
+      const isForTopic = key === topic;
+      if (this.#router.find(topic, partition) !== undefined) {
+        sends.take();
+        if (head.callback !== undefined && (this.#waiting.size > 0 || !this.#tryAppend(head))) {
+          head.isWaiting = true;
+          this.#waitForMemory(head);
+        }
+      } else if (isForTopic && this.#isTopicKnown(topic)) {
+        sends.take();
+        head.isWaiting = true;
+        const lane = this.#waitingForMetadata.get(`${topic}/${partition}`);
+        if (lane === undefined) this.#waitForMetadata(head);
+        else lane.push(head);
+      } else {
         try {
           // A moment before the entry's own timer, so that the error says what was wrong and not only that time is up.
-          await this.#cluster.topic(topic, head.deadlineMs - 1, { partitionsMin: head.partition + 1 });
+          await this.#cluster.topic(topic, deadlineMs - 1, { partitionsMin: isForTopic ? 1 : partition + 1 });
         } catch (error) {
-          // The head's time is up or the topic can never be had; those behind it may have time left or another partition.
+          // The head's time is up or the topic can never be had; those behind it may have time left.
           if (sends.peek() === head) sends.take()?.callback?.(asSendError(error, topic), undefined);
         }
-        continue;
-      }
-      sends.take();
-      if (head.callback !== undefined && (this.#waiting.size > 0 || !this.#tryAppend(head))) {
-        head.isWaiting = true;
-        this.#waitForMemory(head);
       }
     }
+    // In the turn in which it was found empty: what is sent a moment later must not wait in a lane that nobody empties.
+    this.#waitingForMetadata.delete(key);
+    this.#onProgress();
   }
 
   #tryAppend({ topic, partition, key, value, timestampMs, headers, callback }: WaitingSend): boolean {
