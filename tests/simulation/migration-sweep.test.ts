@@ -14,7 +14,7 @@ const eager: readonly ConsumerOptions<Buffer, Buffer>[] = kinds.map((kind) => {
 
 describe('a group whose members change between the protocols, again and again, under faults (KIP-848)', () => {
   // Others: GROUP_SEEDS=1000-1200.
-  test.each(sweepSeeds([1, 2, 3, 2_151]))(
+  test.each(sweepSeeds([1, 2, 3, 2_151, 3_123, 3_168]))(
     'nothing is passed over, nothing is at two members, all goes on after the last fault (G1, G6), seed %i',
     (seed) =>
       sweepGroups(`migration-${seed}`, (random) => {

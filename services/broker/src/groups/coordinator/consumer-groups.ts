@@ -128,9 +128,11 @@ export class ConsumerGroups {
     this.#alarm.by(group.nextDeadlineMs);
     if (!decision.ok) return decision;
     const outcome = await this.#write(shard, group, decision.records);
-    // Its client counts the time of its session from the answer on.
+    // Its client counts the time of its session from the answer on, whatever the group is by now.
+    const nowMs = this.#options.clock.monotonicMs();
     const member = group.state.members.get(memberId);
-    if (member !== undefined) group.heard(memberId, member.metadata, this.#options.clock.monotonicMs());
+    if (member !== undefined) group.heard(memberId, member.metadata, nowMs);
+    shard.groups.get(group.id)?.answered(memberId, nowMs);
     return outcome === 'committed' ? decision.answer : { ok: false, error: errorOf[outcome] };
   }
 

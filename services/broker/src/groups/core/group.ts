@@ -137,9 +137,9 @@ export class Group {
     return this.#state === 'Empty' && this.#generation.number === 0 && this.#pending.size === 0;
   }
 
-  /** Nobody is in it or about to be: it may become a group of another kind. */
+  /** Nobody is in it: it may become a group of another kind, whatever it was. Ids that were given out and not used yet are void then. */
   get isDeserted(): boolean {
-    return this.#state === 'Empty' && this.#pending.size === 0;
+    return this.#state === 'Empty';
   }
 
   /** `tick` has nothing to do before. */
@@ -456,6 +456,12 @@ export class Group {
     if (known !== undefined) return known;
     this.#heard(this.#members.get(claim.memberId), nowMs);
     return isJoining || this.#state === 'PreparingRebalance' ? 'REBALANCE_IN_PROGRESS' : undefined;
+  }
+
+  /** A member is answered what it asked when the group was one of another kind: its client counts its session from now on. */
+  answered(memberId: string, nowMs: number): void {
+    const member = this.#members.find(memberId);
+    if (member !== undefined) this.#heard(member, nowMs);
   }
 
   /** Whether this is a current member of the current generation. Changes nothing. */
