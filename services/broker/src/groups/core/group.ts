@@ -1,33 +1,22 @@
 import { assert } from '@naru/runtime';
 import type { GroupMetadataValue } from '../records/group-metadata-value.ts';
-import { Generation } from './generation.ts';
 import type {
   Claim,
   GroupEffect,
   GroupError,
   GroupState,
   GroupSurroundings,
-  Joined,
   JoinRequest,
-  Synced,
   SyncRequest,
   Token,
   Written,
 } from './group-types.ts';
-import { InitialDelay } from './initial-delay.ts';
 import { joinFault } from './join-fault.ts';
-import {
-  electProtocol,
-  endOfMembership,
-  isSameToGroup,
-  type Member,
-  newMember,
-  noBytes,
-  restoredMember,
-  sameProtocols,
-} from './member.ts';
+import { endOfMembership, isSameToGroup, type Member, newMember, sameProtocols } from './member.ts';
 import { Membership } from './membership.ts';
+import { NextDeadline } from './next-deadline.ts';
 import { Outbox } from './outbox.ts';
+import { Rounds } from './rounds.ts';
 
 /** A member that waits in its first JoinGroup, whose client may be gone for long: Kafka's bound. */
 const newMemberJoinTimeoutMs = 300_000;
@@ -44,15 +33,7 @@ const never = Number.POSITIVE_INFINITY;
  *   └──nobody left────┘    └──────── join, leave, a session that ends, a sync that does not come ─┘
  * ```
  *
- * What the log knows before anybody is told (G2, G8, row 52):
- * 1. All members have joined: the generation grows, and with its members it is written as a reservation (no leader, no assignments).
- * 2. It is replicated: JoinGroup is answered. So no generation is ever given out twice, and a replaced static member is fenced, whoever coordinates next.
- * 3. The leader's SyncGroup brings the assignments: the generation is written again, with them.
- * 4. It is replicated: SyncGroup is answered.
- *
- * An event between 1 and 2 (a member more, one less) starts the next round; whoever still waits in JoinGroup has joined it already. Between 3
- * and 4 it turns the waiting members back with REBALANCE_IN_PROGRESS. A write that is not known to be replicated counts as failed:
- * the members try again, with a higher generation.
+ * Here is who is in it: joining, staying, going. What they come to together is in `rounds`.
  */
 export class Group {
   readonly id: string;
@@ -60,68 +41,48 @@ export class Group {
   readonly #members = new Membership();
   /** Member ids that were given out and have not joined yet, with when they are forgotten. */
   readonly #pending = new Map<string, number>();
-  #state: GroupState = 'Empty';
-  readonly #generation = new Generation();
-  /** The current round of joining waits so long at most. */
-  #joinDeadlineMs: number = never;
-  /** The first round of a group waits at least so long, for those who start together; undefined in other rounds. */
-  #initialDelay: InitialDelay | undefined;
-  #syncDeadlineMs: number = never;
   readonly #out = new Outbox();
-  /** The write of the reservation, and of the assignments, that the group waits for. */
-  #reserving: number | undefined;
-  #assigning: { readonly ticket: number; readonly assignments: ReadonlyMap<string, Uint8Array> } | undefined;
-  /** Writes that fence a static member's former id, and who waits for them. */
-  readonly #fencing = new Map<number, string>();
-  #nextDeadlineMs: number = never;
+  readonly #deadline = new NextDeadline();
+  readonly #rounds: Rounds;
 
   constructor(id: string, surroundings: GroupSurroundings) {
     this.id = id;
     this.#surroundings = surroundings;
+    const parts = { members: this.#members, handshakes: this.#pending, out: this.#out, deadline: this.#deadline };
+    this.#rounds = new Rounds({ surroundings, ...parts });
   }
 
   /** As the log says; everybody gets a new session. A reserved generation is begun again: its members have to join. */
   static restore(id: string, value: GroupMetadataValue, surroundings: GroupSurroundings, nowMs: number): Group {
     const group = new Group(id, surroundings);
-    group.#generation.protocolType = value.protocolType;
-    group.#generation.number = value.generation;
-    group.#generation.protocol = value.protocol ?? undefined;
-    for (const one of value.members) group.#members.add(restoredMember(one, value.protocol, nowMs));
-    if (value.members.length === 0) return group;
-    if (value.leader !== null && group.#members.find(value.leader) !== undefined) {
-      group.#generation.leader = value.leader;
-      group.#state = 'Stable';
-    } else {
-      group.#state = 'PreparingRebalance';
-      group.#joinDeadlineMs = nowMs + group.#members.rebalanceTimeoutMs;
-    }
+    group.#rounds.restore(value, nowMs);
     group.#refreshNextDeadline();
     return group;
   }
 
   get state(): GroupState {
-    return this.#state;
+    return this.#rounds.state;
   }
 
   /** As tools show it. */
   get name(): GroupState {
-    return this.#state;
+    return this.#rounds.state;
   }
 
   get generation(): number {
-    return this.#generation.number;
+    return this.#rounds.generation.number;
   }
 
   get protocolType(): string {
-    return this.#generation.protocolType;
+    return this.#rounds.generation.protocolType;
   }
 
   get protocol(): string | undefined {
-    return this.#generation.protocol;
+    return this.#rounds.generation.protocol;
   }
 
   get leader(): string | undefined {
-    return this.#generation.leader;
+    return this.#rounds.generation.leader;
   }
 
   get members(): Iterable<Readonly<Member>> {
@@ -134,22 +95,22 @@ export class Group {
 
   /** Nobody is in it, nobody is about to be, and no generation is remembered. */
   get isBlank(): boolean {
-    return this.#state === 'Empty' && this.#generation.number === 0 && this.#pending.size === 0;
+    return this.#rounds.state === 'Empty' && this.#rounds.generation.number === 0 && this.#pending.size === 0;
   }
 
   /** Nobody is in it: it may become a group of another kind, whatever it was. Ids that were given out and not used yet are void then. */
   get isDeserted(): boolean {
-    return this.#state === 'Empty';
+    return this.#rounds.state === 'Empty';
   }
 
   /** `tick` has nothing to do before. */
   get nextDeadlineMs(): number {
-    return this.#nextDeadlineMs;
+    return this.#deadline.atMs;
   }
 
   /** Topics that a member consumes; undefined when that cannot be known. */
   get subscribedTopics(): ReadonlySet<string> | undefined {
-    return this.#members.subscribedTopics(this.#generation.protocolType);
+    return this.#members.subscribedTopics(this.#rounds.generation.protocolType);
   }
 
   // Joining.
@@ -163,8 +124,12 @@ export class Group {
   }
 
   #joinFault(request: JoinRequest): GroupError | undefined {
-    if (this.#state === 'Dead') return 'NOT_COORDINATOR';
-    const group = { members: this.#members, pending: this.#pending, protocolType: this.#generation.protocolType };
+    if (this.#rounds.state === 'Dead') return 'NOT_COORDINATOR';
+    const group = {
+      members: this.#members,
+      pending: this.#pending,
+      protocolType: this.#rounds.generation.protocolType,
+    };
     return joinFault({ request, settings: this.#surroundings.settings, ...group });
   }
 
@@ -184,7 +149,7 @@ export class Group {
       this.#out.answerJoin(token, { ok: false, error: 'GROUP_MAX_SIZE_REACHED' });
     } else {
       // A client that dies between the two requests leaves nothing behind that others would have to wait for (KIP-394).
-      this.#pending.set(id, this.#by(nowMs + request.sessionTimeoutMs));
+      this.#pending.set(id, this.#deadline.by(nowMs + request.sessionTimeoutMs));
       this.#out.answerJoin(token, { ok: false, error: 'MEMBER_ID_REQUIRED', memberId: id });
     }
   }
@@ -201,32 +166,32 @@ export class Group {
   }
 
   #admit(id: string, request: JoinRequest, token: Token, nowMs: number): void {
-    if (this.#members.size === 0) this.#generation.protocolType = request.protocolType;
+    if (this.#members.size === 0) this.#rounds.generation.protocolType = request.protocolType;
     const member = newMember(id, request);
     member.joinToken = token;
-    member.deadlineMs = this.#by(nowMs + newMemberJoinTimeoutMs);
+    member.deadlineMs = this.#deadline.by(nowMs + newMemberJoinTimeoutMs);
     this.#members.add(member);
-    this.#initialDelay?.memberAdded();
-    this.#rebalanceOrGoOn(nowMs);
+    this.#rounds.memberAdded();
+    this.#rounds.rebalanceOrGoOn(nowMs);
   }
 
   #rejoin(member: Member, request: JoinRequest, token: Token, nowMs: number): void {
     const isChanged = !sameProtocols(member.protocols, request.protocols);
     this.#updateMember(member, request, nowMs);
-    switch (this.#state) {
+    switch (this.#rounds.state) {
       case 'PreparingRebalance':
         this.#out.waitInJoin(member, token);
-        this.#tryCompleteJoin(nowMs);
+        this.#rounds.tryCompleteJoin(nowMs);
         return;
       case 'CompletingRebalance':
         // Lost its answer, or will get it with the others'.
         if (isChanged) this.#startRound(member, token, nowMs);
-        else if (this.#reserving !== undefined) this.#out.waitInJoin(member, token);
-        else this.#out.answerJoin(token, this.#joined(member));
+        else if (this.#rounds.isReserving) this.#out.waitInJoin(member, token);
+        else this.#out.answerJoin(token, this.#rounds.joined(member));
         return;
       case 'Stable':
-        if (isChanged || member.id === this.#generation.leader) this.#startRound(member, token, nowMs);
-        else this.#out.answerJoin(token, this.#joined(member));
+        if (isChanged || member.id === this.#rounds.generation.leader) this.#startRound(member, token, nowMs);
+        else this.#out.answerJoin(token, this.#rounds.joined(member));
         return;
       case 'Empty':
       case 'Dead':
@@ -237,7 +202,7 @@ export class Group {
 
   #startRound(member: Member, token: Token, nowMs: number): void {
     this.#out.waitInJoin(member, token);
-    this.#prepareRebalance(nowMs);
+    this.#rounds.prepareRebalance(nowMs);
   }
 
   #updateMember(member: Member, request: JoinRequest, nowMs: number): void {
@@ -246,7 +211,7 @@ export class Group {
     member.sessionTimeoutMs = request.sessionTimeoutMs;
     member.rebalanceTimeoutMs = request.rebalanceTimeoutMs;
     member.protocols = request.protocols;
-    this.#heard(member, nowMs);
+    this.#deadline.heard(member, nowMs);
   }
 
   /**
@@ -259,117 +224,31 @@ export class Group {
     const member = newMember(id, request);
     member.assignment = former.assignment;
     member.isNew = false;
-    const isSame = isSameToGroup(former, member, this.#generation.protocolType, this.#generation.protocol);
+    const isSame = isSameToGroup(
+      former,
+      member,
+      this.#rounds.generation.protocolType,
+      this.#rounds.generation.protocol,
+    );
     this.#members.replace(former, member);
-    this.#heard(member, nowMs);
+    this.#deadline.heard(member, nowMs);
     this.#out.waitInJoin(member, token);
-    if (this.#generation.leader === former.id) this.#generation.leader = id;
-    switch (this.#state) {
+    if (this.#rounds.generation.leader === former.id) this.#rounds.generation.leader = id;
+    switch (this.#rounds.state) {
       case 'Stable':
-        if (isSame) this.#fencing.set(this.#out.write(this.#assignedValue()), id);
-        else this.#prepareRebalance(nowMs);
+        if (isSame) this.#rounds.fence(id);
+        else this.#rounds.prepareRebalance(nowMs);
         return;
       case 'CompletingRebalance':
-        this.#prepareRebalance(nowMs);
+        this.#rounds.prepareRebalance(nowMs);
         return;
       case 'PreparingRebalance':
-        this.#tryCompleteJoin(nowMs);
+        this.#rounds.tryCompleteJoin(nowMs);
         return;
       case 'Empty':
       case 'Dead':
         assert(false, 'an empty group has no members');
     }
-  }
-
-  // Rounds.
-
-  #rebalanceOrGoOn(nowMs: number): void {
-    if (this.#state === 'PreparingRebalance') this.#tryCompleteJoin(nowMs);
-    else this.#prepareRebalance(nowMs);
-  }
-
-  #prepareRebalance(nowMs: number): void {
-    const isFirst = this.#state === 'Empty';
-    // Whoever waits for an assignment of the generation that is given up joins the next one.
-    for (const member of this.#members) this.#out.refuseSyncOf(member, 'REBALANCE_IN_PROGRESS');
-    this.#assigning = undefined;
-    this.#reserving = undefined;
-    this.#fencing.clear();
-    this.#syncDeadlineMs = never;
-    this.#state = 'PreparingRebalance';
-    this.#joinDeadlineMs = this.#by(nowMs + this.#members.rebalanceTimeoutMs);
-    const { initialRebalanceDelayMs } = this.#surroundings.settings;
-    if (isFirst && initialRebalanceDelayMs > 0) {
-      this.#initialDelay = new InitialDelay(initialRebalanceDelayMs, this.#members.rebalanceTimeoutMs, nowMs);
-      this.#by(this.#initialDelay.untilMs);
-    }
-    this.#tryCompleteJoin(nowMs);
-  }
-
-  #tryCompleteJoin(nowMs: number): void {
-    if (this.#state !== 'PreparingRebalance' || this.#initialDelay !== undefined || this.#pending.size > 0) return;
-    for (const { joinToken } of this.#members) if (joinToken === undefined) return;
-    this.#completeJoin(nowMs);
-  }
-
-  #completeJoin(nowMs: number): void {
-    this.#initialDelay = undefined;
-    for (const member of [...this.#members]) {
-      if (member.joinToken === undefined && member.instanceId === '') this.#remove(member);
-    }
-    const joined = [...this.#members].filter(({ joinToken }) => joinToken !== undefined);
-    if (this.#members.size > 0 && joined.length === 0) {
-      // Static members are away until their sessions end; there is nobody to lead.
-      this.#joinDeadlineMs = this.#by(nowMs + this.#members.rebalanceTimeoutMs);
-      return;
-    }
-    this.#joinDeadlineMs = never;
-    this.#generation.number++;
-    if (this.#members.size === 0) {
-      this.#becomeEmpty();
-      return;
-    }
-    if (!joined.some(({ id }) => id === this.#generation.leader)) this.#generation.leader = joined[0]?.id;
-    // Static members that are away were counted when the others joined; they can have lost the common protocol with nobody.
-    this.#generation.protocol = electProtocol([...this.#members]) ?? electProtocol(joined);
-    this.#state = 'CompletingRebalance';
-    for (const member of this.#members) member.assignment = noBytes;
-    this.#reserving = this.#out.write(this.#value(undefined));
-  }
-
-  #becomeEmpty(): void {
-    this.#state = 'Empty';
-    this.#generation.protocol = undefined;
-    this.#generation.leader = undefined;
-    this.#out.write(this.#value(undefined));
-  }
-
-  #generationReserved(failure: GroupError | undefined, nowMs: number): void {
-    this.#reserving = undefined;
-    const joined = [...this.#members].filter(({ joinToken }) => joinToken !== undefined);
-    if (failure !== undefined) {
-      this.#reservationFailed(joined, failure, nowMs);
-      return;
-    }
-    for (const member of joined) {
-      this.#out.answerJoinOf(member, this.#joined(member));
-      member.owesSync = true;
-      member.isNew = false;
-      this.#heard(member, nowMs);
-    }
-    this.#syncDeadlineMs = this.#by(nowMs + this.#members.rebalanceTimeoutMs);
-  }
-
-  /** Members that are too large together for the log are out: they would come back with the same metadata for ever. */
-  #reservationFailed(joined: readonly Member[], failure: GroupError, nowMs: number): void {
-    this.#state = 'PreparingRebalance';
-    this.#joinDeadlineMs = this.#by(nowMs + this.#members.rebalanceTimeoutMs);
-    for (const member of joined) {
-      this.#out.answerJoinOf(member, { ok: false, error: failure });
-      this.#heard(member, nowMs);
-      if (failure === 'MESSAGE_TOO_LARGE') this.#remove(member);
-    }
-    if (this.#members.size === 0) this.#completeJoin(nowMs);
   }
 
   // Assignments.
@@ -381,14 +260,14 @@ export class Group {
       return this.#out.take();
     }
     const member = this.#members.get(request.memberId);
-    this.#heard(member, nowMs);
+    this.#deadline.heard(member, nowMs);
     member.owesSync = false;
-    if (this.#state === 'Stable') {
-      this.#out.answerSync(token, this.#synced(member));
+    if (this.#rounds.state === 'Stable') {
+      this.#out.answerSync(token, this.#rounds.synced(member));
     } else {
       this.#out.refuseSyncOf(member, 'REBALANCE_IN_PROGRESS');
       member.syncToken = token;
-      if (member.id === this.#generation.leader && this.#assigning === undefined) this.#assign(request.assignments);
+      if (member.id === this.#rounds.generation.leader) this.#rounds.assign(request.assignments);
     }
     return this.#out.take();
   }
@@ -396,54 +275,18 @@ export class Group {
   #syncFault(request: SyncRequest): GroupError | undefined {
     const fault = this.#claimFault(request);
     if (fault !== undefined) return fault;
-    if (this.#state === 'PreparingRebalance' || this.#reserving !== undefined) return 'REBALANCE_IN_PROGRESS';
+    if (this.#rounds.state === 'PreparingRebalance' || this.#rounds.isReserving) return 'REBALANCE_IN_PROGRESS';
     const { protocolType, protocol } = request;
     const isOther =
-      (protocolType !== '' && protocolType !== this.#generation.protocolType) ||
-      (protocol !== '' && protocol !== this.#generation.protocol);
+      (protocolType !== '' && protocolType !== this.#rounds.generation.protocolType) ||
+      (protocol !== '' && protocol !== this.#rounds.generation.protocol);
     return isOther ? 'INCONSISTENT_GROUP_PROTOCOL' : undefined;
-  }
-
-  /** Assignments of members that the group does not know are dropped, members that are left out get nothing. */
-  #assign(assignments: ReadonlyMap<string, Uint8Array>): void {
-    const known = new Map([...assignments].filter(([id]) => this.#members.find(id) !== undefined));
-    this.#assigning = { ticket: this.#out.write(this.#value(known)), assignments: known };
-  }
-
-  #assignmentsWritten(failure: GroupError | undefined, nowMs: number): void {
-    const assignments = this.#assigning?.assignments ?? new Map<string, Uint8Array>();
-    this.#assigning = undefined;
-    if (failure !== undefined) {
-      for (const member of this.#members) this.#out.refuseSyncOf(member, failure);
-      this.#prepareRebalance(nowMs);
-      return;
-    }
-    this.#state = 'Stable';
-    for (const member of this.#members) {
-      member.assignment = assignments.get(member.id) ?? noBytes;
-      if (member.syncToken === undefined) continue;
-      this.#out.answerSync(member.syncToken, this.#synced(member));
-      member.syncToken = undefined;
-      this.#heard(member, nowMs);
-    }
   }
 
   /** What became of a write. A ticket that nobody waits for any more belongs to a round that was given up. */
   written(ticket: number, outcome: Written, nowMs: number): readonly GroupEffect[] {
-    if (this.#state === 'Dead') return [];
-    const failure = failureOf[outcome];
-    if (ticket === this.#reserving) this.#generationReserved(failure, nowMs);
-    else if (ticket === this.#assigning?.ticket) this.#assignmentsWritten(failure, nowMs);
-    else this.#fenced(ticket, failure);
+    this.#rounds.written(ticket, outcome, nowMs);
     return this.#out.take();
-  }
-
-  #fenced(ticket: number, failure: GroupError | undefined): void {
-    const member = this.#members.find(this.#fencing.get(ticket) ?? '');
-    this.#fencing.delete(ticket);
-    if (member === undefined || this.#state !== 'Stable') return;
-    const answer = failure === undefined ? this.#joined(member) : ({ ok: false, error: failure } as const);
-    this.#out.answerJoinOf(member, answer);
   }
 
   // Staying and going.
@@ -451,17 +294,17 @@ export class Group {
   /** Undefined: all is well. */
   heartbeat(claim: Claim, nowMs: number): GroupError | undefined {
     // It has joined the generation that is being written, and speaks of its last one: that is over, but the membership is not.
-    const isJoining = this.#reserving !== undefined && this.#members.find(claim.memberId)?.joinToken !== undefined;
+    const isJoining = this.#rounds.isReserving && this.#members.find(claim.memberId)?.joinToken !== undefined;
     const known = isJoining ? this.#members.identityFault(claim.memberId, claim.instanceId) : this.#claimFault(claim);
     if (known !== undefined) return known;
-    this.#heard(this.#members.get(claim.memberId), nowMs);
-    return isJoining || this.#state === 'PreparingRebalance' ? 'REBALANCE_IN_PROGRESS' : undefined;
+    this.#deadline.heard(this.#members.get(claim.memberId), nowMs);
+    return isJoining || this.#rounds.state === 'PreparingRebalance' ? 'REBALANCE_IN_PROGRESS' : undefined;
   }
 
   /** A member is answered what it asked when the group was one of another kind: its client counts its session from now on. */
   answered(memberId: string, nowMs: number): void {
     const member = this.#members.find(memberId);
-    if (member !== undefined) this.#heard(member, nowMs);
+    if (member !== undefined) this.#deadline.heard(member, nowMs);
   }
 
   /** Whether this is a current member of the current generation. Changes nothing. */
@@ -471,9 +314,9 @@ export class Group {
 
   /** Undefined: it is out, or was never more than a pending id. */
   leave(memberId: string, instanceId: string, nowMs: number): { error?: GroupError; effects: readonly GroupEffect[] } {
-    if (this.#state === 'Dead') return { error: 'NOT_COORDINATOR', effects: [] };
+    if (this.#rounds.state === 'Dead') return { error: 'NOT_COORDINATOR', effects: [] };
     if (this.#pending.delete(memberId)) {
-      this.#tryCompleteJoin(nowMs);
+      this.#rounds.tryCompleteJoin(nowMs);
       return { effects: this.#out.take() };
     }
     const id = memberId === '' ? (this.#members.idOfInstance(instanceId) ?? '') : memberId;
@@ -485,8 +328,8 @@ export class Group {
 
   #drop(member: Member, nowMs: number): void {
     this.#out.answerWaiting(member, 'UNKNOWN_MEMBER_ID');
-    this.#remove(member);
-    this.#rebalanceOrGoOn(nowMs);
+    this.#rounds.remove(member);
+    this.#rounds.rebalanceOrGoOn(nowMs);
   }
 
   /**
@@ -494,7 +337,7 @@ export class Group {
    * refuses: its members would overwrite each other.
    */
   checkCommit(claim: Claim, nowMs: number): GroupError | undefined {
-    if (this.#state === 'Dead') return 'NOT_COORDINATOR';
+    if (this.#rounds.state === 'Dead') return 'NOT_COORDINATOR';
     const isFromOutside = claim.generation < 0 && claim.memberId === '' && claim.instanceId === '';
     if (isFromOutside && this.#members.size === 0) return undefined;
     if (isFromOutside) return 'UNKNOWN_MEMBER_ID';
@@ -502,52 +345,32 @@ export class Group {
     const fault = this.#claimFault(claim);
     if (fault !== undefined) return fault;
     // The partitions are about to be given out anew: what the old owner says may come too late.
-    if (this.#state === 'CompletingRebalance') return 'REBALANCE_IN_PROGRESS';
-    this.#heard(this.#members.get(claim.memberId), nowMs);
+    if (this.#rounds.state === 'CompletingRebalance') return 'REBALANCE_IN_PROGRESS';
+    this.#deadline.heard(this.#members.get(claim.memberId), nowMs);
     return undefined;
   }
 
   // Time.
 
   tick(nowMs: number): readonly GroupEffect[] {
-    if (nowMs < this.#nextDeadlineMs || this.#state === 'Dead') return [];
+    if (nowMs < this.#deadline.atMs || this.#rounds.state === 'Dead') return [];
     for (const [id, deadlineMs] of [...this.#pending]) if (deadlineMs <= nowMs) this.#pending.delete(id);
     for (const member of [...this.#members]) {
       // The end of another one's session may have ended the round, and this one's membership with it.
       if (this.#members.find(member.id) === member && endOfMembership(member) <= nowMs) this.#drop(member, nowMs);
     }
-    this.#tickRounds(nowMs);
+    for (const member of this.#rounds.tick(nowMs)) {
+      if (this.#members.find(member.id) === member) this.#drop(member, nowMs);
+    }
     this.#refreshNextDeadline();
     return this.#out.take();
   }
 
-  #tickRounds(nowMs: number): void {
-    if (this.#initialDelay?.isOver(nowMs)) this.#initialDelay = undefined;
-    this.#tryCompleteJoin(nowMs);
-    if (this.#state === 'PreparingRebalance' && this.#joinDeadlineMs <= nowMs) this.#completeJoin(nowMs);
-    if (this.#syncDeadlineMs > nowMs) return;
-    this.#syncDeadlineMs = never;
-    // They were told of a generation, and never asked what is theirs.
-    const silent = [...this.#members].filter(({ owesSync }) => owesSync);
-    for (const member of silent) if (this.#members.find(member.id) === member) this.#drop(member, nowMs);
-  }
-
   #refreshNextDeadline(): void {
-    let next = Math.min(this.#syncDeadlineMs, this.#initialDelay?.untilMs ?? never);
-    if (this.#state === 'PreparingRebalance') next = Math.min(next, this.#joinDeadlineMs);
+    let next = this.#rounds.nextDeadlineMs;
     for (const deadlineMs of this.#pending.values()) next = Math.min(next, deadlineMs);
     for (const member of this.#members) next = Math.min(next, endOfMembership(member));
-    this.#nextDeadlineMs = next;
-  }
-
-  /** Remembers that `tick` is wanted at that time. */
-  #by(deadlineMs: number): number {
-    this.#nextDeadlineMs = Math.min(this.#nextDeadlineMs, deadlineMs);
-    return deadlineMs;
-  }
-
-  #heard(member: Member, nowMs: number): void {
-    member.deadlineMs = this.#by(nowMs + member.sessionTimeoutMs);
+    this.#deadline.set(next);
   }
 
   // The end.
@@ -557,43 +380,15 @@ export class Group {
    */
   end(error: 'NOT_COORDINATOR' | 'UNKNOWN_MEMBER_ID' | 'REBALANCE_IN_PROGRESS'): readonly GroupEffect[] {
     for (const member of this.#members) this.#out.answerWaiting(member, error);
-    this.#state = 'Dead';
-    this.#nextDeadlineMs = never;
+    this.#rounds.end();
+    this.#deadline.set(never);
     return this.#out.take();
   }
 
-  #remove(member: Member): void {
-    this.#members.remove(member);
-    if (this.#generation.leader === member.id) this.#generation.leader = undefined;
-  }
-
   #claimFault({ memberId, instanceId, generation }: Claim): GroupError | undefined {
-    if (this.#state === 'Dead') return 'NOT_COORDINATOR';
+    if (this.#rounds.state === 'Dead') return 'NOT_COORDINATOR';
     const fault = this.#members.identityFault(memberId, instanceId);
     if (fault !== undefined) return fault;
-    return generation === this.#generation.number ? undefined : 'ILLEGAL_GENERATION';
-  }
-
-  #assignedValue(): GroupMetadataValue {
-    return this.#value(new Map([...this.#members].map(({ id, assignment }) => [id, assignment])));
-  }
-
-  /** `assignments` undefined: a reservation. */
-  #value(assignments: ReadonlyMap<string, Uint8Array> | undefined): GroupMetadataValue {
-    return this.#generation.value(this.#members, assignments, this.#surroundings.wallMs());
-  }
-
-  #joined(member: Member): Joined {
-    return this.#generation.joined(member, this.#members, this.#state === 'Stable');
-  }
-
-  #synced(member: Member): Synced {
-    return this.#generation.synced(member);
+    return generation === this.#rounds.generation.number ? undefined : 'ILLEGAL_GENERATION';
   }
 }
-
-const failureOf = {
-  committed: undefined,
-  unknown: 'COORDINATOR_NOT_AVAILABLE',
-  'too-large': 'MESSAGE_TOO_LARGE',
-} as const;
