@@ -9,6 +9,10 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<{
     load: () => import('./commands/cluster.ts'),
   },
   topics: { summary: 'create, delete, describe, list or alter topics', load: () => import('./commands/topics.ts') },
+  configs: {
+    summary: 'show and change settings of topics and brokers',
+    load: () => import('./commands/configs.ts'),
+  },
   'console-producer': {
     summary: 'send lines of standard input to a topic',
     load: () => import('./commands/console-producer.ts'),

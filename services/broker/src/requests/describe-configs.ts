@@ -45,8 +45,10 @@ function describeTopic(deps: DescribeConfigsDependencies, resource: broker.Confi
   const defaults = deps.topicDefaults();
   const entries = Object.entries(deps.topicSettings).map(([name, setting]) => {
     const override = topic.config.get(name);
-    if (override !== undefined) return entry(name, override, source.dynamicTopic, false, setting);
-    return staticEntry(name, defaults[name], setting, false);
+    const underlying = staticEntry(name, defaults[name], setting, false);
+    if (override === undefined) return underlying;
+    const own = entry(name, override, source.dynamicTopic, false, setting);
+    return { ...own, synonyms: [...own.synonyms, ...underlying.synonyms] };
   });
   entries.push(...unknownOverrides(topic.config, deps.topicSettings));
   return { resource, errorCode: errorCodes.NONE, errorMessage: '', entries };
@@ -92,7 +94,8 @@ function entry(
   readOnly: boolean,
   setting: Setting | undefined,
 ): broker.ConfigEntry {
-  return { name, value, source: from, readOnly, sensitive: false, documentation: setting?.doc ?? '' };
+  const synonyms = [{ name, value, source: from }];
+  return { name, value, source: from, readOnly, sensitive: false, documentation: setting?.doc ?? '', synonyms };
 }
 
 function textOf(value: unknown): string {

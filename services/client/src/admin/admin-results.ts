@@ -90,22 +90,35 @@ export interface ConfigResource {
   readonly name: string;
 }
 
+/** Who says what a setting is: the topic, the broker or all brokers while they run, the broker's properties file, nobody. */
+export type ConfigSource =
+  | 'dynamic-topic'
+  | 'dynamic-broker'
+  | 'dynamic-default-broker'
+  | 'static-broker'
+  | 'default'
+  | 'unknown';
+
+/** A value that a setting could have, and where it comes from. */
+export interface ConfigSynonym {
+  readonly name: string;
+  /** Undefined when it is sensitive. */
+  readonly value: string | undefined;
+  readonly source: ConfigSource;
+}
+
 /** One setting as it is in force. */
 export interface ConfigEntry {
   readonly name: string;
   /** Undefined when it is sensitive. */
   readonly value: string | undefined;
-  readonly source:
-    | 'dynamic-topic'
-    | 'dynamic-broker'
-    | 'dynamic-default-broker'
-    | 'static-broker'
-    | 'default'
-    | 'unknown';
+  readonly source: ConfigSource;
   readonly isDefault: boolean;
   readonly readOnly: boolean;
   readonly sensitive: boolean;
   readonly documentation: string;
+  /** The value in force, then those that would be without it. */
+  readonly synonyms: readonly ConfigSynonym[];
 }
 
 /** The settings of one resource, or why they cannot be told. */

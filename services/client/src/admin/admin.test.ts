@@ -42,8 +42,27 @@ const describedConfig = {
   errorCode: 0,
   errorMessage: '',
   entries: [
-    { name: 'retention.ms', value: '5', source: 1, readOnly: false, sensitive: false, documentation: '' },
-    { name: 'password', value: 'secret', source: 4, readOnly: true, sensitive: true, documentation: '' },
+    {
+      name: 'retention.ms',
+      value: '5',
+      source: 1,
+      readOnly: false,
+      sensitive: false,
+      documentation: '',
+      synonyms: [
+        { name: 'retention.ms', value: '5', source: 1 },
+        { name: 'retention.ms', value: '7', source: 5 },
+      ],
+    },
+    {
+      name: 'password',
+      value: 'secret',
+      source: 4,
+      readOnly: true,
+      sensitive: true,
+      documentation: '',
+      synonyms: [{ name: 'password', value: 'secret', source: 4 }],
+    },
   ],
 };
 
@@ -144,8 +163,11 @@ test('settings of a broker are asked of that broker; what is sensitive has no va
   const described = await cluster.run(admin.describeConfigs(resources));
   expect(described.map((description) => description.resource)).toEqual(resources);
   expect(described[0]?.entries).toMatchObject([
-    { name: 'retention.ms', value: '5', source: 'dynamic-topic', isDefault: false },
-    { name: 'password', value: undefined, source: 'static-broker', sensitive: true },
+    {
+      ...{ name: 'retention.ms', value: '5', source: 'dynamic-topic', isDefault: false },
+      synonyms: [{ source: 'dynamic-topic' }, { name: 'retention.ms', value: '7', source: 'default' }],
+    },
+    { name: 'password', value: undefined, source: 'static-broker', sensitive: true, synonyms: [{ value: undefined }] },
   ]);
   expect(requests.find(({ brokerId }) => brokerId === 2)?.request).toEqual({
     resources: [{ type: 'broker', name: '2' }],

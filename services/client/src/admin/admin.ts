@@ -463,14 +463,18 @@ function toResource({ resource }: broker.ConfigDescription): ConfigResource {
 }
 
 function toEntry(entry: broker.ConfigEntry): ConfigEntry {
+  const shown = (value: string): string | undefined => (entry.sensitive ? undefined : value);
   const source = configSources[entry.source] ?? 'unknown';
   return {
     name: entry.name,
-    value: entry.sensitive ? undefined : entry.value,
+    value: shown(entry.value),
     source,
     isDefault: source === 'default',
     readOnly: entry.readOnly,
     sensitive: entry.sensitive,
     documentation: entry.documentation,
+    synonyms: entry.synonyms.map(({ name, value, source: from }) => {
+      return { name, value: shown(value), source: configSources[from] ?? 'unknown' };
+    }),
   };
 }

@@ -20,8 +20,6 @@ const configTypes: { readonly [Type in Setting['type']]: number } = {
   list: 7,
 };
 const unknownType = 0;
-const dynamicTopicSource = 1;
-const staticBrokerSource = 4;
 const defaultSource = 5;
 const costBytes = 65_536;
 
@@ -81,23 +79,10 @@ function describedEntry(
     isDefault: entry.source === defaultSource,
     configSource: entry.source,
     isSensitive: entry.sensitive,
-    synonyms: include.includeSynonyms ? synonymsOf(deps, entry) : [],
+    synonyms: include.includeSynonyms ? entry.synonyms.map((one) => ({ ...one, value: orNull(one.value) })) : [],
     configType: setting === undefined ? unknownType : configTypes[setting.type],
     documentation: include.includeDocumentation ? entry.documentation : null,
   };
-}
-
-/** Where else the value could come from, the one in force first. */
-function synonymsOf(
-  deps: KafkaDependencies,
-  { name, value, source }: broker.ConfigEntry,
-): Description['configs'][number]['synonyms'] {
-  const own = { name, value: orNull(value), source };
-  const underlying = deps.describe.topicDefaults()[name];
-  if (source !== dynamicTopicSource || underlying === undefined) return [own];
-  const standard = deps.describe.topicSettings[name]?.default;
-  const from = String(underlying) === String(standard) ? defaultSource : staticBrokerSource;
-  return [own, { name, value: String(underlying), source: from }];
 }
 
 const operations = { set: 0, delete: 1, append: 2, subtract: 3 } as const;

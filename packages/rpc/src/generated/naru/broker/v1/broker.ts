@@ -322,6 +322,14 @@ export interface ConfigEntry {
   readOnly: boolean;
   sensitive: boolean;
   documentation: string;
+  /** Where the value could come from, the one in force first. */
+  synonyms: ConfigSynonym[];
+}
+
+export interface ConfigSynonym {
+  name: string;
+  value: string;
+  source: number;
 }
 
 export interface AlterConfigsRequest {
@@ -3415,7 +3423,7 @@ export const ConfigDescription: MessageFns<ConfigDescription> = {
 };
 
 function createBaseConfigEntry(): ConfigEntry {
-  return { name: "", value: "", source: 0, readOnly: false, sensitive: false, documentation: "" };
+  return { name: "", value: "", source: 0, readOnly: false, sensitive: false, documentation: "", synonyms: [] };
 }
 
 export const ConfigEntry: MessageFns<ConfigEntry> = {
@@ -3437,6 +3445,9 @@ export const ConfigEntry: MessageFns<ConfigEntry> = {
     }
     if (message.documentation !== "") {
       writer.uint32(50).string(message.documentation);
+    }
+    for (const v of message.synonyms) {
+      ConfigSynonym.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -3500,6 +3511,82 @@ export const ConfigEntry: MessageFns<ConfigEntry> = {
             }
 
             message.documentation = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.synonyms.push(ConfigSynonym.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseConfigSynonym(): ConfigSynonym {
+  return { name: "", value: "", source: 0 };
+}
+
+export const ConfigSynonym: MessageFns<ConfigSynonym> = {
+  encode(message: ConfigSynonym, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    if (message.source !== 0) {
+      writer.uint32(24).int32(message.source);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConfigSynonym {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConfigSynonym();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.source = reader.int32();
             continue;
           }
         }

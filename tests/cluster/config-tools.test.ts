@@ -1,0 +1,99 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from '@naru/client';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createTopic } from '../../bench/described.ts';
+import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
+import { type Finished, run } from './commands.ts';
+
+// What `kafka-configs.sh` of Apache Kafka 4.3 prints against the same brokers.
+
+let cluster: LocalCluster;
+let client: Client;
+let folder: string;
+
+beforeAll(async () => {
+  cluster = await startLocalCluster({ brokers: 1, coordinators: 1 });
+  client = new Client({ bootstrapServers: cluster.bootstrapServers });
+  folder = mkdtempSync(join(tmpdir(), 'naru-tools-'));
+  for (const name of ['t', 'u']) await createTopic(client, { name, partitions: 1, replicationFactor: 1 });
+}, 60_000);
+
+afterAll(async () => {
+  await client?.close();
+  await cluster?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+}, 60_000);
+
+const configs = (...argv: string[]): Promise<Finished> =>
+  run('kafka-configs.sh', ['--bootstrap-server', cluster.bootstrapServers, ...argv]);
+
+const printed = (...lines: string[]): Finished => ({
+  status: 0,
+  stdout: lines.map((line) => `${line}\n`).join(''),
+  stderr: '',
+});
+
+const failed = (stderr: string): Finished => ({ status: 1, stdout: '', stderr: `${stderr}\n` });
+
+const retention =
+  '  retention.ms=0 sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:retention.ms=0, DEFAULT_CONFIG:retention.ms=604800000}';
+
+test('a topic: set, shown with where else the value could come from, taken back; both ways to name it', async () => {
+  const done = printed('Completed updating config for topic t.');
+  expect(await configs('--topic', 't', '--describe')).toEqual(printed('Dynamic configs for topic t are:'));
+  expect(await configs('--topic', 't', '--add-config', 'retention.ms=0', '--alter')).toEqual(done);
+  const entity = ['--entity-type', 'topics', '--entity-name', 't'];
+  expect(await configs('--alter', ...entity, '--add-config', 'cleanup.policy=[compact,delete]')).toEqual(done);
+  expect(await configs('--describe', ...entity)).toEqual(
+    printed(
+      'Dynamic configs for topic t are:',
+      '  cleanup.policy=compact,delete sensitive=false synonyms={DYNAMIC_TOPIC_CONFIG:cleanup.policy=compact,delete, DEFAULT_CONFIG:cleanup.policy=delete}',
+      retention,
+    ),
+  );
+  expect(await configs('--topic', 't', '--alter', '--delete-config', 'cleanup.policy,flush.ms')).toEqual(done);
+  const all = await configs('--topic', 't', '--describe', '--all');
+  expect(all.stdout.split('\n').slice(0, 2)).toEqual([
+    'All configs for topic t are:',
+    '  cleanup.policy=delete sensitive=false synonyms={DEFAULT_CONFIG:cleanup.policy=delete}',
+  ]);
+  expect(all.stdout).toContain(`${retention}\n`);
+  expect(await configs('--entity-type', 'topics', '--describe')).toEqual(
+    printed('Dynamic configs for topic t are:', retention, 'Dynamic configs for topic u are:'),
+  );
+});
+
+test('brokers: one of them, all of them', async () => {
+  const file = join(folder, 'added.properties');
+  writeFileSync(file, 'log.retention.ms=7200000\n');
+  expect(await configs('--alter', '--broker-defaults', '--add-config-file', file)).toEqual(
+    printed('Completed updating default config for brokers in the cluster.'),
+  );
+  const shared = [
+    'Default configs for brokers in the cluster are:',
+    '  log.retention.ms=7200000 sensitive=false synonyms={DYNAMIC_DEFAULT_BROKER_CONFIG:log.retention.ms=7200000}',
+  ];
+  expect(await configs('--describe', '--entity-type', 'brokers', '--entity-default')).toEqual(printed(...shared));
+  expect(await configs('--describe', '--entity-type', 'brokers')).toEqual(
+    printed('Dynamic configs for broker 1 are:', ...shared),
+  );
+  const all = await configs('--broker', '1', '--describe', '--all');
+  expect(all.stdout.split('\n')[0]).toBe('All configs for broker 1 are:');
+  expect(all.stdout).toContain('  broker.id=1 sensitive=false synonyms={STATIC_BROKER_CONFIG:broker.id=1}\n');
+});
+
+test('what cannot be is said in a line', async () => {
+  const wrong = 'Error while executing config command:';
+  expect(await configs('--topic', 'missing', '--describe')).toEqual(failed(`${wrong} Topic 'missing' does not exist.`));
+  expect(await configs('--topic', 't', '--alter', '--add-config', 'retention.mss=1')).toEqual(
+    failed(`${wrong} unknown configuration key 'retention.mss'; did you mean 'retention.ms'?`),
+  );
+  expect(await configs('--broker', '9', '--describe')).toEqual(failed('broker 9 is not there; there are 1'));
+  const hint = '(naru configs --help shows the flags)';
+  expect(await configs('--topic', 't')).toEqual(failed(`give exactly one of --describe, --alter ${hint}`));
+  expect(await configs('--entity-type', 'users', '--describe')).toEqual(
+    failed(`--entity-type must be topics or brokers here, not 'users' ${hint}`),
+  );
+});
