@@ -1,9 +1,8 @@
-import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import type { PartitionInfo } from '../cluster/metadata.ts';
 import { type ConsumerConfig, parseResetPolicy } from '../config.ts';
-import { announceAssignment, announceReceived } from '../diagnostics/consumer-messages.ts';
-import { IllegalStateError, type KafkaError, TimeoutError, WakeupError } from '../errors.ts';
+import { announceAssignment } from '../diagnostics/consumer-messages.ts';
+import { IllegalStateError, type KafkaError, TimeoutError } from '../errors.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import { AssignedPartitions, type OpenRecord } from './assigned-partitions.ts';
 import { BufferedRecords } from './buffered-records.ts';
@@ -33,13 +32,10 @@ import {
   offsetAtTime,
   withOffset,
 } from './offset-lookup.ts';
+import { busyPollMs, iterationPollMs, PollLoop } from './poll-loop.ts';
 import { RecordIterator } from './record-iterator.ts';
 import { type DeadLetterFunction, type RecordHandler, RecordRunner, type RunOptions } from './record-runner.ts';
 
-/** How long iteration waits in one poll; only a matter of how often an idle loop turns. */
-const iterationPollMs = 60_000;
-/** A runner that has enough to do looks this often whether the group wants something; it is woken, too. */
-const busyPollMs = 1_000;
 const closeTimeoutMs = 30_000;
 
 /**
@@ -59,15 +55,12 @@ export class Consumer<K = Buffer, V = Buffer> {
   readonly #parts: ConsumerParts<K, V>;
   readonly #fetcher: Fetcher<K, V>;
   readonly #partitions: AssignedPartitions<K, V>;
-  readonly #buffered: BufferedRecords<K, V>;
+  readonly #polling: PollLoop<K, V>;
   readonly #group: ConsumerGroup | undefined;
-  #isPolling = false;
-  #isWakeupPending = false;
   #isClosed = false;
   /** The group has been left. Between closing and this the listener is told, and may commit. */
   #isGone = false;
   #closed: Promise<void> | undefined;
-  #wakePoll: (() => void) | undefined;
   #iterator: RecordIterator<K, V> | undefined;
   #runner: RecordRunner<K, V> | undefined;
 
@@ -80,7 +73,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     this.#fetcher = new Fetcher(cluster, config, {
       deserializers: parts.deserializers,
       partitions: () => this.#partitions.values(),
-      onArrival: () => this.#wakePoll?.(),
+      onArrival: () => this.#polling.wake(),
     });
     this.#partitions = new AssignedPartitions(cluster, {
       begin: (state) => this.#fetcher.begin(state),
@@ -93,7 +86,12 @@ export class Consumer<K = Buffer, V = Buffer> {
     });
     // What is about to be given up is read by its next owner.
     const isHeld = (state: TopicPartition): boolean => this.#group?.isHeld(state) ?? false;
-    this.#buffered = new BufferedRecords(() => [...this.#partitions.values()].filter((state) => !isHeld(state)));
+    const buffered = new BufferedRecords(() => [...this.#partitions.values()].filter((state) => !isHeld(state)));
+    this.#polling = new PollLoop({
+      ...{ cluster, name: this.#name, partitions: this.#partitions, buffered, fetcher: this.#fetcher },
+      group: () => this.#group,
+      checkOpen: () => this.#checkOpen(),
+    });
     if (config['group.id'] !== '') this.#group = new ConsumerGroup(cluster, config, this.#host(), parts.assignors);
   }
 
@@ -178,7 +176,7 @@ export class Consumer<K = Buffer, V = Buffer> {
       if (this.#cluster.nowMs() >= deadlineMs) {
         throw new TimeoutError('the position could not be looked up within default.api.timeout.ms', partition);
       }
-      await this.#arrival(Math.min(deadlineMs, this.#cluster.nowMs() + 50), options.signal);
+      await this.#polling.arrival(Math.min(deadlineMs, this.#cluster.nowMs() + 50), options.signal);
     }
   }
 
@@ -193,7 +191,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     this.#checkOpen();
     for (const partition of partitions) this.#partitions.get(partition).isPaused = false;
     this.#fetcher.wake();
-    this.#wakePoll?.();
+    this.#polling.wake();
   }
 
   /** The partitions that were paused. */
@@ -249,7 +247,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     checkPollTimeout(timeoutMs);
     if (this.#iterator !== undefined) {
       // An iteration was left in the middle. What it handed out is dealt with; a rebalance may take the rest.
-      if (this.#group?.wantsPoll) await this.#serveGroup();
+      if (this.#group?.wantsPoll) await this.#polling.serveGroup(this.#group);
       this.#markProcessed();
       const undelivered = this.#iterator.takeUndelivered();
       this.#iterator = undefined;
@@ -258,7 +256,7 @@ export class Consumer<K = Buffer, V = Buffer> {
         return undelivered;
       }
     }
-    return this.#poll({ timeoutMs, max: this.#config['max.poll.records'], signal: options.signal });
+    return this.#polling.poll({ timeoutMs, max: this.#config['max.poll.records'], signal: options.signal });
   }
 
   /** Records one by one, until the consumer is closed. Leaving the loop loses nothing: the next iteration or poll goes on with the next record. */
@@ -272,8 +270,11 @@ export class Consumer<K = Buffer, V = Buffer> {
     const left = this.#iterator?.takeUndelivered() ?? [];
     const max = this.#config['max.poll.records'];
     const poll = (): Promise<ConsumerRecord<K, V>[]> =>
-      this.#poll({ timeoutMs: iterationPollMs, max, signal: options.signal });
-    this.#iterator = new RecordIterator({ poll, pulse: () => this.#pulse(), isClosed: () => this.#isClosed }, left);
+      this.#polling.poll({ timeoutMs: iterationPollMs, max, signal: options.signal });
+    this.#iterator = new RecordIterator(
+      { poll, pulse: () => this.#polling.pulse(), isClosed: () => this.#isClosed },
+      left,
+    );
     return this.#iterator;
   }
 
@@ -282,7 +283,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     const max = options.maxRecords ?? this.#config['max.poll.records'];
     for (;;) {
       const { signal } = options;
-      const records = await this.#poll({ timeoutMs: iterationPollMs, max, signal, partitionsMax: 1 });
+      const records = await this.#polling.poll({ timeoutMs: iterationPollMs, max, signal, partitionsMax: 1 });
       const last = records.at(-1);
       if (last === undefined) continue;
       const { topic, partition, offset, leaderEpoch } = last;
@@ -300,11 +301,11 @@ export class Consumer<K = Buffer, V = Buffer> {
   async run(options: RunOptions<K, V>, handler: RecordHandler<K, V>): Promise<void> {
     if (this.#runner !== undefined) throw new IllegalStateError('run is running already');
     const poll = (max: number, isEnough: () => boolean, signal: AbortSignal): Promise<ConsumerRecord<K, V>[]> =>
-      this.#poll({ timeoutMs: max === 0 ? busyPollMs : iterationPollMs, max, isEnough, signal });
+      this.#polling.poll({ timeoutMs: max === 0 ? busyPollMs : iterationPollMs, max, isEnough, signal });
     const { deadLetter } = options;
     const runner = new RecordRunner<K, V>(this.#cluster, options, handler, {
       poll,
-      wakePoll: () => this.#wakePoll?.(),
+      wakePoll: () => this.#polling.wake(),
       deadLetter: typeof deadLetter === 'string' ? this.#deadLetterTo(deadLetter) : deadLetter,
     });
     this.#runner = runner;
@@ -324,8 +325,7 @@ export class Consumer<K = Buffer, V = Buffer> {
 
   /** Interrupts a waiting `poll`, or the next one, with `WakeupError`. May be called from anywhere. */
   wakeup(): void {
-    this.#isWakeupPending = true;
-    this.#wakePoll?.();
+    this.#polling.interrupt();
   }
 
   /** Records that could not be deserialized and did not end the poll. */
@@ -397,7 +397,7 @@ export class Consumer<K = Buffer, V = Buffer> {
 
   async #close(timeoutMs: number): Promise<void> {
     this.#isClosed = true;
-    this.#wakePoll?.();
+    this.#polling.wake();
     const iterator = this.#iterator;
     // Leaving a loop does not tell whether the body came to its end with the last record.
     if (iterator !== undefined)
@@ -409,78 +409,6 @@ export class Consumer<K = Buffer, V = Buffer> {
       this.#fetcher.close();
       await this.#cluster.close();
     }
-  }
-
-  async #poll(options: {
-    readonly timeoutMs: number;
-    readonly max: number;
-    readonly signal: AbortSignal | undefined;
-    readonly partitionsMax?: number;
-    readonly isEnough?: () => boolean;
-  }): Promise<ConsumerRecord<K, V>[]> {
-    const { max, signal, isEnough } = options;
-    this.#enterPoll();
-    const group = this.#group;
-    try {
-      const beganMs = this.#cluster.nowMs();
-      const deadlineMs = beganMs + options.timeoutMs;
-      for (;;) {
-        // A listener runs: poll waits for it, whatever happens.
-        if (!group?.isBusy) {
-          this.#checkBeforeRead(signal);
-          const mayRead = group?.mayRead() ?? true;
-          const records = mayRead ? this.#collect(max, options.partitionsMax ?? Number.POSITIVE_INFINITY) : [];
-          if (records.length > 0 || isEnough?.() || this.#cluster.nowMs() >= deadlineMs) {
-            announceReceived(this.#name, records, beganMs, this.#cluster.runtime.clock);
-            return records;
-          }
-          const commitAtMs = group?.commitIfDue() ?? Number.POSITIVE_INFINITY;
-          const isMore = mayRead && this.#buffered.isInterrupted;
-          await this.#arrival(isMore ? 0 : Math.min(deadlineMs, commitAtMs), signal);
-        } else {
-          await this.#arrival(this.#cluster.nowMs() + busyPollMs, undefined);
-        }
-      }
-    } finally {
-      group?.leavePoll();
-      this.#isPolling = false;
-    }
-  }
-
-  #enterPoll(): void {
-    this.#checkOpen();
-    if (this.#isPolling) throw new IllegalStateError('another poll is waiting');
-    if (this.#partitions.size === 0 && !this.#group?.isSubscribed) {
-      throw new IllegalStateError('no partition is assigned and nothing is subscribed to');
-    }
-    this.#isPolling = true;
-    this.#markProcessed();
-    this.#group?.enterPoll();
-  }
-
-  #checkBeforeRead(signal: AbortSignal | undefined): void {
-    this.#checkOpen();
-    signal?.throwIfAborted();
-    if (this.#isWakeupPending) {
-      this.#isWakeupPending = false;
-      throw new WakeupError('wakeup() was called');
-    }
-    const failure = this.#group?.takeFailure();
-    if (failure !== undefined) throw failure;
-  }
-
-  /** Between two records of an iteration: a sign of life, and a rebalance that waits need not wait until all records were handed out. */
-  #pulse(): Promise<void> | undefined {
-    const group = this.#group;
-    if (group === undefined) return undefined;
-    group.onActive();
-    return group.wantsPoll ? this.#serveGroup() : undefined;
-  }
-
-  /** A poll that hands out nothing. */
-  async #serveGroup(): Promise<void> {
-    const group = this.#group as ConsumerGroup;
-    await this.#poll({ timeoutMs: iterationPollMs, max: 0, signal: undefined, isEnough: () => !group.wantsPoll });
   }
 
   #markProcessed(): void {
@@ -527,32 +455,8 @@ export class Consumer<K = Buffer, V = Buffer> {
       drain: async (asked) => this.#runner?.drain(asked),
       unplaced: () => partitions.unplaced(),
       place: (offsets) => partitions.place(offsets),
-      wake: () => this.#wakePoll?.(),
+      wake: () => this.#polling.wake(),
     };
-  }
-
-  #collect(max: number, partitionsMax: number): ConsumerRecord<K, V>[] {
-    try {
-      return this.#buffered.take(max, partitionsMax);
-    } finally {
-      this.#fetcher.wake();
-    }
-  }
-
-  /** Resolves when something came in, was asked for, or at the deadline. */
-  #arrival(deadlineMs: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        signal?.removeEventListener('abort', done);
-        if (this.#wakePoll === done) this.#wakePoll = undefined;
-        resolve();
-      };
-      const delayMs = Math.max(0, deadlineMs - this.#cluster.nowMs());
-      const timer: Timer = this.#cluster.runtime.timers.after(delayMs, done);
-      signal?.addEventListener('abort', done, { once: true });
-      this.#wakePoll = done;
-    });
   }
 
   #reset(partitions: readonly TopicPartition[], policy: 'earliest' | 'latest'): void {
