@@ -21,6 +21,8 @@ export function compareReplicas(
     for (const { partition: replica } of broker.replicas.hosted) {
       if (replica === undefined || replica.log.state.kind !== 'open') continue;
       if (id === atlas.victim && atlas.harmed(replica.log.directory)) continue;
+      // Taken away by a move of which its broker has not heard yet: it is behind, and nobody waits for it.
+      if (!onlyCommitted && !world.control.replicasOf(replica.topic, replica.index).includes(id)) continue;
       const partition = truth.of(replica.topicId, replica.index, replica.topic);
       const { committed, name } = partition;
       // A cut under way shows in the files before the log's own numbers: it is looked at another time.

@@ -2,8 +2,8 @@ import type { Ballot, BallotObserver } from './ballots.ts';
 import { type Action, bounce, coordinatorLeader, type Scene } from './fault-actions.ts';
 import type { World } from './world.ts';
 
-/** The first candidate of a term waits so long for a second one, virtual milliseconds. */
-const rivalMsMax = 150;
+/** The first candidate of a term waits so long for a second one, virtual milliseconds: less than an election timeout. */
+const rivalMsMax = 500;
 /** A voter that bounced is back and connected after this. */
 const voterBackMs = 120;
 const duelMsMax = 3_000;
@@ -17,7 +17,6 @@ const duelMsMax = 3_000;
  */
 export const bounceVoter: Action = (scene) => {
   const { world, lieInWait } = scene;
-  if (world.ballots.observer !== undefined) return false;
   const leader = coordinatorLeader(world);
   if (!bounce(scene, leader)) return false;
   const duel = new Duel(scene);
@@ -49,18 +48,18 @@ class Duel implements BallotObserver {
   }
 
   writing(voter: number, { term, vote }: Ballot): Promise<void> | undefined {
-    if (vote !== voter) return undefined;
-    if (term > this.#term && !this.#isStruck) {
-      this.#startFirst();
+    if (vote !== voter || this.#isStruck) return undefined;
+    if (term > this.#term) {
+      this.end();
       this.#term = term;
       this.#first = voter;
-      const held = new Promise<void>((resolve) => {
+      this.#second = 0;
+      return new Promise((resolve) => {
         this.#startFirst = resolve;
+        this.#world.sim.at(rivalMsMax, resolve);
       });
-      this.#world.sim.at(rivalMsMax, this.#startFirst);
-      return held;
     }
-    if (term !== this.#term || this.#second !== 0) return undefined;
+    if (term < this.#term || this.#second !== 0) return undefined;
     this.#second = voter;
     this.#startFirst();
     return new Promise((resolve) => {
@@ -94,6 +93,7 @@ class Duel implements BallotObserver {
     });
   }
 
+  /** Nobody waits any more. */
   end(): void {
     this.#startFirst();
     this.#startSecond();

@@ -21,7 +21,8 @@ export class FaultScript {
   readonly members: QuorumMembers;
   readonly atlas: FaultAtlas;
   readonly counts = new Map<FaultKind, number>();
-  readonly #ambushes = new Set<Ambush>();
+  /** One of a kind at a time: two would spoil each other's moment. */
+  readonly #ambushes = new Map<FaultKind, Ambush>();
   #healed = false;
 
   constructor(
@@ -45,7 +46,7 @@ export class FaultScript {
 
   /** Ends all faults. Nodes that are down stay down. */
   heal(): void {
-    for (const ambush of this.#ambushes) this.#leave(ambush);
+    for (const [kind, ambush] of this.#ambushes) this.#leave(kind, ambush);
     this.#healed = true;
     const { sim, crashPoints, parameters } = this.#world;
     crashPoints.disarmAll();
@@ -61,15 +62,17 @@ export class FaultScript {
   }
 
   #lookOut(host: string | undefined): void {
-    for (const ambush of this.#ambushes) if (ambush.isOver(host)) this.#leave(ambush);
+    for (const [kind, ambush] of this.#ambushes) if (ambush.isOver(host)) this.#leave(kind, ambush);
   }
 
-  #leave(ambush: Ambush): void {
-    if (this.#ambushes.delete(ambush)) ambush.end();
+  #leave(kind: FaultKind, ambush: Ambush): void {
+    if (this.#ambushes.get(kind) !== ambush) return;
+    this.#ambushes.delete(kind);
+    ambush.end();
   }
 
   #strike({ id, kind, durationMs }: Fault): void {
-    if (this.#healed) return;
+    if (this.#healed || this.#ambushes.has(kind)) return;
     const { sim } = this.#world;
     const happened = (): void => {
       sim.trace(`fault ${id} ${kind}`);
@@ -89,8 +92,8 @@ export class FaultScript {
           if (!this.#healed) end();
         }),
       lieInWait: (ms, ambush) => {
-        this.#ambushes.add(ambush);
-        sim.at(ms, () => this.#leave(ambush));
+        this.#ambushes.set(kind, ambush);
+        sim.at(ms, () => this.#leave(kind, ambush));
       },
       happened,
       tell: (text) => this.#story.tell('FAULT', `#${id} ${kind} ${text} for ${durationMs} ms`),

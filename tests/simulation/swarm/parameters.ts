@@ -93,7 +93,9 @@ export function drawParameters(seed: number): Parameters {
     }),
   );
   const group = random.chance(0.6) ? drawGroup(random.fork('group')) : undefined;
-  const weather = drawWeather(seed, random.fork('weather'));
+  const weather = isOfAmbushes(seed)
+    ? drawAmbushes(random.fork('ambushes'), topics)
+    : drawWeather(random.fork('weather'));
   const meanDelayMs = random.chance(weather === 'quorum' ? 0.3 : 0.7)
     ? 0.2 + 2 * random.nextFloat()
     : 5 + random.nextInt(20);
@@ -160,8 +162,7 @@ export function drawParameters(seed: number): Parameters {
   };
 }
 
-function drawWeather(seed: number, random: SeededRandom): Weather {
-  if (isOfAmbushes(seed)) return pick(ambushWeathers, random);
+function drawWeather(random: SeededRandom): Weather {
   const draw = random.nextFloat();
   if (draw < 0.55) return 'mixed';
   if (draw < 0.7) return 'quorum';
@@ -173,13 +174,17 @@ function isOfAmbushes(seed: number): boolean {
   return seed % 16 === 8 || seed % 16 === 9;
 }
 
-/** What an ambush waits for has to come while it lasts. */
+/** Damage above the recovery point is for logs that are synced, and that somebody else has. */
+function drawAmbushes(random: SeededRandom, topics: readonly TopicParameters[]): Weather {
+  const mayDamage = topics.some((topic) => topic.minInSync >= 2 && topic.replicas >= 3 && topic.flushBeforeAck);
+  return pick(mayDamage ? ambushWeathers : ambushWeathers.filter((weather) => weather !== 'alone'), random);
+}
+
+/** What an ambush waits for has to come while it waits. */
 function ambushSettings(weather: Weather, random: SeededRandom): Readonly<Record<string, number>> {
+  if (weather === 'alone') return { 'log.flush.offset.checkpoint.interval.ms': 1_000 + random.nextInt(2_000) };
   if (weather !== 'overtaking') return {};
-  return {
-    'replica.lag.time.max.ms': 500 + random.nextInt(1_000),
-    'controlled.shutdown.timeout.ms': 3_000,
-  };
+  return { 'replica.lag.time.max.ms': 500 + random.nextInt(1_000), 'controlled.shutdown.timeout.ms': 3_000 };
 }
 
 function drawGroup(random: SeededRandom): GroupParameters {

@@ -111,7 +111,7 @@ const needPower: ReadonlySet<FaultKind> = new Set([
   'power-loss-of-coordinators',
   'failing-sync',
 ]);
-const needAtlas: ReadonlySet<FaultKind> = new Set(['bit-flip', 'truncate-file', 'return-alone']);
+const needAtlas: ReadonlySet<FaultKind> = new Set(['bit-flip', 'truncate-file']);
 const needGroup: ReadonlySet<FaultKind> = new Set([
   'crash-member',
   'pause-member',
@@ -139,9 +139,7 @@ export function drawSchedule(random: SeededRandom, limits: Limits): readonly Fau
     const weight = rare.has(kind) ? 0.15 : needGroup.has(kind) ? 2 : isFavourite ? favouriteWeight : 1;
     weights.set(kind, weight * draw);
   }
-  for (const kind of ambushesOf[limits.weather] ?? []) {
-    if (!needAtlas.has(kind) || limits.mayDamage) weights.set(kind, ambushShare * totalOf(weights));
-  }
+  for (const kind of ambushesOf[limits.weather] ?? []) weights.set(kind, ambushShare * totalOf(weights));
   const count = 20 + random.nextInt(25);
   // Mostly shorter than what it takes to notice them, sometimes longer.
   const meanMs = limits.sessionTimeoutMs * (0.1 + 0.5 * random.nextFloat());
