@@ -5,7 +5,6 @@ import type { Address, Runtime } from '@naru/runtime';
 import { type BrokerConfig, brokerConfigDefinition } from './broker-config.ts';
 import { type Endpoint, formatEndpointUri } from './cluster/endpoint.ts';
 import { ClusterMembership } from './cluster/membership.ts';
-import { topicById } from './cluster/metadata-image.ts';
 import { MetadataPublisher } from './cluster/metadata-publisher.ts';
 import type { Member } from './cluster/partition-state.ts';
 import { PartitionStateWriter } from './cluster/partition-state-writer.ts';
@@ -20,14 +19,12 @@ import type { ConnectionLimits } from './listeners/connection-quota.ts';
 import { clientServices, unaryServices } from './listeners/grpc-front.ts';
 import { KafkaFront } from './listeners/kafka-front.ts';
 import { ListenerSet } from './listeners/listener-set.ts';
-import { MetricsListener } from './listeners/metrics-listener.ts';
 import { RequestBudget } from './listeners/request-budget.ts';
-import type { CleanerCounts } from './log/cleaner.ts';
 import { readIdentity } from './log/directory-identity.ts';
 import { logConfigDefinition } from './log/log-config.ts';
-import { LogManager } from './log/log-manager.ts';
 import { logConfigOf } from './log-config-of.ts';
-import type { LogStore } from './replication/log-store.ts';
+import { openLogs, removeDeleted, storeOf } from './log-wiring.ts';
+import { listenForMetrics, registerCleanerMetrics, registerMetrics } from './metrics-wiring.ts';
 import { ReplicaFetchServer } from './replication/replica-fetch-server.ts';
 import { ReplicaManager } from './replication/replica-manager.ts';
 import { leaveGracefully } from './requests/controlled-shutdown.ts';
@@ -381,74 +378,6 @@ async function clusterIdOf(runtime: Runtime, config: BrokerConfig, logger: Logge
   }
 }
 
-interface LogEvents {
-  readonly logger: Logger;
-  readonly highWatermarkOf: (topicId: string, partition: number) => number | undefined;
-  readonly onDamage: (topicId: string, partition: number) => void;
-  readonly onFailure: (error: Error) => void;
-}
-
-function openLogs(
-  runtime: Runtime,
-  config: BrokerConfig,
-  clusterId: string,
-  { logger, highWatermarkOf, onDamage, onFailure }: LogEvents,
-): Promise<LogManager> {
-  return LogManager.open({
-    runtime,
-    logger,
-    directories: [config['log.dirs']],
-    brokerId: config['broker.id'],
-    clusterId,
-    defaultConfig: config.topicDefaults,
-    tailBytesMax: config['log.memory.bytes'],
-    checkpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
-    retentionIntervalMs: config['log.retention.check.interval.ms'],
-    producerIdExpirationMs: config['producer.id.expiration.ms'],
-    ...(config['log.cleaner.enable'] && {
-      cleaner: {
-        backoffMs: config['log.cleaner.backoff.ms'],
-        dedupeBufferBytes: config['log.cleaner.dedupe.buffer.size'],
-        ioBytesPerSecondMax: config['log.cleaner.io.max.bytes.per.second'],
-      },
-    }),
-    highWatermarkOf: (log) => highWatermarkOf(log.topicId, log.partition),
-    onFailure: (_, error) => onFailure(error),
-    onDamage: (log) => onDamage(log.topicId, log.partition),
-  });
-}
-
-function storeOf(logs: LogManager): LogStore {
-  return {
-    open: async (identity, config) => {
-      const log = await logs.getOrCreate({ ...identity, config });
-      log.updateConfig(config);
-      return log;
-    },
-    quarantine: ({ topicId, partition }) => logs.quarantine(topicId, partition),
-    delete: ({ topicId, partition }) => logs.delete(topicId, partition),
-    highWatermarkOf: (log) => logs.highWatermarkAtStart(log),
-  };
-}
-
-/**
- * What was deleted, or moved to other brokers, while this one was away. A reason is only what is committed about that very topic id: its deletion, or an
- * assignment without this broker (row 58).
- */
-function removeDeleted(logs: LogManager, publisher: MetadataPublisher, brokerId: number, logger: Logger): void {
-  const { image } = publisher;
-  const isGone = (topicId: string, partition: number): boolean => {
-    const replicas = topicById(image, topicId)?.partitions[partition]?.replicas;
-    return image.deletedTopicIds.has(topicId) || (replicas !== undefined && !replicas.includes(brokerId));
-  };
-  for (const { topicId, partition, topic } of [...logs.logs]) {
-    if (!isGone(topicId, partition)) continue;
-    logs.delete(topicId, partition).catch((error: unknown) => {
-      logger.warn({ error, topic, partition }, 'the log of a replica that is none any more could not be removed');
-    });
-  }
-}
-
 function controllerSettings(config: BrokerConfig): ConstructorParameters<typeof Controller>[0]['settings'] {
   return {
     numPartitions: config['num.partitions'],
@@ -460,64 +389,4 @@ function controllerSettings(config: BrokerConfig): ConstructorParameters<typeof 
     leaderImbalancePercentage: config['leader.imbalance.per.broker.percentage'],
     leaderImbalanceCheckIntervalMs: config['leader.imbalance.check.interval.seconds'] * 1_000,
   };
-}
-
-function registerMetrics(
-  metrics: Metrics,
-  replicas: ReplicaManager,
-  budget: RequestBudget,
-  listeners: ListenerSet,
-): void {
-  const count = (
-    counts: (hosted: ReplicaManager['hosted'] extends Iterable<infer H> ? H : never) => boolean,
-  ): number => {
-    let total = 0;
-    for (const hosted of replicas.hosted) if (counts(hosted)) total++;
-    return total;
-  };
-  metrics.gauge('naru_partitions', 'Replicas on this broker', () => count(() => true));
-  metrics.gauge('naru_leaders', 'Partitions that this broker leads', () =>
-    count((h) => h.partition?.isLeader ?? false),
-  );
-  metrics.gauge(
-    'naru_under_min_isr_partitions',
-    'Led partitions with fewer replicas in sync than min.insync.replicas',
-    () => count((h) => h.partition?.state.leader?.isUnderMinInSync ?? false),
-  );
-  metrics.gauge('naru_damaged_replicas', 'Replicas whose log is damaged', () => count((h) => h.isDamaged));
-  metrics.gauge('naru_producer_ids', 'Idempotent producers that are remembered, over all partitions', () => {
-    let total = 0;
-    for (const { partition } of replicas.hosted) total += partition?.log.producers.size ?? 0;
-    return total;
-  });
-  metrics.gauge('naru_connections', 'Open connections on all listeners', () => listeners.quota.count);
-  metrics.gauge('naru_queued_request_bytes', 'Bytes of requests that are not answered yet', () => budget.bytes);
-}
-
-function registerCleanerMetrics(metrics: Metrics, counts: Readonly<CleanerCounts> | undefined): void {
-  if (counts === undefined) return;
-  metrics.gauge('naru_cleaner_passes', 'Logs that were compacted since the start', () => counts.passes);
-  metrics.gauge('naru_cleaner_read_bytes', 'Bytes that compaction has read', () => counts.readBytes);
-  metrics.gauge('naru_cleaner_bytes_before', 'Bytes of compacted segments before', () => counts.bytesBefore);
-  metrics.gauge('naru_cleaner_bytes_after', 'Bytes of compacted segments after', () => counts.bytesAfter);
-  metrics.gauge(
-    'naru_uncleanable_logs',
-    'Logs that cannot be compacted until the next start',
-    () => counts.uncleanable,
-  );
-  metrics.gauge('naru_cleaner_max_dirty_ratio', 'Dirty share of the dirtiest log', () => counts.maxDirtyRatio);
-}
-
-async function listenForMetrics(
-  { network, timers }: Runtime,
-  config: BrokerConfig,
-  metrics: Metrics,
-  isReady: () => boolean,
-): Promise<MetricsListener | undefined> {
-  const port = config['metrics.port'];
-  if (port < 0) return undefined;
-  const address = { host: config['metrics.host'], port };
-  const listener = new MetricsListener({ network, timers, address, metrics: () => metrics.format(), isReady });
-  await listener.listen();
-  return listener;
 }
