@@ -97,3 +97,15 @@ test('what cannot be is said in a line', async () => {
     failed(`--entity-type must be topics or brokers here, not 'users' ${hint}`),
   );
 });
+
+test('kafka-topics says who changes settings and replicas of a topic that is there', async () => {
+  const topics = (...argv: string[]): Promise<Finished> =>
+    run('kafka-topics.sh', ['--bootstrap-server', cluster.bootstrapServers, '--alter', '--topic', 't', ...argv]);
+  const hint = '(naru topics --help shows the flags)';
+  expect(await topics('--partitions', '2', '--config', 'retention.ms=5')).toEqual(
+    failed(`--config goes with --create; kafka-configs.sh changes the settings of a topic that is there ${hint}`),
+  );
+  expect(await topics('--partitions', '2', '--replication-factor', '2')).toEqual(
+    failed(`--replication-factor goes with --create; kafka-reassign-partitions.sh changes the replicas ${hint}`),
+  );
+});

@@ -50,6 +50,7 @@ export const command: Command<typeof flags> = {
       throw new UsageError('give exactly one of --create, --delete, --describe, --list, --alter');
     if (values.zookeeper !== undefined)
       throw new UsageError('--zookeeper is gone since Kafka 3.0; give --bootstrap-server <host:port>');
+    checkCreateFlags(values);
     const action = { create, delete: remove, describe, list, alter }[actions[0] as 'create'];
     try {
       return await withClient(values, {}, (client) => action(client.admin(), values));
@@ -59,6 +60,15 @@ export const command: Command<typeof flags> = {
     }
   },
 };
+
+/** Left unsaid, nothing would tell that they change nothing. */
+function checkCreateFlags(values: Values): void {
+  if (values.create) return;
+  if (values.config.length > 0)
+    throw new UsageError('--config goes with --create; kafka-configs.sh changes the settings of a topic that is there');
+  if (values['replication-factor'] !== undefined)
+    throw new UsageError('--replication-factor goes with --create; kafka-reassign-partitions.sh changes the replicas');
+}
 
 async function create(admin: Admin, values: Values): Promise<number> {
   const name = requireTopic(values, '--create');
