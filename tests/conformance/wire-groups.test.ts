@@ -29,6 +29,24 @@ describe('groups', () => {
     throw new Error('no coordinator');
   });
 
+  test("KafkaJS's resetOffsets commits -2 (earliest) and -1 (latest): kept as they are, other negative ones are refused", async () => {
+    const commit = async (committedOffset: number): Promise<number | undefined> => {
+      const partitions = [{ partitionIndex: 0, committedOffset, committedMetadata: '' }];
+      const claim = { groupId: 'g', generationIdOrMemberEpoch: -1, memberId: '' };
+      const answer = await call(apis.offsetCommit, 5, { ...claim, topics: [{ name: topic, partitions }] });
+      return answer.topics[0]?.partitions[0]?.errorCode;
+    };
+    for (const special of [-2, -1]) {
+      expect(await commit(special)).toBe(errorCodes.NONE);
+      const fetched = await call(apis.offsetFetch, 4, {
+        groupId: 'g',
+        topics: [{ name: topic, partitionIndexes: [0] }],
+      });
+      expect(fetched.topics[0]?.partitions[0]).toMatchObject({ committedOffset: special, errorCode: 0 });
+    }
+    expect(await commit(-3)).toBe(errorCodes.INVALID_REQUEST);
+  });
+
   test('FindCoordinator for one key and for several', async () => {
     expect(await call(apis.findCoordinator, 0, { key: 'g' })).toMatchObject({ errorCode: 0, nodeId: 1, host: 'b1' });
     const many = await call(apis.findCoordinator, 4, { coordinatorKeys: ['g', 'h'] });

@@ -113,6 +113,11 @@ describe('administration', () => {
     expect(topic).toMatchObject({ error: { message: 'topic missing does not exist' } });
   });
 
+  test.each([[-1], [1.5], ['x']])('%s is no offset to set for a group', async (offset) => {
+    const altered = client.admin().alterGroupOffsets('g', [{ topic: 't', partition: 0, offset: untyped(offset) }]);
+    await expect(cluster.run(altered)).rejects.toThrow(`${offset} is not an offset`);
+  });
+
   test.each([[['t']], [{ topics: [{ topic: 't' }] }]])('createTopics(%j) says what it takes', async (topics) => {
     const created = client.admin().createTopics(untyped(topics));
     await expect(cluster.run(created)).rejects.toThrow('{ name');

@@ -123,8 +123,11 @@ await runCommands(async ({ servers }) => {
       const [{ partitions }] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
       return Number(partitions.find((one) => one.partition === partition).offset);
     },
-    setGroupOffset: ({ group, topic, partition, offset }) =>
-      admin.setOffsets({ groupId: group, topic, partitions: [{ partition, offset: String(offset) }] }),
+    setGroupOffset: async ({ group, topic, partition, offset }) => {
+      // Commits -2.
+      await admin.resetOffsets({ groupId: group, topic, earliest: true });
+      await admin.setOffsets({ groupId: group, topic, partitions: [{ partition, offset: String(offset) }] });
+    },
     deleteGroup: async ({ group }) => {
       await admin.deleteGroups([group]);
     },

@@ -2,6 +2,7 @@ import { errorCodes } from '@naru/kafka-protocol';
 import { groupMethods, type groups, type UnaryMethod } from '@naru/rpc';
 import { sleep } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
+import { wireOffset } from '../consumer/groups/offset-commits.ts';
 import type { KafkaError } from '../errors.ts';
 import { errorFromCode, errorFromRpc } from '../errors-from-wire.ts';
 import type { TopicPartition } from '../topic-partition.ts';
@@ -115,10 +116,7 @@ export class GroupAdmin {
     changes: readonly GroupOffsetChange[],
     deadlineMs: number,
   ): Promise<GroupOffsetOutcome[]> {
-    const offsets = changes.map(({ topic, partition, offset, leaderEpoch, metadata }) => {
-      return { topic, partition, offset: Number(offset), leaderEpoch: leaderEpoch ?? -1, metadata: metadata ?? '' };
-    });
-    const request = { groupId, ...outsider, offsets };
+    const request = { groupId, ...outsider, offsets: changes.map(wireOffset) };
     const { answer } = await this.#atCoordinator(groupId, groupMethods.offsetCommit, request, deadlineMs, (r) => r);
     return answer.offsets.map(({ topic, partition, errorCode }) => {
       return { topic, partition, error: toError({ errorCode, errorMessage: '' }, { topic, partition }) };

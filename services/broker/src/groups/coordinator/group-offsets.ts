@@ -64,11 +64,17 @@ function checkCommit(shard: GroupShard, groupId: string, claim: Claim, nowMs: nu
   return refusal;
 }
 
+/**
+ * KafkaJS's `resetOffsets` commits -2 for the earliest offset and -1 for the latest, as ListOffsets names them, and Kafka keeps what it is given. Whoever reads a negative one
+ * takes it for none.
+ */
+const earliestOffset = -2;
+
 function offsetFault({ settings, publisher }: GroupCoordinator, asked: OffsetToCommit): KafkaErrorName | undefined {
   const partitions = publisher.image.topics.get(asked.topic)?.partitions;
   if (partitions?.[asked.partition] === undefined) return 'UNKNOWN_TOPIC_OR_PARTITION';
   if (Buffer.byteLength(asked.metadata) > settings.offsetMetadataBytesMax) return 'OFFSET_METADATA_TOO_LARGE';
-  return asked.offset < 0 || !Number.isSafeInteger(asked.offset) ? 'INVALID_REQUEST' : undefined;
+  return asked.offset < earliestOffset || !Number.isSafeInteger(asked.offset) ? 'INVALID_REQUEST' : undefined;
 }
 
 const commitCodeOf: { readonly [Outcome in WriteOutcome]: KafkaErrorName } = {

@@ -216,7 +216,8 @@ function rebalancing(): KafkaError {
   );
 }
 
-function wireOffset(given: OffsetToCommit): groups.CommittedOffset {
+/** Throws `IllegalStateError` for what is no offset. */
+export function wireOffset(given: OffsetToCommit): groups.CommittedOffset {
   const { topic, partition, leaderEpoch, metadata } = given;
   const offset = Number(given.offset);
   if (!Number.isSafeInteger(offset) || offset < 0) {
