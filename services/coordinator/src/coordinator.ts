@@ -7,7 +7,7 @@ import { ReadBarrier } from './listeners/read-barrier.ts';
 import { SessionDirector } from './listeners/session-director.ts';
 import type { SessionServices } from './listeners/session-stream.ts';
 import { Quorum } from './quorum/quorum.ts';
-import type { QuorumStatus, ReplicatedLog } from './quorum/state-machine.ts';
+import type { QuorumStanding, QuorumStatus, ReplicatedLog } from './quorum/state-machine.ts';
 import type { Tree } from './tree/tree.ts';
 import { TreeMachine } from './tree/tree-machine.ts';
 
@@ -21,6 +21,8 @@ export interface Coordinator {
   /** With the port that was really taken. */
   readonly clientAddress: Address;
   status(): wire.StatusResponse;
+  /** For tests that look after every event. */
+  standing(): QuorumStanding;
   /** SHA-256 over the whole state; equal on all nodes at the same `appliedZxid` (Z7). Costs as much as a snapshot. */
   stateHash(): string;
   /** CRC-32 chained over all commands (Z4). */
@@ -65,6 +67,7 @@ export async function createCoordinator(
     return {
       clientAddress: server.address,
       status: () => statusOf(services, version),
+      standing: () => quorum.standing(),
       stateHash: () => machine.stateHash(),
       commandChain: () => machine.commandChain,
       tree: () => machine.tree,

@@ -1,24 +1,30 @@
 import type { History, HistoryListener, Polled, Send } from '../swarm/history.ts';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
-import type { Truth } from './truth.ts';
+import type { PartitionTruth, Truth } from './truth.ts';
 
 /** A position that is not known yet. */
 const anywhere = -1;
+
+/** What clients were told of one partition. */
+interface Told {
+  readonly name: string;
+  /** Which send's value stands at which offset, after all acks and polls (C2, C8). */
+  readonly values: (Send | undefined)[];
+  /** By consumer: the next offset (C7). */
+  readonly positions: Map<string, number>;
+  /** By client: the last answer to a question for the latest offset, with the time of the answer (C10). */
+  readonly latest: Map<string, { readonly offset: number; readonly toldMs: number }>;
+}
 
 /** C1–C10 over what clients were told, as they are told it; C1, C5 and C6 once more over everything at the end. */
 export class ClientChecker implements HistoryListener {
   readonly #world: World;
   readonly #history: History;
   readonly #truth: Truth;
-  /** By topic-partition: which send's value stands at which offset, after all acks and polls (C2, C8). */
-  readonly #values = new Map<string, (Send | undefined)[]>();
+  readonly #told = new Map<string, Told[]>();
   /** Where the records of idempotent producers are (C4). */
   readonly #places = new Map<Send, number>();
-  /** By consumer and topic-partition: the next offset (C7). */
-  readonly #positions = new Map<string, number>();
-  /** By client and topic-partition: answers to questions for the latest offset, with the time of the answer (C10). */
-  readonly #latest = new Map<string, { readonly offset: number; readonly toldMs: number }>();
 
   constructor(world: World, history: History, truth: Truth) {
     this.#world = world;
@@ -31,53 +37,54 @@ export class ClientChecker implements HistoryListener {
     // A retry of something that the broker has seen too long ago to tell where it is (row 42): it must be found once.
     if (send.offset === -1 && this.#isIdempotent(send)) return;
     require(send.offset >= 0, 'C1', () => `${nameOf(send)} was acknowledged at ${send.offset}`);
-    this.#sees(send, `${send.topic}-${send.partition}`, send.offset, 'its ack');
-    const committed = this.#committed(send.topic, send.partition);
+    this.#sees(send, this.#of(send.topic, send.partition), send.offset, 'its ack');
+    const committed = this.#truthOf(send.topic, send.partition).highWatermark;
     require(send.offset < committed, 'C1', () =>
       `${nameOf(send)} was acknowledged at ${send.offset}; committed is only ${committed}`);
   }
 
   polled({ consumer, topic, partition, offset, value, leaderEpoch }: Polled): void {
-    const name = `${topic}-${partition}`;
+    const told = this.#of(topic, partition);
+    const { name, positions } = told;
     const send = this.#history.senderOf(value);
     require(send !== undefined, 'C3', () => `${consumer} read at ${offset} of ${name} what nobody sent`);
     require(send.outcome !== 'refused', 'C3', () =>
       `${consumer} read ${nameOf(send)}, which was refused: ${send.error}`);
     require(send.topic === topic && send.partition === partition, 'C3', () =>
       `${consumer} read ${nameOf(send)} in ${name}`);
-    this.#sees(send, name, offset, consumer);
-    const committed = this.#committed(topic, partition);
+    this.#sees(send, told, offset, consumer);
+    const truth = this.#truthOf(topic, partition);
+    const committed = truth.highWatermark;
     require(offset < committed, 'C9', () => `${consumer} read ${offset} of ${name}; committed is only ${committed}`);
-    const batch = this.#truth.of(this.#topicId(topic), partition, topic).at(offset);
+    const batch = truth.at(offset);
     require(batch?.leaderEpoch === leaderEpoch, 'C9', () =>
       `${consumer} read ${offset} of ${name} in epoch ${leaderEpoch}; committed is epoch ${batch?.leaderEpoch}`);
-    const key = `${consumer} ${name}`;
-    const expected = this.#positions.get(key) ?? 0;
+    const expected = positions.get(consumer) ?? 0;
     require(offset === expected || expected === anywhere, 'C7', () =>
       `${consumer} read ${offset} of ${name} after ${expected - 1}`);
-    this.#positions.set(key, offset + 1);
+    positions.set(consumer, offset + 1);
   }
 
   assigned(consumer: string, topic: string, partition: number): void {
-    this.#positions.set(`${consumer} ${topic}-${partition}`, anywhere);
+    this.#of(topic, partition).positions.set(consumer, anywhere);
   }
 
   latestOffset(client: string, topic: string, partition: number, offset: number, invokedMs: number): void {
-    const key = `${client} ${topic}-${partition}`;
-    const before = this.#latest.get(key);
+    const { latest } = this.#of(topic, partition);
+    const before = latest.get(client);
     require(before === undefined || before.toldMs > invokedMs || offset >= before.offset, 'C10', () =>
       `${client} was told ${offset} as the latest offset of ${topic}-${partition} after ${before?.offset}`);
-    const committed = this.#committed(topic, partition);
+    const committed = this.#truthOf(topic, partition).highWatermark;
     require(offset <= committed, 'C10', () =>
       `${client} was told ${offset} of ${topic}-${partition}, committed is ${committed}`);
     if (before === undefined || offset > before.offset) {
-      this.#latest.set(key, { offset, toldMs: this.#world.sim.nowMs });
+      latest.set(client, { offset, toldMs: this.#world.sim.nowMs });
     }
   }
 
   /** How far a consumer has read. */
   positionOf(consumer: string, topic: string, partition: number): number {
-    return this.#positions.get(`${consumer} ${topic}-${partition}`) ?? 0;
+    return this.#of(topic, partition).positions.get(consumer) ?? 0;
   }
 
   /** Once `reader` has read everything: C1, C5, C6. */
@@ -103,12 +110,7 @@ export class ClientChecker implements HistoryListener {
     }
   }
 
-  #sees(send: Send, name: string, offset: number, who: string): void {
-    let values = this.#values.get(name);
-    if (values === undefined) {
-      values = [];
-      this.#values.set(name, values);
-    }
+  #sees(send: Send, { name, values }: Told, offset: number, who: string): void {
     const known = values[offset];
     require(known === undefined || known === send, 'C2', () =>
       `${who}: ${nameOf(send)} at ${offset} of ${name}, where ${known && nameOf(known)} was seen`);
@@ -125,12 +127,18 @@ export class ClientChecker implements HistoryListener {
     return this.#world.parameters.producers[send.producer - 1]?.isIdempotent ?? false;
   }
 
-  #committed(topic: string, partition: number): number {
-    return this.#truth.of(this.#topicId(topic), partition, topic).highWatermark;
+  #of(topic: string, partition: number): Told {
+    let partitions = this.#told.get(topic);
+    if (partitions === undefined) {
+      partitions = [];
+      this.#told.set(topic, partitions);
+    }
+    partitions[partition] ??= { name: `${topic}-${partition}`, values: [], positions: new Map(), latest: new Map() };
+    return partitions[partition];
   }
 
-  #topicId(topic: string): string {
-    return this.#world.control.topicIdOf(topic) ?? '';
+  #truthOf(topic: string, partition: number): PartitionTruth {
+    return this.#truth.of(this.#world.control.topicIdOf(topic) ?? '', partition, topic);
   }
 }
 

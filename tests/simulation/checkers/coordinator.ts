@@ -50,7 +50,7 @@ export class CoordinatorChecker {
   }
 
   #checkRole(id: number, coordinator: Coordinator, seen: Seen): void {
-    const { role, term, commitIndex } = coordinator.status();
+    const { role, term, commitIndex } = coordinator.standing();
     require(term >= seen.term, 'Z5', () => `c${id}: term ${term} after ${seen.term}`);
     require(commitIndex >= seen.commitIndex, 'Z6', () =>
       `c${id}: commit index ${commitIndex} after ${seen.commitIndex}`);

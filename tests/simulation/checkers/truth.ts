@@ -79,9 +79,8 @@ export function describe({ baseOffset, endOffset, leaderEpoch, crc }: CommittedB
   return `[${baseOffset}, ${endOffset}) of epoch ${leaderEpoch}, crc ${(crc >>> 0).toString(16)}`;
 }
 
-/** By topic id and partition. */
 export class Truth {
-  readonly partitions = new Map<string, PartitionTruth>();
+  readonly #byTopicId = new Map<string, PartitionTruth[]>();
   readonly #listeners = new Map<string, CommitListener[]>();
 
   /** To be called before the topic's first record. */
@@ -90,17 +89,24 @@ export class Truth {
   }
 
   of(topicId: string, partition: number, topic: string): PartitionTruth {
-    const key = `${topicId}:${partition}`;
-    let found = this.partitions.get(key);
+    let partitions = this.#byTopicId.get(topicId);
+    if (partitions === undefined) {
+      partitions = [];
+      this.#byTopicId.set(topicId, partitions);
+    }
+    let found = partitions[partition];
     if (found === undefined) {
       found = new PartitionTruth(`${topic}-${partition}`, this.#listeners.get(topic) ?? []);
-      this.partitions.set(key, found);
+      partitions[partition] = found;
     }
     return found;
   }
 
   named(name: string): PartitionTruth | undefined {
-    for (const truth of this.partitions.values()) if (truth.name === name) return truth;
+    for (const partitions of this.#byTopicId.values()) {
+      const found = partitions.find((truth) => truth?.name === name);
+      if (found !== undefined) return found;
+    }
     return undefined;
   }
 }

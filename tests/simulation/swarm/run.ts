@@ -5,7 +5,7 @@ import { CoordinatorChecker } from '../checkers/coordinator.ts';
 import { GroupLogChecker } from '../checkers/group-log.ts';
 import { Progress } from '../checkers/group-progress.ts';
 import { checkGroupsAreTheirLogs } from '../checkers/groups.ts';
-import { checkIndexes } from '../checkers/log-index.ts';
+import { checkIndexes, type Stamps } from '../checkers/log-index.ts';
 import { MembershipChecker } from '../checkers/membership.ts';
 import { ReplicaChecker } from '../checkers/replica.ts';
 import { compareReplicas } from '../checkers/replicas-equal.ts';
@@ -278,13 +278,14 @@ class Run {
   async #checkIndexes(): Promise<void> {
     const random = this.world.sim.random.fork('indexes');
     const { atlas } = this.#script;
+    const stamps: Stamps = new Map();
     for (const [id, broker] of this.world.brokers) {
       for (const { partition: replica } of broker.replicas.hosted) {
         if (replica === undefined || replica.log.state.kind !== 'open' || replica.topic === 'churn') continue;
         // Cleaners still move what is in compacted logs; what the run harmed need not be found.
         if (compactedTopics.has(replica.topic) || (id === atlas.victim && atlas.harmed(replica.log.directory)))
           continue;
-        await checkIndexes(this.world.node(`b${id}`), replica, random);
+        await checkIndexes(this.world.node(`b${id}`), replica, stamps, random);
       }
     }
   }

@@ -1,6 +1,9 @@
 import { drawParameters } from '../swarm/parameters.ts';
 import { runSeed } from '../swarm/run.ts';
 
+// Connections break by the thousand, and each error would collect a stack that nobody reads; `--seed` shows them.
+Error.stackTraceLimit = 0;
+
 /** A process of its own that plays one seed after the other, as its parent asks. */
 process.on('message', (seed: number) => {
   void runSeed(drawParameters(seed)).then((report) => process.send?.(report));

@@ -51,7 +51,8 @@ export class SharedMap<Value> implements ReadonlyMap<string, Value> {
   /** The keys whose values in the two maps are not the same object. */
   static *differences<Value>(before: SharedMap<Value>, after: SharedMap<Value>): Iterable<string> {
     if (before === after) return;
-    for (const [index, next] of after.#shards.entries()) {
+    for (let index = 0; index < shardCount; index++) {
+      const next = after.#shards[index] as ReadonlyMap<string, Value>;
       const old = before.#shards[index] as ReadonlyMap<string, Value>;
       if (old === next) continue;
       for (const [key, value] of next) if (old.get(key) !== value) yield key;
@@ -60,15 +61,15 @@ export class SharedMap<Value> implements ReadonlyMap<string, Value> {
   }
 
   *entries(): MapIterator<[string, Value]> {
-    for (const shard of this.#shards) yield* shard;
+    for (const shard of this.#shards) if (shard.size > 0) yield* shard;
   }
 
   *keys(): MapIterator<string> {
-    for (const shard of this.#shards) yield* shard.keys();
+    for (const shard of this.#shards) if (shard.size > 0) yield* shard.keys();
   }
 
   *values(): MapIterator<Value> {
-    for (const shard of this.#shards) yield* shard.values();
+    for (const shard of this.#shards) if (shard.size > 0) yield* shard.values();
   }
 
   [Symbol.iterator](): MapIterator<[string, Value]> {

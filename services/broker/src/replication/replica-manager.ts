@@ -57,6 +57,8 @@ export class ReplicaManager implements ReplicaSource {
   readonly turnEnd: TurnEnd;
   readonly #options: ReplicaManagerOptions;
   readonly #byTopicId = new Map<string, Map<number, HostedPartition>>();
+  /** The same as a list, made when it is asked for after a change. */
+  #list: readonly HostedPartition[] | undefined;
   readonly #fetchers = new Map<number, ReplicaFetcher>();
   readonly #ledListeners: ((partition: Partition) => void)[] = [];
   readonly #stateListeners: ((topic: string, partition: number) => void)[] = [];
@@ -80,13 +82,14 @@ export class ReplicaManager implements ReplicaSource {
     return this.#registrations;
   }
 
-  get hosted(): Iterable<HostedPartition> {
-    return this.#all();
+  get hosted(): readonly HostedPartition[] {
+    this.#list ??= [...this.#byTopicId.values()].flatMap((partitions) => [...partitions.values()]);
+    return this.#list;
   }
 
   /** Whose log is damaged (`replicaKey`). */
   get damaged(): readonly string[] {
-    const damaged = [...this.#all()].filter((hosted) => hosted.isDamaged);
+    const damaged = this.hosted.filter((hosted) => hosted.isDamaged);
     return damaged.map(({ identity }) => replicaKey(identity.topicId, identity.partition));
   }
 
@@ -147,7 +150,7 @@ export class ReplicaManager implements ReplicaSource {
   setSelf(self: Member | undefined): void {
     this.#self = self;
     if (self === undefined) {
-      for (const hosted of this.#all()) {
+      for (const hosted of this.hosted) {
         hosted.partition?.rest();
         hosted.setTarget({ kind: 'idle' });
       }
@@ -180,7 +183,7 @@ export class ReplicaManager implements ReplicaSource {
 
   /** What `logConfigOf` gives is another thing now, for any topic. */
   reconfigure(): void {
-    for (const hosted of this.#all()) {
+    for (const hosted of this.hosted) {
       const topic = this.#image?.topics.get(hosted.identity.topic);
       if (topic?.id === hosted.identity.topicId) hosted.setConfig(this.#options.logConfigOf(topic.config));
     }
@@ -193,7 +196,7 @@ export class ReplicaManager implements ReplicaSource {
     this.#registrations = epochs(all);
     this.#admissible = epochs(all.filter((broker) => !broker.stopping));
     for (const [leaderId, fetcher] of this.#fetchers) fetcher.setLeader(this.#addressOf(leaderId));
-    for (const { identity, partition } of this.#all()) partition?.registrationsChanged(this.#admissibleFor(identity));
+    for (const { identity, partition } of this.hosted) partition?.registrationsChanged(this.#admissibleFor(identity));
   }
 
   /**
@@ -209,7 +212,7 @@ export class ReplicaManager implements ReplicaSource {
 
   /** They wait for a leader that lives. */
   #retargetDamaged(image: MetadataImage): void {
-    for (const { isDamaged, identity } of [...this.#all()]) {
+    for (const { isDamaged, identity } of [...this.hosted]) {
       const topic = image.topics.get(identity.topic);
       if (isDamaged && topic?.id === identity.topicId) this.#retarget(topic, identity.partition);
     }
@@ -272,6 +275,7 @@ export class ReplicaManager implements ReplicaSource {
     });
     const partitions = this.#byTopicId.get(topic.id) ?? new Map<number, HostedPartition>();
     this.#byTopicId.set(topic.id, partitions.set(partition, hosted));
+    this.#list = undefined;
     return hosted;
   }
 
@@ -314,6 +318,7 @@ export class ReplicaManager implements ReplicaSource {
       const partitions = this.#byTopicId.get(identity.topicId);
       partitions?.delete(identity.partition);
       if (partitions?.size === 0) this.#byTopicId.delete(identity.topicId);
+      this.#list = undefined;
     },
   };
 
@@ -347,13 +352,9 @@ export class ReplicaManager implements ReplicaSource {
 
   #tickLater(): void {
     this.#tickTimer = this.#options.timers.after(tickMs, () => {
-      for (const hosted of this.#all()) hosted.partition?.tick();
+      for (const hosted of this.hosted) hosted.partition?.tick();
       this.#tickLater();
     });
-  }
-
-  *#all(): Iterable<HostedPartition> {
-    for (const partitions of this.#byTopicId.values()) yield* partitions.values();
   }
 
   /** Nothing is led, followed or waited for any more; the logs stay open for their manager to close. */
@@ -363,7 +364,7 @@ export class ReplicaManager implements ReplicaSource {
     this.#tickTimer?.cancel();
     for (const fetcher of this.#fetchers.values()) fetcher.close();
     this.#fetchers.clear();
-    const all = [...this.#all()];
+    const all = this.hosted;
     for (const hosted of all) hosted.partition?.rest();
     for (const hosted of all) hosted.setTarget({ kind: 'closed' });
     await Promise.all(all.map((hosted) => hosted.settled()));

@@ -25,6 +25,7 @@ import type {
   MembershipOutcome,
   ProposalOutcome,
   QuorumMember,
+  QuorumStanding,
   QuorumStatus,
   ReadOutcome,
   ReplicatedLog,
@@ -194,19 +195,22 @@ export class Quorum implements ReplicatedLog {
     });
   }
 
+  standing(): QuorumStanding {
+    const { role, term, commitIndex, configuration } = this.#raft;
+    const learner = !isVoter(configuration, this.#options.nodeId);
+    return { role: learner && role === 'follower' ? 'learner' : role, term, commitIndex };
+  }
+
   status(): QuorumStatus {
-    const { role, term, leader, termStart, commitIndex, configuration, configurationIndex } = this.#raft;
+    const { role, leader, termStart, commitIndex, configuration, configurationIndex } = this.#raft;
     const { nodeId, clusterId } = this.#options;
-    const learner = !isVoter(configuration, nodeId);
     return {
       nodeId,
       clusterId,
-      role: learner && role === 'follower' ? 'learner' : role,
-      term,
+      ...this.standing(),
       leader,
       leaderAddress: leader === 0 ? '' : this.#membership.addressesOf(configuration, leader).clientAddress,
       serving: !this.#stopped && role === 'leader' && this.#driver.applied >= termStart,
-      commitIndex,
       appliedIndex: this.#driver.applied,
       members: this.#members(),
       isChanging: configuration.outgoing.length > 0 || configurationIndex > commitIndex,

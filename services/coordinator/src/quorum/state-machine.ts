@@ -101,12 +101,16 @@ export type MembershipOutcome =
     };
 
 /** The replicated state machine's public face; `Quorum` implements it. */
+export type QuorumStanding = Pick<QuorumStatus, 'role' | 'term' | 'commitIndex'>;
+
 export interface ReplicatedLog {
   /** With `term`: only when this node leads in that very term (row 27: a session expires by an entry of the term that saw it silent). */
   propose(data: Uint8Array, options?: { readonly term?: Term }): Promise<ProposalOutcome>;
   /** A barrier for linearizable reads (ReadIndex, thesis §6.4); works on the leader. */
   read(): Promise<ReadOutcome>;
   status(): QuorumStatus;
+  /** The part of it that costs nothing to tell. */
+  standing(): QuorumStanding;
   /** Called in order on every change of role, term, leader or `serving`; never inside `apply`. */
   onRoleChange(callback: (status: QuorumStatus) => void): void;
   transferLeadership(to: NodeId): Promise<{ readonly ok: boolean; readonly leader: NodeId }>;

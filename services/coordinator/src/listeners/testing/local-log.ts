@@ -1,6 +1,7 @@
 import type {
   MembershipOutcome,
   ProposalOutcome,
+  QuorumStanding,
   QuorumStatus,
   ReadOutcome,
   ReplicatedLog,
@@ -68,16 +69,18 @@ export class LocalLog implements ReplicatedLog {
     for (const callback of this.#roleChange) callback(this.status());
   }
 
+  standing(): QuorumStanding {
+    return { role: this.#leading ? 'leader' : 'follower', term: this.term, commitIndex: this.#index };
+  }
+
   status(): QuorumStatus {
     return {
       nodeId: 1,
       clusterId: '',
-      role: this.#leading ? 'leader' : 'follower',
-      term: this.term,
+      ...this.standing(),
       leader: this.#leading ? 1 : 0,
       leaderAddress: '',
       serving: this.#leading,
-      commitIndex: this.#index,
       appliedIndex: this.#index,
       members: [],
       isChanging: false,
