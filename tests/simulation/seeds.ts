@@ -33,5 +33,10 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     showed: 'a cut in the middle of a run left a hole in the tail of the log, and a consumer was led past it (C7)',
   },
   { seed: 5512, showed: 'a replica that a move has just taken away need not have the last records (L7 asked for it)' },
+  {
+    seed: 30011,
+    showed:
+      'a member that was out and back in the same generation committed what it had asked for before, and then went back behind it (G4)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

@@ -1,3 +1,4 @@
+import type { Broker } from '@naru/broker';
 import type { Coordinator } from '@naru/coordinator';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
@@ -7,6 +8,8 @@ interface Seen {
   commitIndex: number;
   term: number;
 }
+
+type Picture = NonNullable<Broker['publisher']['image']>;
 
 /** Z1, Z4–Z7 and Z11 over the coordinators; Z9 and Z10 over what their watchers were told. */
 export class CoordinatorChecker {
@@ -31,15 +34,19 @@ export class CoordinatorChecker {
   }
 
   afterEvent(id: number, coordinator: Coordinator): void {
-    const tree = coordinator.tree();
-    const { zxid } = tree;
+    const { zxid } = coordinator.tree();
     let seen = this.#seen.get(id);
     if (seen === undefined) {
       seen = { zxid: -1, commitIndex: -1, term: -1 };
       this.#seen.set(id, seen);
     }
     this.#checkRole(id, coordinator, seen);
-    if (zxid === seen.zxid) return;
+    if (zxid !== seen.zxid) this.#checkApplied(id, coordinator, seen);
+  }
+
+  #checkApplied(id: number, coordinator: Coordinator, seen: Seen): void {
+    const tree = coordinator.tree();
+    const { zxid } = tree;
     require(zxid > seen.zxid, 'Z6', () => `c${id}: applied ${zxid} after ${seen.zxid}`);
     seen.zxid = zxid;
     const chain = coordinator.commandChain();
@@ -68,7 +75,10 @@ export class CoordinatorChecker {
     const image = this.#world.brokers.get(id)?.publisher.image;
     if (image === undefined) return;
     const before = this.#pictures.get(id) ?? 0;
-    if (image.zxid === before) return;
+    if (image.zxid !== before) this.#checkPicture(id, image, before);
+  }
+
+  #checkPicture(id: number, image: Picture, before: number): void {
     require(image.zxid > before, 'Z9', () => `b${id}: its picture goes from ${before} to ${image.zxid}`);
     this.#pictures.set(id, image.zxid);
     for (const topic of image.topics.values()) {

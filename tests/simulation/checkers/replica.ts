@@ -60,7 +60,7 @@ export class ReplicaChecker {
         before = this.#first(partition);
         seen.set(partition, before);
       }
-      this.#compare(broker, before);
+      if (!isAsSeen(partition, before)) this.#compare(broker, before);
     }
   }
 
@@ -83,15 +83,6 @@ export class ReplicaChecker {
     const { role, leaderEpoch, highWatermark, logEndOffset } = state;
     // The log may know of a sync before the partition does: it was somebody else's.
     const { flushedOffset } = replica.log;
-    if (
-      seen.highWatermark === highWatermark &&
-      seen.logEndOffset === logEndOffset &&
-      seen.flushedOffset === flushedOffset &&
-      seen.leaderEpoch === leaderEpoch &&
-      seen.role === role
-    ) {
-      return;
-    }
     this.#checkBounds(broker, replica);
     if (logEndOffset < seen.logEndOffset) this.#truncated(broker, seen, logEndOffset);
     const wasSameLeader = seen.role === 'leader' && seen.leaderEpoch === leaderEpoch;
@@ -211,6 +202,17 @@ export class ReplicaChecker {
     require(holders >= minInSync, 'R10', () =>
       `${at(broker, replica)}: HW ${highWatermark} with ${holders} holders of ${JSON.stringify([...ends])}; min.insync.replicas is ${minInSync}`);
   }
+}
+
+/** Asked after every event for every replica, mostly in vain. */
+function isAsSeen({ state, log }: Replica, seen: Seen): boolean {
+  return (
+    seen.highWatermark === state.highWatermark &&
+    seen.logEndOffset === state.logEndOffset &&
+    seen.flushedOffset === log.flushedOffset &&
+    seen.leaderEpoch === state.leaderEpoch &&
+    seen.role === state.role
+  );
 }
 
 function key(brokerId: number, replica: Replica): string {

@@ -81,7 +81,7 @@ export function drawParameters(seed: number): Parameters {
     { length: between(3, 5) },
     (): ProducerParameters => ({
       isIdempotent: random.chance(0.7),
-      meanIntervalMs: between(3, 20),
+      meanIntervalMs: between(3, 16),
       burst: random.chance(0.7) ? 1 : between(2, 6),
       recordBytesMax: random.chance(0.8) ? between(0, 300) : between(300, 6_000),
       settings: {

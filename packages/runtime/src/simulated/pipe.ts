@@ -54,9 +54,11 @@ export class Pipe {
     this.#packets.push(packet);
     this.#lastSentMs = this.#link.nowMs;
     // An arrival takes whatever is first: packets of a link that stalled and healed cannot overtake each other.
-    this.#lastArrivalMs = this.#link.transmit(() => {
-      const first = this.#packets.shift();
-      if (first) this.onArrival(first);
-    }, this.#lastArrivalMs);
+    this.#lastArrivalMs = this.#link.transmit(this.#arrive, this.#lastArrivalMs);
   }
+
+  readonly #arrive = (): void => {
+    const first = this.#packets.shift();
+    if (first) this.onArrival(first);
+  };
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { errorCodes } from '@naru/kafka-protocol';
 import { groupMethods, type groups, type ServiceBinding, unary } from '@naru/rpc';
 import type { Simulation } from '@naru/runtime/simulated';
@@ -164,6 +165,9 @@ export class ScriptedGroups {
     if (request.memberId !== '' && known === undefined && !this.#pendingIds.has(request.memberId)) {
       return refuse(twin === undefined ? errorCodes.UNKNOWN_MEMBER_ID : errorCodes.FENCED_INSTANCE_ID);
     }
+    const isAsBefore = known !== undefined && isDeepStrictEqual(known.protocols, request.protocols);
+    // A follower with nothing new to say stays in the generation; a leader wants to assign anew.
+    if (isAsBefore && this.state === 'stable' && known.id !== this.#leaderId) return this.#joinAnswer(known);
     const member = known ?? this.#add(request);
     member.protocols = request.protocols;
     this.rebalance();

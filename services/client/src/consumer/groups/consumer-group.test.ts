@@ -326,6 +326,32 @@ describe('rebalance and commit overlap (librdkafka#2933, row 49)', () => {
     expect(a.consumer.health().status).toBe('stable');
   });
 
+  test('a commit of before a loss is not written when the member is back in the same generation (G4)', async () => {
+    const { cluster, groups, logs, consumer } = await setUp(2);
+    for (const log of logs) fill(log, 10);
+    const options = { enableAutoCommit: false, defaultApiTimeoutMs: 60_000, retryBackoffMaxMs: 20_000 };
+    const a = new Member(consumer(options)).start();
+    await until(cluster, () => a.partitions.length === 2);
+    const b = new Member(consumer({ ...options, sessionTimeoutMs: 6_000, heartbeatIntervalMs: 1_000 })).start();
+    await until(cluster, () => b.partitions.length === 1 && b.read.length === 10);
+    const { generation } = groups;
+    const partition = b.partitions[0] as number;
+    // Its coordinator is being loaded for longer than a session, which begins for the coordinator when that is done.
+    (groups.members.get(b.consumer.groupMetadata().memberId) as { sessionTimeoutMs: number }).sessionTimeoutMs = 60_000;
+    groups.onCall = (api, request) => {
+      const isOfB = (request as { memberId?: string }).memberId === b.consumer.groupMetadata().memberId;
+      const isHeld = isOfB && (api === 'offsetCommit' || api === 'heartbeat');
+      return isHeld ? { kind: 'refuse', code: errorCodes.COORDINATOR_LOAD_IN_PROGRESS } : { kind: 'serve' };
+    };
+    const commit = b.consumer.commitSync([{ topic: 't', partition, offset: 10n }]).catch((error: unknown) => error);
+    await until(cluster, () => b.events.at(-1)?.startsWith('lost') === true, 30_000);
+    groups.onCall = () => ({ kind: 'serve' });
+    await until(cluster, () => b.read.length > 10, 30_000);
+    expect(groups.generation).toBe(generation);
+    expect(await cluster.run(commit)).toBeInstanceOf(CommitFailedError);
+    expect(groups.offsets.get(`t/${partition}`)).toBeUndefined();
+  });
+
   test('a rebalance while the coordinator does not answer commits goes on; the records are read again', async () => {
     const { cluster, groups, logs, consumer } = await setUp(2);
     for (const log of logs) fill(log, 10);

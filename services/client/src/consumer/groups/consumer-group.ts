@@ -23,7 +23,7 @@ import { ProcessedCommits, until } from './processed-commits.ts';
 import { ServerAssignedLife } from './server-assigned-life.ts';
 import { SubscribedTopics } from './subscribed-topics.ts';
 
-const nobody: MemberIdentity = { memberId: '', groupInstanceId: '', generation: -1 };
+const nobody: MemberIdentity = { memberId: '', groupInstanceId: '', generation: -1, life: 0 };
 
 /** One subscription from subscribe to unsubscribe. */
 interface Session {

@@ -58,6 +58,8 @@ export interface MemberIdentity {
   readonly groupInstanceId: string;
   /** -1: not in the group. With `group.protocol=consumer` the member's epoch. */
   readonly generation: number;
+  /** Grows when it is out: who comes back, be it as the same member into the same generation, has begun anew at what was committed. */
+  readonly life: number;
 }
 
 /** The member's standing with its coordinator, under either protocol. */

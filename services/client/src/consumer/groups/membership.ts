@@ -72,6 +72,7 @@ export class Membership implements GroupMembership {
   #beatingEpoch: number | undefined;
   #failedBeats = 0;
   #aliveAtMs = 0;
+  #life = 0;
   /** Grows with every join and loss: an answer to an older heartbeat says nothing. */
   #epoch = 0;
 
@@ -88,6 +89,7 @@ export class Membership implements GroupMembership {
       memberId: this.#memberId,
       groupInstanceId: this.#config['group.instance.id'],
       generation: this.#generation,
+      life: this.#life,
     };
   }
 
@@ -191,6 +193,7 @@ export class Membership implements GroupMembership {
   lose(reason: string): void {
     this.#stopHeartbeats();
     this.#epoch++;
+    this.#life++;
     this.#generation = -1;
     this.#isLost = true;
     this.#joining?.abort(new DisconnectError(reason));

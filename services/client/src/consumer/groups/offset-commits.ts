@@ -125,27 +125,26 @@ export class OffsetCommits {
   }
 
   /**
-   * Fails when the member has been put out, or is in a newer generation by now. A member's epoch (KIP-848) moves on while it keeps its partitions: what they
-   * are committed with is the newest.
+   * Fails when the member has been put out since, also when it is back: a follower that joins again with nothing new gets the generation that it was in, has
+   * begun at what was committed then, and would be put before its own beginning. Fails in a newer generation, too; but a member's epoch (KIP-848) moves on while
+   * it keeps its partitions: what they are committed with is the newest.
    */
   #currentOf(asked: MemberIdentity, offsets: readonly TopicPartition[]): MemberIdentity {
     const current = this.#parts.identity();
-    if (asked.memberId !== '' && (current.generation < 0 || current.memberId !== asked.memberId)) throw commitFailed();
+    const isSame = current.memberId === asked.memberId && current.life === asked.life;
+    if (asked.memberId !== '' && (current.generation < 0 || !isSame)) throw commitFailed();
     if (current.generation === asked.generation) return asked;
     if (this.#config['group.protocol'] !== 'consumer' || asked.memberId === '') throw rebalancing();
     if (!this.#parts.holds(offsets)) throw commitFailed();
     return current;
   }
 
-  async #commitOnce(
-    offsets: groups.CommittedOffset[],
-    { memberId, groupInstanceId, generation }: MemberIdentity,
-    deadlineMs: number,
-  ): Promise<void> {
+  async #commitOnce(offsets: groups.CommittedOffset[], identity: MemberIdentity, deadlineMs: number): Promise<void> {
+    const { memberId, groupInstanceId, generation } = identity;
     const groupId = this.#config['group.id'];
     const request = { groupId, generationId: generation, memberId, groupInstanceId, offsets };
     const answer = await this.#parts.link.call(groupMethods.offsetCommit, request, this.#callOptions(deadlineMs));
-    this.#checkGroup(answer, { memberId, groupInstanceId, generation });
+    this.#checkGroup(answer, identity);
     for (const { topic, partition, errorCode } of answer.offsets) {
       if (errorCode === 0) continue;
       const error = errorFromCode(errorCode, '', { topic, partition });

@@ -62,6 +62,7 @@ export class ServerMembership implements GroupMembership {
   #memberId = '';
   /** 0: not in the group. */
   #epoch = joinEpoch;
+  #life = 0;
   #sequence = 0;
   #told: readonly MemberPartition[] | undefined;
   #isLost = false;
@@ -78,7 +79,8 @@ export class ServerMembership implements GroupMembership {
 
   get identity(): MemberIdentity {
     const generation = this.#epoch > joinEpoch ? this.#epoch : -1;
-    return { memberId: this.#memberId, groupInstanceId: this.#config['group.instance.id'], generation };
+    const groupInstanceId = this.#config['group.instance.id'];
+    return { memberId: this.#memberId, groupInstanceId, generation, life: this.#life };
   }
 
   /** What the coordinator wants the member to hold; undefined: it has not said. */
@@ -175,6 +177,7 @@ export class ServerMembership implements GroupMembership {
   }
 
   #end(): void {
+    this.#life++;
     this.#memberId = '';
     this.#epoch = joinEpoch;
     this.#told = undefined;
