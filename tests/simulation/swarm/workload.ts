@@ -21,6 +21,8 @@ const reducedLoad = 1 / 6;
 
 /** Sends that may be waiting at one producer: beyond it a cluster that is down would only fill memory. */
 const openSendsMax = 200;
+/** The same in peace: a slow network may take longer for 200 large ones than they have time, so that none would ever be acknowledged. */
+const openSendsMaxInPeace = 10;
 
 /** Producers and consumers through the SDK, each on a machine of its own, for as long as the run wants. */
 export class Workload {
@@ -33,6 +35,7 @@ export class Workload {
   readonly #clients: Client[] = [];
   #isSending = true;
   #isPaused = false;
+  #openSendsMax = openSendsMax;
   #isReading = true;
   #open = 0;
   /** A background loop that failed although it must not. */
@@ -93,8 +96,10 @@ export class Workload {
     this.#isPaused = true;
   }
 
+  /** After the faults. */
   resumeSending(): void {
     this.#isPaused = false;
+    this.#openSendsMax = openSendsMaxInPeace;
   }
 
   async close(): Promise<void> {
@@ -129,7 +134,7 @@ export class Workload {
     const { timers } = this.#world.node(`p${id}`).runtime;
     let open = 0;
     while (this.#isSending) {
-      for (let index = 0; index < burst && open < openSendsMax && !this.#isPaused; index++) {
+      for (let index = 0; index < burst && open < this.#openSendsMax && !this.#isPaused; index++) {
         const to = this.#partitions[random.nextInt(this.#partitions.length)] as TopicPartition;
         const send = this.#history.begin(id, to.topic, to.partition, random.nextInt(recordBytesMax + 1), sim.nowMs);
         open++;
