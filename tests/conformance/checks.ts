@@ -149,11 +149,13 @@ class Checks {
   async groups(): Promise<void> {
     for (const protocol of ['classic', 'consumer'] as const) {
       const isDone = await this.#readsInGroup(protocol);
-      const topic = topicOf(this.#name, `shared.${protocol}`);
       if (!isDone) continue;
-      await this.#createTopic(topic);
       const run = async (command: Command): Promise<Result | undefined> => (await this.#run([command]))[0];
-      await sharesGroup({ client: this.#name, run, sdk: this.#sdk, topic, protocol }, this.list);
+      for (const ourProtocol of ['classic', 'consumer'] as const) {
+        const topic = topicOf(this.#name, `shared.${protocol}.${ourProtocol}`);
+        await this.#createTopic(topic);
+        await sharesGroup({ client: this.#name, run, sdk: this.#sdk, topic, protocol, ourProtocol }, this.list);
+      }
     }
   }
 

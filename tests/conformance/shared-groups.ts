@@ -8,22 +8,30 @@ export interface Sharing {
   readonly sdk: Client;
   /** Of four partitions. */
   readonly topic: string;
-  readonly protocol: 'classic' | 'consumer';
+  /** Of the other client, and of our SDK. */
+  readonly protocol: Protocol;
+  readonly ourProtocol: Protocol;
 }
+
+type Protocol = 'classic' | 'consumer';
 
 const partitions = 4;
 const recordsCount = 40;
 /** Of 200 ms. */
 const pollsMax = 100;
 
-/** Our SDK is in the group already, and gives half of the partitions to the other client. */
-export async function sharesGroup({ client, run, sdk, topic, protocol }: Sharing, list: CheckList): Promise<void> {
+/**
+ * Our SDK is in the group already, and gives half of the partitions to the other client. With other protocols the group has members of both (KIP-848): it is
+ * upgraded when the other client comes, or the other client joins as a classic member.
+ */
+export async function sharesGroup(sharing: Sharing, list: CheckList): Promise<void> {
+  const { client, run, sdk, topic, protocol, ourProtocol } = sharing;
   const group = `${topic}.members`;
-  const assignors = protocol === 'classic' ? commonAssignors(client) : {};
+  const assignors = ourProtocol === 'classic' ? commonAssignors(client) : {};
   await using consumer = sdk.consumer({
     groupId: group,
     autoOffsetReset: 'earliest',
-    groupProtocol: protocol,
+    groupProtocol: ourProtocol,
     ...assignors,
   });
   consumer.subscribe([topic]);
@@ -43,7 +51,7 @@ export async function sharesGroup({ client, run, sdk, topic, protocol }: Sharing
   await producer.sendMany(written);
   await pollUntil(() => ours.length >= half);
   const result = await theirs;
-  const name = `shares a group with our SDK (${protocol})`;
+  const name = `shares a group with our SDK (${ourProtocol === protocol ? protocol : `${protocol}, ours ${ourProtocol}`})`;
   if (result === undefined || !('value' in result)) {
     list.record(name, result);
     return;
