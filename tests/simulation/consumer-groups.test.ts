@@ -34,6 +34,24 @@ class GroupWatch {
     }
   }
 
+  /** Nothing that was committed is taken back, and nothing is committed that is not processed (G3, G4, G6; so it is below the high watermark, G5). */
+  watchCommits(cluster: SimulatedCluster): void {
+    const committed = new Map<number, number>();
+    cluster.sim.afterEvent(() => {
+      for (const shard of cluster.brokers.flatMap(({ groups }) => groups.shards)) {
+        for (const { partition, value } of shard.committed.allOffsetsOf('workers')) {
+          const before = committed.get(partition) ?? 0;
+          committed.set(partition, value.offset);
+          if (value.offset < before) this.violations.push(`${partition}: ${value.offset} after ${before} (G4)`);
+          for (let offset = before; offset < value.offset; offset++) {
+            const record = `v${offset * partitionsCount + partition}`;
+            if (!this.processed.has(record)) this.violations.push(`${record} is committed, and not processed (G6)`);
+          }
+        }
+      }
+    });
+  }
+
   give(worker: Worker, partitions: readonly TopicPartition[]): void {
     for (const { partition } of partitions) this.holders.get(partition)?.delete(worker);
   }
@@ -243,10 +261,11 @@ describe('consumer groups with real brokers', () => {
   });
 
   test.each(['range', 'cooperative-sticky'])(
-    'a group is upgraded member by member while it works, and downgraded again (KIP-848; G1, G6), %s',
+    'a group is upgraded member by member while it works, and downgraded again (KIP-848; G1, G3–G6), %s',
     async (classic) => {
       const { cluster, watch, addWorker } = await setUp(38, classic);
       const { sim } = cluster;
+      watch.watchCommits(cluster);
       const producing = produce(cluster, 50);
       const workers = [addWorker(), addWorker(), addWorker()];
       const areSettled = (): boolean =>
@@ -268,6 +287,40 @@ describe('consumer groups with real brokers', () => {
       expect(watch.processedCount, 'a planned change repeats nothing: members commit when they give up').toBe(
         recordsCount,
       );
+    },
+  );
+
+  test.each(['upgrade', 'downgrade'])(
+    'the coordinator dies in the moment of the %s: the group is of the one kind or of the other, and goes on (G1, G3–G6)',
+    async (change) => {
+      const { cluster, watch, addWorker } = await setUp(39, 'cooperative-sticky');
+      const { sim } = cluster;
+      watch.watchCommits(cluster);
+      const producing = produce(cluster, 30);
+      const workers = [addWorker(), addWorker()];
+      const areSettled = (): boolean => {
+        const held = workers.map(({ consumer }) => consumer.assignment().length);
+        return held.every((count) => count > 0) && held.reduce((sum, count) => sum + count) === partitionsCount;
+      };
+      await sim.runUntil(areSettled, settleMs);
+      let leaving: Promise<void> = Promise.resolve();
+      workers.push(addWorker({}, 'uniform'));
+      if (change === 'downgrade') {
+        await sim.runUntil(areSettled, settleMs);
+        leaving = (workers.pop() as Worker).leave();
+      }
+      await sim.runUntil(() => typeOf(cluster) === (change === 'upgrade' ? 'Consumer' : 'Classic'), settleMs);
+      // Appended, and not replicated yet.
+      const dying = cluster.brokers.find(({ groups }) =>
+        groups.shards.some((shard) => shard.find('workers') !== undefined),
+      );
+      cluster.crashBroker(dying?.id ?? 0);
+      await sim.runFor(2_000);
+      cluster.restartLater(dying?.id ?? 0);
+      await sim.complete(leaving, settleMs);
+      await sim.runUntil(areSettled, settleMs);
+      await sim.complete(producing, settleMs);
+      await expectAllProcessed(cluster, watch, workers);
     },
   );
 
