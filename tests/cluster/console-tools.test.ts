@@ -184,3 +184,24 @@ test('flags without effect here are accepted, a reader of lines that is not ther
   expect(await produce('readers', 'x\n', ...lineReader)).toEqual(silent);
   expect((await produce('readers', 'x\n', '--line-reader', 'com.example.Reader')).status).toBe(1);
 });
+
+test.each([
+  ['kafka-console-consumer.sh', ['--group', 'left-a', '--from-beginning', '--timeout-ms', '60000'], 'left-a'],
+  ['kafka-verifiable-consumer.sh', ['--group-id', 'left-b', '--verbose'], 'left-b'],
+])(
+  '%s leaves its group when its reader has seen enough, so that the next one need not wait',
+  async (name, flags, group) => {
+    const full = `pipe-${group}`;
+    await topic(full);
+    await produce(full, `${'x'.repeat(99)}\n`.repeat(20_000));
+    const argv = ['--bootstrap-server', cluster.bootstrapServers, '--topic', full, ...flags];
+    const child = spawn(launcher(name), argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+    await once(child.stdout, 'data');
+    for (const output of [child.stdout, child.stderr]) output.destroy();
+    const [status] = await once(child, 'exit');
+    expect(status).toBe(0);
+    const admin = client.admin();
+    expect((await admin.describeGroups([group]))[0]).toMatchObject({ state: 'Empty', members: [] });
+    await admin.close();
+  },
+);

@@ -62,6 +62,9 @@ const commands: Readonly<Record<string, { summary: string; load: () => Promise<{
 
 const version = '0.1.0';
 
+/** The reader of the output is gone. */
+let hasSeenEnough = false;
+
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   if (name === undefined) {
@@ -95,6 +98,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     return await command.run(rest);
   } catch (error) {
+    if (hasSeenEnough) return 0;
     if (error instanceof UsageError) return fail(`${error.message} (naru ${name} --help shows the flags)`);
     return fail(oneLine(error));
   }
@@ -119,7 +123,15 @@ function fail(message: string): number {
   return 1;
 }
 
-// `naru console-consumer | head` closes the pipe: that is an end, not a failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+// `naru console-consumer | head` closes the pipe: that is an end, not a failure. Who has something to put in order, a membership or records under way, does
+// so as with Ctrl-C.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (hasSeenEnough) return;
+  if (error.code !== 'EPIPE') process.exit(1);
+  hasSeenEnough = true;
+  if (!process.emit('SIGINT')) process.exit(0);
+});
+// Nobody is left to be told.
+process.stderr.on('error', () => {});
 
 process.exitCode = await main(process.argv.slice(2));
