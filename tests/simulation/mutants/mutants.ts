@@ -11,7 +11,7 @@ export interface Mutant {
   readonly guard: string;
   /** Brings it out: these seeds are tried first. */
   readonly weather?: Weather;
-  /** A seed that finds it, and how many it took to come upon one. Void when the drawing of parameters changes. */
+  /** A seed that finds it, and how many it took to come upon one. Void when the drawing of parameters changes, or what a run does: then others are tried. */
   readonly known?: { readonly seed: number; readonly taken: number };
 }
 
@@ -30,7 +30,7 @@ export const mutants: readonly Mutant[] = [
     line: 'const to = truncationPoint(answered, this.#endOf(answered.epoch, logEndOffset), logStartOffset);',
     wrong: 'const to = this.#machine.highWatermark;',
     guard: 'row 1 (KIP-101): R8, R1',
-    known: { seed: 2, taken: 2 },
+    known: { seed: 4, taken: 4 },
   },
   {
     name: 'compare-offsets-without-epochs',
@@ -88,7 +88,7 @@ export const mutants: readonly Mutant[] = [
     line: 'progress.replicatedOffset >= highWatermark &&',
     wrong: '',
     guard: 'row 11: R2',
-    known: { seed: 1, taken: 1 },
+    known: { seed: 2, taken: 2 },
   },
   {
     name: 'acknowledge-before-the-own-sync',
@@ -147,7 +147,7 @@ export const mutants: readonly Mutant[] = [
     line: 'const unclean = candidate.unclean ? preferNotStopping(candidate, liveReplicas(candidate)) : undefined;',
     wrong: 'const unclean = preferNotStopping(candidate, liveReplicas(candidate));',
     guard: 'row 7: R1',
-    known: { seed: 103, taken: 4 },
+    known: { seed: 8, taken: 8 },
   },
   // Whoever is elected with a damaged log knows it, and neither leads nor follows: nothing is lost, and nothing goes on.
   {
@@ -236,7 +236,7 @@ export const mutants: readonly Mutant[] = [
     line: 'this.#acks.failAll(reason);',
     wrong: '',
     guard: 'row 50: C1, C2',
-    known: { seed: 2, taken: 2 },
+    known: { seed: 3, taken: 3 },
   },
   {
     name: 'append-again-what-a-producer-repeats',
@@ -253,7 +253,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'const granted = free;',
     guard: 'Raft §5.4.1: Z3, Z4',
     weather: 'quorum',
-    known: { seed: 84, taken: 12 },
+    known: { seed: 214, taken: 23 },
   },
   {
     name: 'forget-the-vote',
@@ -271,7 +271,7 @@ export const mutants: readonly Mutant[] = [
     wrong: "core.send({ kind: 'append-response', from, to, term, index, ...noHint });",
     guard: 'rows 31, 37: Z4, Z6',
     weather: 'quorum',
-    known: { seed: 26, taken: 5 },
+    known: { seed: 84, taken: 11 },
   },
   {
     name: 'expire-a-session-outside-the-log',
