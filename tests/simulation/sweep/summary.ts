@@ -54,10 +54,7 @@ export class Summary {
       if (this.#sum((report) => report[what]) === 0) return `no ${what} in ${this.seeds} runs`;
     }
     const struck = this.#faultCounts();
-    const due = [
-      ...(this.seeds < allFaultsMin ? [] : faultKinds),
-      ...(this.seeds < allAmbushesMin ? [] : ambushKinds),
-    ];
+    const due = [...(this.seeds < allFaultsMin ? [] : faultKinds), ...(this.seeds < allAmbushesMin ? [] : ambushKinds)];
     const missing = due.filter((kind) => !struck.has(kind));
     if (missing.length === 0) return undefined;
     return `never in effect in ${this.seeds} runs: ${missing.join(', ')}`;
