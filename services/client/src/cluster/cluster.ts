@@ -184,7 +184,7 @@ export class Cluster {
       } catch (error) {
         if (this.isClosed) throw closedError();
         if (error instanceof RpcError && error.code === 'deadline-exceeded') link.isSuspect = true;
-        failures.push(`${formatAddress(link.address)} (${error instanceof Error ? error.message : String(error)})`);
+        failures.push(`${formatAddress(link.address)} (${whyNot(error)})`);
       }
     }
     throw new NetworkError(`no broker could be reached: ${failures.join(', ')}`, { outcome: 'definite' });
@@ -408,4 +408,10 @@ export class Cluster {
 
 function closedError(): KafkaError {
   return new IllegalStateError('the client is closed');
+}
+
+/** Why an address is of no use, in a user's words. */
+function whyNot(error: unknown): string {
+  if (error instanceof RpcError && error.code === 'unimplemented') return 'it speaks gRPC and is no broker';
+  return error instanceof Error ? error.message : String(error);
 }
