@@ -297,7 +297,8 @@ export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> =
   },
   'recycle-coordinator': ({ world, random, members, durationMs, tell }) => {
     const id = pick(world.coordinatorIds, random);
-    if (!members.recycle(id, durationMs)) return false;
+    // Without this one those that are left would need the one that is lost.
+    if (world.refused.size > 0 || !members.recycle(id, durationMs)) return false;
     tell(`c${id}`);
     return true;
   },

@@ -44,6 +44,8 @@ export class World {
   readonly #coordinators = new Map<number, Coordinator>();
   /** Why nodes ended by themselves: for people. */
   readonly endings: string[] = [];
+  /** Coordinators that refused what they found on their disks: lost for this run. */
+  readonly refused = new Set<string>();
   /** No supervisor: the script decides when the node starts again. */
   readonly #heldDown = new Set<string>();
 
@@ -169,6 +171,7 @@ export class World {
       if (!isCurrent()) return;
       const text = error instanceof Error ? error.message : String(error);
       this.endings.push(`${host}: ${text}`);
+      if (host.startsWith('c') && (error as { readonly code?: unknown }).code === 'corrupt') this.refused.add(host);
       this.#story.tell(host, `ends by itself: ${text}`);
       node.crash();
       this.#ended(host);
