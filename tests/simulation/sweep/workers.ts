@@ -22,8 +22,8 @@ export async function playInWorkers({ workers, execArgv = [], env, nextSeed, onR
   const one = (): Promise<void> =>
     new Promise((resolve) => {
       const child = fork(workerPath, {
-        // Young garbage of a run is much; more room for it is a tenth of the time.
-        execArgv: ['--max-semi-space-size=16', ...execArgv],
+        // Young garbage of a run is much; more room for it, from the beginning, is a tenth of the time.
+        execArgv: ['--min-semi-space-size=32', '--max-semi-space-size=32', ...execArgv],
         env: { ...process.env, ...env },
         stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
       });
