@@ -91,7 +91,10 @@ export class MetadataBroker {
       logger: silentLogger,
     });
     this.admin = { publisher, forwarder: this.forwarder, clock, random };
-    this.writer = new PartitionStateWriter(() => this.membership.session);
+    this.writer = new PartitionStateWriter(
+      () => this.membership.session,
+      (name) => this.publisher.image?.topics.get(name),
+    );
   }
 
   async start(): Promise<void> {
@@ -133,9 +136,9 @@ export class MetadataBroker {
         if (added.length === 0) continue;
         const isr = [...state.isr, ...added];
         const next: PartitionState = { ...state, isr, elr: nextElr(state, isr, minInsyncReplicas) };
-        void this.writer
-          .changeIsr({ topic: topic.name, partition, expectedVersion: stateVersion, state: next, self, added })
-          .catch(() => {});
+        const identity = { topic: topic.name, topicId: topic.id, partition };
+        const change = { ...identity, expectedVersion: stateVersion, state: next, self, added };
+        void this.writer.changeIsr(change).catch(() => {});
       }
     }
   }

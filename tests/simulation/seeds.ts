@@ -39,5 +39,9 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
       'a member that was out and back in the same generation committed what it had asked for before, and then went back behind it (G4)',
   },
   { seed: 6041, showed: 'a run must not take a coordinator away while another has refused its store (liveness)' },
+  {
+    seed: 548494795,
+    showed: 'an ISR change of a topic that was deleted was written to the one that was created after it (R5, row 18)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

@@ -155,7 +155,10 @@ async function start(runtime: Runtime, config: BrokerConfig, surroundings: Surro
     rpc,
     interBrokerListener: interBroker,
     store: storeOf(logs),
-    isrWriter: new PartitionStateWriter(() => membership.session),
+    isrWriter: new PartitionStateWriter(
+      () => membership.session,
+      (name) => publisher.image?.topics.get(name),
+    ),
     logger,
     lagTimeMaxMs: config['replica.lag.time.max.ms'],
     fetcher: {

@@ -106,7 +106,11 @@ class ImageBuilder {
         this.#map('deletedTopicIds').set(subject.topicId, { name: decodeDeletedTopic(path, data), zxid: stat.czxid });
         return;
       case 'topic':
-        this.#draft(subject.topic).assignment = { ...decodeTopic(path, data), version: stat.version };
+        this.#draft(subject.topic).assignment = {
+          ...decodeTopic(path, data),
+          version: stat.version,
+          czxid: stat.czxid,
+        };
         return;
       case 'topic-config': {
         const config = decodeConfig(path, data);

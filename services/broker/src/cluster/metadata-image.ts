@@ -60,6 +60,8 @@ export interface TopicImage {
   readonly id: string;
   /** Of the topic's znode: guards a change of the assignment. */
   readonly version: number;
+  /** Of the topic's creation; 0 before it is written. A topic that was deleted and created again has the old versions, but another one of these. */
+  readonly czxid: Zxid;
   readonly config: ConfigOverrides;
   /** Of the config's znode; -1 when there is none. */
   readonly configVersion: number;

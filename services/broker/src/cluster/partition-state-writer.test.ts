@@ -12,9 +12,13 @@ async function setUp() {
   const before: PartitionState = { leader: 1, leaderEpoch: 3, isr: [self], elr: [], controllerEpoch: 1 };
   await cluster.setState('t', 0, before);
   const session = cluster.sessions.get(1) as NonNullable<ReturnType<typeof cluster.sessions.get>>;
-  const writer = new PartitionStateWriter(() => session);
+  const writer = new PartitionStateWriter(
+    () => session,
+    (name) => cluster.image.topics.get(name),
+  );
   const state: PartitionState = { ...before, isr: [self, added] };
-  const change: IsrChange = { topic: 't', partition: 0, expectedVersion: 0, state, self, added: [added] };
+  const topicId = cluster.image.topics.get('t')?.id as string;
+  const change: IsrChange = { topic: 't', topicId, partition: 0, expectedVersion: 0, state, self, added: [added] };
   return { cluster, session, writer, change, before };
 }
 
@@ -26,6 +30,7 @@ describe('an ISR change', () => {
     expect(cluster.coordinator.log.at(-1)?.operations.map(({ kind, path }) => `${kind} ${path}`)).toEqual([
       'check /brokers/ids/1',
       'check /brokers/ids/2',
+      'check /brokers/topics/t',
       `set-data ${paths.partitionState('t', 0)}`,
     ]);
   });
@@ -52,10 +57,39 @@ describe('an ISR change', () => {
     expect(await writer.changeIsr(change)).toEqual({ ok: false, reason: 'not-registered' });
     const [former] = [...cluster.coordinator.log];
     expect(former).toBeDefined();
-    expect(await new PartitionStateWriter(() => undefined).changeIsr(change)).toEqual({
+    const unconnected = new PartitionStateWriter(
+      () => undefined,
+      () => undefined,
+    );
+    expect(await unconnected.changeIsr(change)).toEqual({
       ok: false,
       reason: 'not-registered',
     });
+  });
+
+  it('row 18: is not written to the topic that came after the one it was decided for', async () => {
+    const { cluster, session, writer, change } = await setUp();
+    const state = paths.partitionState('t', 0);
+    // Between the decision and the write: all versions are as they were.
+    session.beforeWrite = async () => {
+      session.beforeWrite = undefined;
+      for (const path of [
+        state,
+        paths.partition('t', 0),
+        paths.partitions('t'),
+        paths.topicConfig('t'),
+        paths.topic('t'),
+      ]) {
+        await cluster.admin.write([{ kind: 'delete', path }]);
+      }
+      await cluster.createTopic('t', [[1, 2]]);
+      await cluster.setState('t', 0, { ...change.state, leader: 2, leaderEpoch: 0 });
+    };
+    expect(await writer.changeIsr(change)).toEqual({ ok: false, reason: 'topic-gone' });
+    expect(cluster.image.topics.get('t')?.partitions[0]?.state?.leader).toBe(2);
+    // Nor when the metadata have told already.
+    const other = { ...change, topicId: 'of-another-topic' };
+    expect(await writer.changeIsr(other)).toEqual({ ok: false, reason: 'topic-gone' });
   });
 
   it('says when the topic is gone', async () => {

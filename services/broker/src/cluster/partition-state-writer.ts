@@ -1,11 +1,13 @@
 import type { CoordinatorError, CoordinatorSession, WriteOperation, Zxid } from '@naru/coordinator-client';
 import { isCoordinatorError } from './coordinator-errors.ts';
+import type { TopicImage } from './metadata-image.ts';
 import type { Member, PartitionState } from './partition-state.ts';
 import { encodePartitionState } from './partition-state-codec.ts';
 import { paths } from './znode-paths.ts';
 
 export interface IsrChange {
   readonly topic: string;
+  readonly topicId: string;
   readonly partition: number;
   /** `PartitionImage.stateVersion` of the state that the change was decided on. */
   readonly expectedVersion: number;
@@ -20,7 +22,7 @@ export interface IsrChange {
  * - `conflict`: somebody, normally the controller, wrote the state meanwhile; wait for the new state and decide again (row 24).
  * - `added-member-gone`: `member` is not registered with this epoch any more.
  * - `not-registered`: the leader's own incarnation is over; it must stop leading.
- * - `topic-gone`: the partition's znode was removed.
+ * - `topic-gone`: the topic was deleted, whether or not there is another of its name (row 18).
  * - `unknown-outcome`: the session ended before an answer came. The change stays proposed until the metadata tells (row 6).
  */
 export type IsrChangeResult =
@@ -40,16 +42,23 @@ export interface IsrWriter {
  */
 export class PartitionStateWriter implements IsrWriter {
   readonly #session: () => CoordinatorSession | undefined;
+  readonly #topic: (name: string) => Pick<TopicImage, 'id' | 'czxid'> | undefined;
 
-  /** `session` gives the current session, undefined while there is none. */
-  constructor(session: () => CoordinatorSession | undefined) {
+  /** `session` gives the current session, undefined while there is none; `topic` what the metadata say. */
+  constructor(
+    session: () => CoordinatorSession | undefined,
+    topic: (name: string) => Pick<TopicImage, 'id' | 'czxid'> | undefined,
+  ) {
     this.#session = session;
+    this.#topic = topic;
   }
 
   async changeIsr(change: IsrChange): Promise<IsrChangeResult> {
     const session = this.#session();
     if (session === undefined) return { ok: false, reason: 'not-registered' };
-    const operations = operationsOf(change);
+    const topic = this.#topic(change.topic);
+    if (topic?.id !== change.topicId) return { ok: false, reason: 'topic-gone' };
+    const operations = operationsOf(change, topic.czxid);
     let wasLost = false;
     for (;;) {
       try {
@@ -79,11 +88,10 @@ export class PartitionStateWriter implements IsrWriter {
       if (earlier !== undefined) return earlier;
     }
     if (error.failedIndex === 0) return { ok: false, reason: 'not-registered' };
-    if (error.failedIndex < operations.length - 1) {
-      const member = change.added[error.failedIndex - 1] as Member;
-      return { ok: false, reason: 'added-member-gone', member };
-    }
-    return { ok: false, reason: error.code === 'no-node' ? 'topic-gone' : 'conflict' };
+    const member = change.added[error.failedIndex - 1];
+    if (member !== undefined) return { ok: false, reason: 'added-member-gone', member };
+    const isOver = error.code === 'no-node' || error.failedIndex < operations.length - 1;
+    return { ok: false, reason: isOver ? 'topic-gone' : 'conflict' };
   }
 
   /** What came of an attempt whose answer was lost, once a later attempt was refused: nothing of ours is under way any more. */
@@ -104,11 +112,16 @@ export class PartitionStateWriter implements IsrWriter {
   }
 }
 
-function operationsOf(change: IsrChange): readonly WriteOperation[] {
+/**
+ * The version alone would not do: 1. a leader proposes on version 0 and loses its connection; 2. the topic is deleted and created again, and a state is
+ * written: version 0; 3. the proposal arrives, and makes the old topic's leader the new one's, in the same epoch (R5).
+ */
+function operationsOf(change: IsrChange, topicCzxid: Zxid): readonly WriteOperation[] {
   return [
     ...[change.self, ...change.added].map(
       (member): WriteOperation => ({ kind: 'check', path: paths.broker(member.brokerId), czxid: member.brokerEpoch }),
     ),
+    { kind: 'check', path: paths.topic(change.topic), czxid: topicCzxid },
     {
       kind: 'set-data',
       path: paths.partitionState(change.topic, change.partition),

@@ -9,12 +9,15 @@ import {
 } from './metadata-image.ts';
 import type { TopicAssignment } from './znode-codecs.ts';
 
+/** What a topic's znode says, and which znode it is. */
+export type StoredAssignment = TopicAssignment & Pick<TopicImage, 'version' | 'czxid'>;
+
 /** A topic while it is being changed: what was there before, and what is said about it now. */
 export interface TopicDraft {
   readonly base: TopicImage | undefined;
   readonly unplaced: UnplacedTopic | undefined;
   /** `kept`: as in `base`. Undefined: there is no readable topic znode. */
-  assignment: 'kept' | (TopicAssignment & { readonly version: number }) | undefined;
+  assignment: 'kept' | StoredAssignment | undefined;
   config: ConfigOverrides;
   configVersion: number;
   deletionMark: string | undefined;
@@ -43,7 +46,7 @@ function draftState({ base, unplaced, states }: TopicDraft, partition: number): 
 }
 
 /** The assignment as it stands in the topic's znode. */
-export function assignmentOf(topic: TopicImage): TopicAssignment & { readonly version: number } {
+export function assignmentOf(topic: TopicImage): StoredAssignment {
   const adding = new Map<number, readonly number[]>();
   const removing = new Map<number, readonly number[]>();
   for (const [partition, image] of topic.partitions.entries()) {
@@ -51,7 +54,7 @@ export function assignmentOf(topic: TopicImage): TopicAssignment & { readonly ve
     if (image.removing.length > 0) removing.set(partition, image.removing);
   }
   const replicas = topic.partitions.map((partition) => partition.replicas);
-  return { topicId: topic.id, version: topic.version, replicas, adding, removing };
+  return { topicId: topic.id, version: topic.version, czxid: topic.czxid, replicas, adding, removing };
 }
 
 /** What has no topic to belong to: everything without a readable topic znode, states of partitions that the one we know does not name. */
@@ -85,6 +88,7 @@ export function topicOf(name: string, draft: TopicDraft, previous: TopicImage | 
     name,
     id: assignment.topicId,
     version: assignment.version,
+    czxid: assignment.czxid,
     config,
     configVersion,
     deletionMark,

@@ -108,6 +108,7 @@ function newTopicImage(spec: TopicSpec, replicas: readonly (readonly number[])[]
     name: spec.name,
     id: spec.topicId,
     version: 0,
+    czxid: 0,
     config: spec.configs,
     configVersion: -1,
     deletionMark: undefined,

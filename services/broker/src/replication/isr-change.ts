@@ -6,6 +6,7 @@ import type { LeaderTerm } from './core/leader-state.ts';
 
 export interface ProposedIsrChange {
   readonly topic: string;
+  readonly topicId: string;
   readonly partition: number;
   readonly term: LeaderTerm;
   readonly proposal: IsrProposal;
@@ -16,7 +17,7 @@ export interface ProposedIsrChange {
 /** Writes a proposal to the coordinator and says in the state machine's words what came of it. Never rejects. */
 export async function changeIsr(
   writer: IsrWriter,
-  { topic, partition, term, proposal, controllerEpoch }: ProposedIsrChange,
+  { topic, topicId, partition, term, proposal, controllerEpoch }: ProposedIsrChange,
   logger: Logger,
 ): Promise<ProposalOutcome> {
   const { isr, elr, added, baseVersion: expectedVersion } = proposal;
@@ -24,7 +25,15 @@ export async function changeIsr(
   // Whoever leads has cut what it was to cut: nothing is left of `recoverTo`.
   const state = { leader, leaderEpoch, controllerEpoch, isr, elr };
   try {
-    const result = await writer.changeIsr({ topic, partition, expectedVersion, state, self: term.self, added });
+    const result = await writer.changeIsr({
+      topic,
+      topicId,
+      partition,
+      expectedVersion,
+      state,
+      self: term.self,
+      added,
+    });
     return proposalOutcome(result);
   } catch (error) {
     logger.warn({ topic, partition, error }, 'the change of the ISR has an unknown outcome');

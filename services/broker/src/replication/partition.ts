@@ -457,7 +457,7 @@ export class Partition {
     );
     const outcome = await changeIsr(
       this.#options.isrWriter,
-      { ...this.#label, term, proposal, controllerEpoch: this.#controllerEpoch },
+      { ...this.#label, topicId: this.topicId, term, proposal, controllerEpoch: this.#controllerEpoch },
       this.#options.logger,
     );
     this.#apply(this.#machine.proposalAnswered(term, proposal, outcome, this.#options.clock.monotonicMs()));
