@@ -43,5 +43,9 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     seed: 548494795,
     showed: 'an ISR change of a topic that was deleted was written to the one that was created after it (R5, row 18)',
   },
+  {
+    seed: 21156647,
+    showed: 'who led a topic that was deleted was judged by the replicas of the next of its name (R10 did)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

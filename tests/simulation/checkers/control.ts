@@ -57,6 +57,8 @@ export class Control {
   readonly #treeListeners: ((tree: Tree) => void)[] = [];
   readonly #states = new Map<string, CommittedState>();
   readonly #topics = new Map<string, TopicSeen>();
+  /** The last that was known of each topic, by its id: also of one that is gone. */
+  readonly #topicsById = new Map<string, TopicSeen>();
   #zxid = 0;
 
   listen(listener: StateListener): void {
@@ -74,6 +76,11 @@ export class Control {
 
   replicasOf(topic: string, partition = 0): readonly number[] {
     return this.#topics.get(topic)?.partitions[String(partition)] ?? [];
+  }
+
+  /** The same for one topic of its name: its leader may not know yet that there is another. */
+  replicasOfTopic(topicId: string, partition: number): readonly number[] {
+    return this.#topicsById.get(topicId)?.partitions[String(partition)] ?? [];
   }
 
   /** To other brokers (KIP-455). */
@@ -106,7 +113,9 @@ export class Control {
     if (this.#topics.get(topic)?.zxid === mzxid) return;
     const fields = JSON.parse(Buffer.from(data).toString());
     const moving = new Set([...Object.keys(fields.adding_replicas), ...Object.keys(fields.removing_replicas)]);
-    this.#topics.set(topic, { zxid: mzxid, partitions: fields.partitions, topicId: fields.topic_id, moving });
+    const seen = { zxid: mzxid, partitions: fields.partitions, topicId: fields.topic_id, moving };
+    this.#topics.set(topic, seen);
+    this.#topicsById.set(seen.topicId, seen);
   }
 
   #stateSeen(path: string, znode: Znode, tree: Tree): void {

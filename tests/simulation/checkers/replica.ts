@@ -120,7 +120,9 @@ export class ReplicaChecker {
 
   #truncated({ id, self }: Broker, seen: Seen, logEndOffset: number): void {
     this.counts.truncations++;
-    const state = this.#world.control.stateOf(seen.replica.topic, seen.replica.index);
+    const { topic, topicId, index } = seen.replica;
+    const { control } = this.#world;
+    const state = control.topicIdOf(topic) === topicId ? control.stateOf(topic, index) : undefined;
     const isMember = state?.isr.some((m) => m.brokerId === id && m.brokerEpoch === self?.brokerEpoch) ?? false;
     require(!isMember || logEndOffset >= seen.truth.highWatermark, 'R8', () =>
       `b${id} ${seen.truth.name}: in the ISR, and cuts to ${logEndOffset} below ${seen.truth.highWatermark}`);
@@ -192,7 +194,7 @@ export class ReplicaChecker {
     const own = flushBeforeAck ? replica.log.flushedOffset : replica.state.logEndOffset;
     const ends = new Map([[broker.id, own]]);
     // Whoever is no replica any more may have removed its log.
-    const replicas = new Set(this.#world.control.replicasOf(replica.topic, replica.index));
+    const replicas = new Set(this.#world.control.replicasOfTopic(replica.topicId, replica.index));
     for (const id of this.#world.brokerIds.filter((each) => replicas.has(each))) {
       // What the run itself took from a disk counts: the broker had it.
       const end = this.#isHarmed(id, replica) ? Number.POSITIVE_INFINITY : this.#durable.get(key(id, replica));
