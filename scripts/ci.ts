@@ -22,7 +22,7 @@ const stages: readonly Stage[] = [
     command: ['npm', 'run', 'sim', '--', '--seeds', '300', '--from', 'commit', '--minutes', '8'],
     minutesMax: 10,
   },
-  { name: 'conformance', command: ['npm', 'run', 'test:conformance', '--', '--minutes', '7'], minutesMax: 10 },
+  { name: 'conformance', command: ['npm', 'run', 'test:conformance', '--', '--minutes', '9'], minutesMax: 12 },
   { name: 'chaos', command: ['npm', 'run', 'chaos', '--', '--minutes', '5'], minutesMax: 8 },
 ];
 
