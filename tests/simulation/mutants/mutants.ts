@@ -133,6 +133,14 @@ export const mutants: readonly Mutant[] = [
     known: { seed: 49, taken: 6 },
   },
   {
+    name: 'isr-change-without-the-creation-of-the-topic',
+    file: writer,
+    line: "{ kind: 'check', path: paths.topic(change.topic), czxid: topicCzxid },",
+    wrong: '',
+    guard: 'row 18: R5',
+    known: { seed: 548494795, taken: 1 },
+  },
+  {
     name: 'controller-writes-without-the-version',
     file: 'services/broker/src/controller/planner.ts',
     line: "if (before !== undefined) return [{ kind: 'set-data', path, data, version: expectedVersion }];",

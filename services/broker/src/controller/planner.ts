@@ -191,6 +191,11 @@ function groupOf(writes: readonly PartitionWrite[], guard: ControllerGuard): Wri
   return { operations, writes, owners };
 }
 
+/**
+ * Stands first in every multi of a controller. Versions begin anew when a topic is deleted and created again (row 18), so that they alone would let a late
+ * write through to the topic's successor; but only controllers delete and create topics: another one has raised the epoch before it does, and the same one
+ * does so after its earlier writes were answered, over a session that orders nothing that was sent before an attach behind it.
+ */
 export function controllerCheck(guard: ControllerGuard): WriteOperation {
   return { kind: 'check', path: paths.controllerEpoch, version: guard.controllerEpochVersion };
 }
