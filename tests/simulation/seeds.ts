@@ -47,5 +47,13 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     seed: 21156647,
     showed: 'who led a topic that was deleted was judged by the replicas of the next of its name (R10 did)',
   },
+  {
+    seed: 238247665,
+    showed: 'who refuses its store on the way back into the quorum was waited for without end (liveness)',
+  },
+  {
+    seed: 238247682,
+    showed: 'a log that the run itself had cut was asked for its committed end when its broker was elected (R1 did)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

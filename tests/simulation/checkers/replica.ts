@@ -141,8 +141,8 @@ export class ReplicaChecker {
     if (last === undefined) return;
     require(logEndOffset >= last.endOffset, 'R1', () =>
       `${who} leads ${truth.name} with a log up to ${logEndOffset}; ${last.endOffset} is committed`);
-    // A cleaner may have taken it away; what it leaves is looked at elsewhere (L9).
-    if (compactedTopics.has(replica.topic)) return;
+    // A cleaner may have taken it away, and what it leaves is looked at elsewhere (L9); or the run itself has, from a part of the log that nobody reads at a start.
+    if (this.#isChanged(broker.id, replica)) return;
     // Records of one epoch have one writer (R5): the same last batch means the same log before it.
     const node = this.#world.node(`b${broker.id}`);
     const [own] = cursor.read(node.disk, replica.log.directory, last.baseOffset, last.endOffset);
@@ -161,6 +161,11 @@ export class ReplicaChecker {
     const epoch = follower.replicas.partitionById(replica.topicId, replica.index)?.leaderEpoch;
     require(epoch === undefined || epoch >= replica.leaderEpoch, 'R4', () =>
       `${at(leader, replica)}: counts b${member.brokerId}, which is in epoch ${epoch}`);
+  }
+
+  /** What was committed before may have been cleaned since, or harmed by the run: nobody knows of that before it is read. */
+  #isChanged(brokerId: number, replica: Replica): boolean {
+    return compactedTopics.has(replica.topic) || this.#isHarmed(brokerId, replica);
   }
 
   #isHarmed(brokerId: number, replica: Replica): boolean {
@@ -182,8 +187,7 @@ export class ReplicaChecker {
       }
     }
     const node = this.#world.node(`b${broker.id}`);
-    // What was committed before may have been cleaned since, or harmed by the run: nobody knows of that before it is read.
-    const isChanged = compactedTopics.has(replica.topic) || this.#isHarmed(broker.id, replica);
+    const isChanged = this.#isChanged(broker.id, replica);
     if (isChanged) seen.cursor.forget();
     const unread = isChanged ? Math.max(from, truth.highWatermark) : from;
     truth.commit(

@@ -297,8 +297,7 @@ export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> =
   },
   'recycle-coordinator': ({ world, random, members, durationMs, tell }) => {
     const id = pick(world.coordinatorIds, random);
-    // Without this one those that are left would need the one that is lost.
-    if (world.refused.size > 0 || !members.recycle(id, durationMs)) return false;
+    if (!members.recycle(id, durationMs)) return false;
     tell(`c${id}`);
     return true;
   },
@@ -337,12 +336,15 @@ export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> =
     tell(host);
     return true;
   },
-  'failing-sync': (scene) => {
-    const host = pick(scene.world.serverHosts, scene.random);
-    // A minority of the coordinators may forget what they acknowledged; which is one and the same in a run.
-    if (host.startsWith('c') && host !== 'c1') return false;
-    scene.world.node(host).disk.failSyncs(scene.random.chance(0.5) ? '.log' : '', 1);
-    scene.tell(host);
+  'failing-sync': ({ world, random, members, tell }) => {
+    const host = pick(world.serverHosts, random);
+    if (host.startsWith('c')) {
+      // A minority of the coordinators may forget what they acknowledged; which is one and the same in a run.
+      if (host !== 'c1' || !members.mayForget(host)) return false;
+      world.forgetful.add(host);
+    }
+    world.node(host).disk.failSyncs(random.chance(0.5) ? '.log' : '', 1);
+    tell(host);
     return true;
   },
   'disk-full': (scene) => {

@@ -8,33 +8,45 @@ const pauseMs = 200;
 /** Coordinators that leave the quorum and come back, one at a time: out, in as a learner, in as a voter (row 34). */
 export class QuorumMembers {
   readonly #world: World;
-  #isBusy = false;
+  /** Who is on its way. */
+  #recycled: string | undefined;
   failure: unknown;
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  /** False: another one is on its way. */
+  /** False: another one is on its way, or one may be lost, and those that are left would need this one. */
   recycle(id: number, outMs: number): boolean {
-    if (this.#isBusy) return false;
-    this.#isBusy = true;
+    if (this.#recycled !== undefined || !this.#canSpare(`c${id}`)) return false;
+    this.#recycled = `c${id}`;
     this.#recycle(id, outMs)
       .catch((error: unknown) => {
         this.failure ??= error;
       })
       .finally(() => {
-        this.#isBusy = false;
+        this.#recycled = undefined;
       });
     return true;
   }
 
-  /** Everybody votes again, and nobody depends on who voted before. */
+  /** Whether `host` may forget what it has synced: not while the others need it. */
+  mayForget(host: string): boolean {
+    return this.#recycled === undefined || this.#recycled === host;
+  }
+
+  /** Everybody votes again who has not refused its store, and nobody depends on who voted before. */
   get isComplete(): boolean {
-    if (this.#isBusy) return false;
+    if (this.#recycled !== undefined) return false;
     const leader = this.#leader();
-    if (leader !== undefined && this.#world.coordinators.get(leader)?.status().isChanging) return false;
-    return leader !== undefined && this.#world.coordinatorIds.every((id) => this.#standing(leader, id) === 'voter');
+    if (leader === undefined || this.#world.coordinators.get(leader)?.status().isChanging) return false;
+    return this.#world.coordinatorIds.every(
+      (id) => this.#world.refused.has(`c${id}`) || this.#standing(leader, id) === 'voter',
+    );
+  }
+
+  #canSpare(host: string): boolean {
+    return [...this.#world.forgetful].every((other) => other === host);
   }
 
   async #recycle(id: number, outMs: number): Promise<void> {
@@ -45,10 +57,10 @@ export class QuorumMembers {
     await this.#until(id, 'promote', 'voter');
   }
 
-  /** Asks again and again, whatever came of the attempt before: what counts is what the leader says. */
+  /** Asks again and again, whatever came of the attempt before: what counts is what the leader says. Who refuses its store stays where it is. */
   async #until(id: number, change: MembershipChangeKind, wanted: 'gone' | 'learner' | 'voter'): Promise<void> {
     const { runtime } = this.#world.node('admin');
-    for (;;) {
+    while (!this.#world.refused.has(`c${id}`)) {
       const leader = this.#leader();
       if (leader !== undefined && this.#standing(leader, id) === wanted) return;
       const place = `c${id}`;

@@ -44,6 +44,8 @@ export class World {
   readonly #coordinators = new Map<number, Coordinator>();
   /** Why nodes ended by themselves: for people. */
   readonly endings: string[] = [];
+  /** Coordinators whose disks have failed a sync: what is missing may come to light at any start. */
+  readonly forgetful = new Set<string>();
   /** Coordinators that refused what they found on their disks: lost for this run. */
   readonly refused = new Set<string>();
   /** No supervisor: the script decides when the node starts again. */
