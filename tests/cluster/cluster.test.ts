@@ -2,42 +2,29 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client } from '@naru/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createTopic, partitionsOf } from '../../bench/described.ts';
-import { freePortOffset, type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
+import { freePortOffset } from '../../bench/local-cluster.ts';
 import { run } from './commands.ts';
+import { TestCluster } from './test-cluster.ts';
 
-let cluster: LocalCluster;
-let client: Client;
-let servers: string;
+const cluster = new TestCluster({ brokers: 3, coordinators: 3 });
 
-beforeAll(async () => {
-  cluster = await startLocalCluster();
-  servers = cluster.bootstrapServers;
-  client = new Client({ 'bootstrap.servers': servers });
-}, 60_000);
-
-afterAll(async () => {
-  await client?.close();
-  await cluster?.[Symbol.asyncDispose]();
-}, 60_000);
-
-const topics = (...argv: string[]) => run('kafka-topics.sh', ['--bootstrap-server', servers, ...argv]);
+const topics = cluster.tool('kafka-topics.sh');
 
 function pidOf(name: string): number {
-  return cluster.supervisor.statuses.find((node) => node.name === name)?.pid as number;
+  return cluster.local.supervisor.statuses.find((node) => node.name === name)?.pid as number;
 }
 
 async function leaderOf(topic: string): Promise<number> {
-  return (await partitionsOf(client, topic))[0]?.leader as number;
+  return (await partitionsOf(cluster.client, topic))[0]?.leader as number;
 }
 
 async function readAll(topic: string, partitions: number): Promise<string[]> {
   const assignment = Array.from({ length: partitions }, (_, partition) => ({ topic, partition }));
-  const ends = await client.admin().listOffsets(assignment.map((one) => ({ ...one, spec: 'latest' as const })));
+  const ends = await cluster.client.admin().listOffsets(assignment.map((one) => ({ ...one, spec: 'latest' as const })));
   let left = ends.reduce((sum, { offset }) => sum + Number(offset), 0);
-  const consumer = client.consumer({ 'auto.offset.reset': 'earliest' });
+  const consumer = cluster.client.consumer({ 'auto.offset.reset': 'earliest' });
   consumer.assign(assignment);
   const values: string[] = [];
   while (left > 0) {
@@ -52,7 +39,7 @@ async function readAll(topic: string, partitions: number): Promise<string[]> {
 
 async function waitForFullIsr(topic: string): Promise<void> {
   await expect
-    .poll(async () => (await partitionsOf(client, topic)).every((p) => p.isr.length === p.replicas.length), {
+    .poll(async () => (await partitionsOf(cluster.client, topic)).every((p) => p.isr.length === p.replicas.length), {
       timeout: 20_000,
       interval: 100,
     })
@@ -110,11 +97,9 @@ describe('three brokers, three coordinators, real processes', () => {
   test('lines go through the console tools, also from another bootstrap broker', async () => {
     await topics('--create', '--topic', 'console', '--partitions', '3', '--replication-factor', '3');
     const lines = Array.from({ length: 5_000 }, (_, i) => `line ${i}`);
-    const produced = await run('kafka-console-producer.sh', ['--bootstrap-server', servers, '--topic', 'console'], {
-      input: `${lines.join('\n')}\n`,
-    });
+    const produced = await cluster.run('kafka-console-producer.sh', ['--topic', 'console'], `${lines.join('\n')}\n`);
     expect(produced).toMatchObject({ status: 0, stderr: '' });
-    const second = servers.split(',')[1] as string;
+    const second = cluster.bootstrapServers.split(',')[1] as string;
     const consumed = await run('kafka-console-consumer.sh', [
       '--bootstrap-server',
       second,
@@ -126,7 +111,7 @@ describe('three brokers, three coordinators, real processes', () => {
     ]);
     expect(consumed.stderr).toBe('Processed a total of 5000 messages\n');
     expect(consumed.stdout.trim().split('\n').sort()).toEqual(lines.sort());
-    const offsets = await run('kafka-get-offsets.sh', ['--bootstrap-server', servers, '--topic', 'console']);
+    const offsets = await cluster.run('kafka-get-offsets.sh', ['--topic', 'console']);
     const total = offsets.stdout
       .trim()
       .split('\n')
@@ -135,13 +120,13 @@ describe('three brokers, three coordinators, real processes', () => {
   });
 
   test('C1, C4: kill -9 of the leader while producing: nothing is lost, nothing is there twice; the broker comes back into the ISR', async () => {
-    await createTopic(client, {
+    await createTopic(cluster.client, {
       name: 'fire',
       partitions: 3,
       replicationFactor: 3,
       configs: { 'min.insync.replicas': '2' },
     });
-    const producer = client.producer({ acks: 'all' });
+    const producer = cluster.client.producer({ acks: 'all' });
     const acknowledged = new Set<string>();
     const count = 30_000;
     const victim = `broker-${await leaderOf('fire')}`;
@@ -160,20 +145,20 @@ describe('three brokers, three coordinators, real processes', () => {
     const read = new Set(values);
     expect([...acknowledged].filter((value) => !read.has(value))).toEqual([]);
     expect(values.length, 'C4: each value once (row 39)').toBe(read.size);
-    await cluster.supervisor.restart(victim);
+    await cluster.local.supervisor.restart(victim);
     await waitForFullIsr('fire');
   });
 
   test('C1: kill -9 of all six processes at once and a restart lose nothing acknowledged', async () => {
-    await createTopic(client, {
+    await createTopic(cluster.client, {
       name: 'blackout',
       partitions: 3,
       replicationFactor: 3,
       configs: { 'min.insync.replicas': '2' },
     });
-    const producer = client.producer({ acks: 'all' });
+    const producer = cluster.client.producer({ acks: 'all' });
     const acknowledged = new Set<string>();
-    const nodes = cluster.supervisor.statuses.map((node) => node.name);
+    const nodes = cluster.local.supervisor.statuses.map((node) => node.name);
     for (let i = 0; i < 20_000; i++) {
       const value = `record ${i}`;
       producer.send({ topic: 'blackout', value }, (error) => {
@@ -184,8 +169,8 @@ describe('three brokers, three coordinators, real processes', () => {
     await expect.poll(() => acknowledged.size, { timeout: 10_000, interval: 1 }).toBeGreaterThan(2_000);
     for (const name of nodes) process.kill(pidOf(name), 'SIGKILL');
     await producer.close({ timeoutMs: 0 });
-    await expect.poll(() => cluster.supervisor.statuses.every((node) => node.state === 'down')).toBe(true);
-    await Promise.all(nodes.map((name) => cluster.supervisor.restart(name)));
+    await expect.poll(() => cluster.local.supervisor.statuses.every((node) => node.state === 'down')).toBe(true);
+    await Promise.all(nodes.map((name) => cluster.local.supervisor.restart(name)));
     await waitForFullIsr('blackout');
     const values = await readAll('blackout', 3);
     const read = new Set(values);
@@ -194,7 +179,7 @@ describe('three brokers, three coordinators, real processes', () => {
   }, 90_000);
 
   test('status tells roles and what is under-replicated', async () => {
-    const status = await run('naru', ['cluster', 'status', '--data-dir', cluster.dataDirectory]);
+    const status = await run('naru', ['cluster', 'status', '--data-dir', cluster.local.dataDirectory]);
     expect(status.stdout).toMatch(/coordinator-\d\s+localhost:\d+\s+running \(pid \d+\) {2}leader, term \d+/);
     expect(status.stdout).toMatch(/broker-1\s+localhost:\d+\s+running \(pid \d+\) {2}registered, leads \d+ partitions/);
     expect(status.stdout).toMatch(/under-replicated partitions: 0\n/);
@@ -202,7 +187,7 @@ describe('three brokers, three coordinators, real processes', () => {
   });
 
   test('a second start in the same directory is refused', async () => {
-    const refused = await run('naru', ['cluster', 'start', '--data-dir', cluster.dataDirectory]);
+    const refused = await run('naru', ['cluster', 'start', '--data-dir', cluster.local.dataDirectory]);
     expect(refused).toMatchObject({ status: 1, stdout: '' });
     expect(refused.stderr).toMatch(/already running .*pid \d+/);
   });

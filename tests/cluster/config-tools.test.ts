@@ -1,33 +1,17 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Client } from '@naru/client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { createTopic } from '../../bench/described.ts';
-import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
-import { type Finished, run } from './commands.ts';
+import type { Finished } from './commands.ts';
+import { TestCluster } from './test-cluster.ts';
 
 // What `kafka-configs.sh` of Apache Kafka 4.3 prints against the same brokers.
 
-let cluster: LocalCluster;
-let client: Client;
-let folder: string;
+const cluster = new TestCluster({ brokers: 1, coordinators: 1 });
 
 beforeAll(async () => {
-  cluster = await startLocalCluster({ brokers: 1, coordinators: 1 });
-  client = new Client({ bootstrapServers: cluster.bootstrapServers });
-  folder = mkdtempSync(join(tmpdir(), 'naru-tools-'));
-  for (const name of ['t', 'u']) await createTopic(client, { name, partitions: 1, replicationFactor: 1 });
+  for (const name of ['t', 'u']) await createTopic(cluster.client, { name, partitions: 1, replicationFactor: 1 });
 }, 60_000);
 
-afterAll(async () => {
-  await client?.close();
-  await cluster?.[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-}, 60_000);
-
-const configs = (...argv: string[]): Promise<Finished> =>
-  run('kafka-configs.sh', ['--bootstrap-server', cluster.bootstrapServers, ...argv]);
+const configs = cluster.tool('kafka-configs.sh');
 
 const printed = (...lines: string[]): Finished => ({
   status: 0,
@@ -66,8 +50,7 @@ test('a topic: set, shown with where else the value could come from, taken back;
 });
 
 test('brokers: one of them, all of them', async () => {
-  const file = join(folder, 'added.properties');
-  writeFileSync(file, 'log.retention.ms=7200000\n');
+  const file = cluster.file('added.properties', 'log.retention.ms=7200000\n');
   expect(await configs('--alter', '--broker-defaults', '--add-config-file', file)).toEqual(
     printed('Completed updating default config for brokers in the cluster.'),
   );
@@ -100,7 +83,7 @@ test('what cannot be is said in a line', async () => {
 
 test('kafka-topics says who changes settings and replicas of a topic that is there', async () => {
   const topics = (...argv: string[]): Promise<Finished> =>
-    run('kafka-topics.sh', ['--bootstrap-server', cluster.bootstrapServers, '--alter', '--topic', 't', ...argv]);
+    cluster.run('kafka-topics.sh', ['--alter', '--topic', 't', ...argv]);
   const hint = '(naru topics --help shows the flags)';
   expect(await topics('--partitions', '2', '--config', 'retention.ms=5')).toEqual(
     failed(`--config goes with --create; kafka-configs.sh changes the settings of a topic that is there ${hint}`),

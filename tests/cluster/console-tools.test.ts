@@ -1,46 +1,21 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Client, serdes } from '@naru/client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { serdes } from '@naru/client';
+import { expect, test } from 'vitest';
 import { createTopic } from '../../bench/described.ts';
-import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
-import { type Finished, launcher, run } from './commands.ts';
+import { type Finished, launcher } from './commands.ts';
+import { TestCluster } from './test-cluster.ts';
 
-let cluster: LocalCluster;
-let client: Client;
-let folder: string;
-
-beforeAll(async () => {
-  cluster = await startLocalCluster({ brokers: 1, coordinators: 1 });
-  client = new Client({ bootstrapServers: cluster.bootstrapServers });
-  folder = mkdtempSync(join(tmpdir(), 'naru-tools-'));
-}, 60_000);
-
-afterAll(async () => {
-  await client?.close();
-  await cluster?.[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-}, 60_000);
-
-function fileOf(name: string, text: string): string {
-  const path = join(folder, name);
-  writeFileSync(path, text);
-  return path;
-}
+const cluster = new TestCluster({ brokers: 1, coordinators: 1 });
 
 const topic = (name: string, partitions = 1): Promise<void> =>
-  createTopic(client, { name, partitions, replicationFactor: 1 });
+  createTopic(cluster.client, { name, partitions, replicationFactor: 1 });
 
 const produce = (name: string, input: string, ...argv: string[]): Promise<Finished> =>
-  run('kafka-console-producer.sh', ['--bootstrap-server', cluster.bootstrapServers, '--topic', name, ...argv], {
-    input,
-  });
+  cluster.run('kafka-console-producer.sh', ['--topic', name, ...argv], input);
 
 const consume = (...argv: string[]): Promise<Finished> =>
-  run('kafka-console-consumer.sh', ['--bootstrap-server', cluster.bootstrapServers, '--timeout-ms', '8000', ...argv]);
+  cluster.run('kafka-console-consumer.sh', ['--timeout-ms', '8000', ...argv]);
 
 const silent: Finished = { status: 0, stdout: '', stderr: '' };
 
@@ -57,7 +32,7 @@ test('keys, headers and null through producer and consumer, with the flags of Ka
   const flagged = (flag: string, list: readonly string[]): string[] => list.flatMap((one) => [flag, one]);
   const input = 'a:1,b:2\tk1|v1\nNULL\tNULL|v2\na:NULL\tk3|NULL\n';
   expect(await produce('full', input, ...flagged('--property', reading))).toEqual(silent);
-  const config = fileOf('reader.properties', 'parse.key=true\nparse.headers=true\nnull.marker=NULL\n');
+  const config = cluster.file('reader.properties', 'parse.key=true\nparse.headers=true\nnull.marker=NULL\n');
   expect(
     await produce('full', 'h:x\tk4|v4\n', '--reader-config', config, '--reader-property', 'key.separator=|'),
   ).toEqual(silent);
@@ -75,7 +50,7 @@ test('keys, headers and null through producer and consumer, with the flags of Ka
   const argv = ['--topic', 'full', '--from-beginning', '--max-messages', '4'];
   expect(await consume(...argv, ...flagged('--property', printing))).toEqual(expected);
   expect(await consume(...argv, ...flagged('--formatter-property', printing))).toEqual(expected);
-  const formatter = fileOf('formatter.properties', `${printing.join('\n')}\n`);
+  const formatter = cluster.file('formatter.properties', `${printing.join('\n')}\n`);
   expect(await consume(...argv, '--formatter-config', formatter)).toEqual(expected);
   const last = await consume('--topic', 'full', '--partition', '0', '--offset', '3', '--max-messages', '1');
   expect(last.stdout).toBe('v4\n');
@@ -92,11 +67,11 @@ test('--group goes on after what was printed', async () => {
 
 test('deserializers; a record that cannot be printed ends it, or is passed over by --skip-message-on-error', async () => {
   await topic('typed');
-  const producer = client.producer({ key: serdes.integer(), value: serdes.long() });
+  const producer = cluster.client.producer({ key: serdes.integer(), value: serdes.long() });
   await producer.send({ topic: 'typed', key: 7, value: 2n ** 60n });
   await producer.close();
   await produce('typed', 'no long\n');
-  const producer2 = client.producer({ value: serdes.long() });
+  const producer2 = cluster.client.producer({ value: serdes.long() });
   await producer2.send({ topic: 'typed', value: -1 });
   await producer2.close();
   const java = 'org.apache.kafka.common.serialization';
@@ -118,7 +93,7 @@ test('deserializers; a record that cannot be printed ends it, or is passed over 
 
 test('a flag counts more than a property, a property more than a file', async () => {
   await topic('settings');
-  const file = fileOf('producer.properties', 'acks=2\ncompression.type=lz4\n');
+  const file = cluster.file('producer.properties', 'acks=2\ncompression.type=lz4\n');
   const refused = await produce('settings', 'x\n', '--producer.config', file);
   expect(refused.stderr).toMatch(/acks.*must be one of all/);
   const argv = ['--command-config', file, '--command-property', 'acks=1', '--request-required-acks', '-1'];
@@ -200,7 +175,7 @@ test.each([
     for (const output of [child.stdout, child.stderr]) output.destroy();
     const [status] = await once(child, 'exit');
     expect(status).toBe(0);
-    const admin = client.admin();
+    const admin = cluster.client.admin();
     expect((await admin.describeGroups([group]))[0]).toMatchObject({ state: 'Empty', members: [] });
     await admin.close();
   },

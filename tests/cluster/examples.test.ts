@@ -1,38 +1,22 @@
 // Each example keeps its promise: run, killed in the middle, run again.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Client } from '@naru/client';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { createTopic, partitionsOf } from '../../bench/described.ts';
-import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
+import { TestCluster } from './test-cluster.ts';
 
 const examples = fileURLToPath(new URL('../../examples', import.meta.url));
 const batchSize = 100;
 
-let cluster: LocalCluster;
-let client: Client;
-let folder: string;
+const cluster = new TestCluster({ brokers: 3, coordinators: 1 });
 const running = new Set<ChildProcess>();
-
-beforeAll(async () => {
-  cluster = await startLocalCluster({ brokers: 3, coordinators: 1 });
-  client = new Client({ bootstrapServers: cluster.bootstrapServers });
-  folder = mkdtempSync(join(tmpdir(), 'naru-examples-'));
-}, 60_000);
 
 afterEach(() => {
   for (const child of running) child.kill('SIGKILL');
 });
-
-afterAll(async () => {
-  await client?.close();
-  await cluster?.[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-}, 60_000);
 
 interface Run {
   readonly child: ChildProcess;
@@ -55,7 +39,7 @@ function start(example: string, topic: string, ...more: string[]): Run {
   return { child, stdout: () => stdout, ended };
 }
 
-const outOf = (topic: string): string => join(folder, `${topic}.txt`);
+const outOf = (topic: string): string => cluster.path(`${topic}.txt`);
 
 /** The numbers that were handled, in the order in which they were. */
 function handled(topic: string): number[] {
@@ -64,8 +48,8 @@ function handled(topic: string): number[] {
 }
 
 async function topicOfNumbers(name: string, count: number, partitions = 1): Promise<void> {
-  await createTopic(client, { name, partitions, replicationFactor: 3 });
-  const producer = client.producer();
+  await createTopic(cluster.client, { name, partitions, replicationFactor: 3 });
+  const producer = cluster.client.producer();
   await producer.sendMany(Array.from({ length: count }, (_, n) => ({ topic: name, value: String(n) })));
   await producer.close();
 }
@@ -128,15 +112,15 @@ test('at-least-once: killed, it handles the rest of a batch again; nothing is mi
 test('idempotent: the leader killed and the program killed, every number is in the log once and in order', async () => {
   const count = 20_000;
   const topic = 'once';
-  await createTopic(client, { name: topic, partitions: 1, replicationFactor: 3 });
+  await createTopic(cluster.client, { name: topic, partitions: 1, replicationFactor: 3 });
   const end = async (): Promise<number> =>
-    Number((await client.admin().listOffsets([{ topic, partition: 0, spec: 'latest' }]))[0]?.offset ?? 0);
+    Number((await cluster.client.admin().listOffsets([{ topic, partition: 0, spec: 'latest' }]))[0]?.offset ?? 0);
   const first = start('idempotent.ts', topic, '--count', `${count}`);
   await expect.poll(end, { timeout: 20_000, interval: 10 }).toBeGreaterThan(500);
   // Stopped while its leader dies, so that it cannot be done before.
   await stop(first);
-  const leader = (await partitionsOf(client, topic))[0]?.leader as number;
-  const node = cluster.supervisor.statuses.find(({ name }) => name === `broker-${leader}`);
+  const leader = (await partitionsOf(cluster.client, topic))[0]?.leader as number;
+  const node = cluster.local.supervisor.statuses.find(({ name }) => name === `broker-${leader}`);
   process.kill(node?.pid as number, 'SIGKILL');
   try {
     const atKill = await end();
@@ -148,9 +132,9 @@ test('idempotent: the leader killed and the program killed, every number is in t
     expect(await second.ended).toBe(0);
     expect(second.stdout()).toMatch(/the log ends with \d+\n[\s\S]*20000 records are in the log\n$/);
   } finally {
-    await cluster.supervisor.restart(`broker-${leader}`);
+    await cluster.local.supervisor.restart(`broker-${leader}`);
   }
-  const consumer = client.consumer({ autoOffsetReset: 'earliest' });
+  const consumer = cluster.client.consumer({ autoOffsetReset: 'earliest' });
   consumer.assign([{ topic, partition: 0 }]);
   const values: number[] = [];
   while (values.length < (await end())) {
@@ -189,7 +173,7 @@ test('graceful-shutdown: stopped and run again, nothing is handled twice or left
 });
 
 test('custom-partitioner: partition 0 belongs to the large customer alone', async () => {
-  await createTopic(client, { name: 'apart', partitions: 3, replicationFactor: 1 });
+  await createTopic(cluster.client, { name: 'apart', partitions: 3, replicationFactor: 1 });
   const run = start('custom-partitioner.ts', 'apart', '--count', '600');
   expect(await run.ended).toBe(0);
   const counts = [...run.stdout().matchAll(/^partition (\d): (\d+) records$/gm)].map(([, , count]) => Number(count));

@@ -1,27 +1,19 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Client, type Consumer } from '@naru/client';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Consumer } from '@naru/client';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createTopic } from '../../bench/described.ts';
-import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
-import { type Finished, run } from './commands.ts';
+import { run } from './commands.ts';
+import { TestCluster } from './test-cluster.ts';
 
-let cluster: LocalCluster;
-let client: Client;
-let folder: string;
+const cluster = new TestCluster({ brokers: 1, coordinators: 1 });
 
 /** Timestamps of the records 0 to 9 of each partition: a day apart, from 1 June 2024 on. */
 const firstDay = Date.UTC(2024, 5, 1);
 const dayMs = 86_400_000;
 
 beforeAll(async () => {
-  cluster = await startLocalCluster({ brokers: 1, coordinators: 1 });
-  client = new Client({ bootstrapServers: cluster.bootstrapServers });
-  folder = mkdtempSync(join(tmpdir(), 'naru-tools-'));
-  for (const name of ['t', 'u']) await createTopic(client, { name, partitions: 2, replicationFactor: 1 });
-  await createTopic(client, { name: 'empty', partitions: 1, replicationFactor: 1 });
-  const producer = client.producer();
+  for (const name of ['t', 'u']) await createTopic(cluster.client, { name, partitions: 2, replicationFactor: 1 });
+  await createTopic(cluster.client, { name: 'empty', partitions: 1, replicationFactor: 1 });
+  const producer = cluster.client.producer();
   await producer.sendMany(
     ['t', 'u'].flatMap((topic) =>
       Array.from({ length: 20 }, (_, i) => {
@@ -33,21 +25,14 @@ beforeAll(async () => {
   await producer.close();
 }, 60_000);
 
-afterAll(async () => {
-  await client?.close();
-  await cluster?.[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-}, 60_000);
-
-const groups = (...argv: string[]): Promise<Finished> =>
-  run('kafka-consumer-groups.sh', ['--bootstrap-server', cluster.bootstrapServers, ...argv]);
+const groups = cluster.tool('kafka-consumer-groups.sh');
 
 /** Commits for a group that has no members. */
 async function commit(
   group: string,
   offsets: readonly (readonly [topic: string, partition: number, offset: bigint])[],
 ) {
-  const admin = client.admin();
+  const admin = cluster.client.admin();
   await admin.alterGroupOffsets(
     group,
     offsets.map(([topic, partition, offset]) => ({ topic, partition, offset })),
@@ -56,7 +41,7 @@ async function commit(
 }
 
 async function member(groupId: string, options: Record<string, unknown> = {}): Promise<Consumer> {
-  const consumer = client.consumer({ groupId, clientId: 'tester', autoOffsetReset: 'earliest', ...options });
+  const consumer = cluster.client.consumer({ groupId, clientId: 'tester', autoOffsetReset: 'earliest', ...options });
   consumer.subscribe(['t']);
   await consumer.poll(10_000);
   return consumer;
@@ -82,7 +67,7 @@ const resetTable = (...rows: string[]): string =>
 
 test('the perf test as a member of a group: the time of joining has its column, what was read is committed', async () => {
   const argv = ['--topic', 't', '--group', 'measured', '--messages', '20', '--hide-header'];
-  const read = await run('kafka-consumer-perf-test.sh', ['--bootstrap-server', cluster.bootstrapServers, ...argv]);
+  const read = await cluster.run('kafka-consumer-perf-test.sh', argv);
   expect(read).toMatchObject({ status: 0, stderr: '' });
   const [, , , , records, , joiningMs, fetchMs] = read.stdout.split(', ');
   expect(Number(records)).toBe(20);
@@ -159,12 +144,12 @@ describe('describe and list', () => {
       status: 1,
       stdout: "\nError: Consumer group 'nobody' does not exist.\n",
     });
-    await createTopic(client, { name: 'gone', partitions: 1, replicationFactor: 1 });
+    await createTopic(cluster.client, { name: 'gone', partitions: 1, replicationFactor: 1 });
     await commit('partly', [
       ['gone', 0, 0n],
       ['t', 0, 1n],
     ]);
-    await client.admin().deleteTopics(['gone']);
+    await cluster.client.admin().deleteTopics(['gone']);
     const described = await groups('--describe', '--group', 'partly');
     expect(described.stdout).toContain(offsetRow('partly', 't', 0, 1, 10, 9, '-', '-', '-'));
   });
@@ -225,7 +210,8 @@ describe('reset-offsets', () => {
       stderr: '',
     };
     expect(await groups(...argv, '--dry-run')).toEqual(expected);
-    const offsets = async () => (await client.admin().listGroupOffsets(group)).map(({ offset }) => Number(offset));
+    const offsets = async () =>
+      (await cluster.client.admin().listGroupOffsets(group)).map(({ offset }) => Number(offset));
     expect(await offsets()).toEqual([5, 5]);
     expect(await groups(...argv, '--execute')).toEqual(expected);
     expect(await offsets()).toEqual([first, second]);
@@ -275,15 +261,14 @@ describe('reset-offsets', () => {
       '--dry-run',
     );
     expect(both.stdout).toBe('"one","t",0,5\n"one","t",1,5\n"two","u",1,2\n\n');
-    const file = join(folder, 'plan.csv');
-    writeFileSync(file, both.stdout.replace('"two","u",1,2', '"two","u",1,9'));
+    const file = cluster.file('plan.csv', both.stdout.replace('"two","u",1,2', '"two","u",1,9'));
     const set = await groups('--reset-offsets', '--group', 'two', '--from-file', file, '--execute');
     expect(set).toEqual({ status: 0, stdout: resetTable(resetRow('two', 'u', 1, 9)), stderr: '' });
-    writeFileSync(file, single.stdout.replace('1,5', '1,6'));
+    cluster.file('plan.csv', single.stdout.replace('1,5', '1,6'));
     expect((await groups('--reset-offsets', '--group', 'one', '--from-file', file, '--execute')).stdout).toBe(
       resetTable(resetRow('one', 't', 0, 5), resetRow('one', 't', 1, 6)),
     );
-    writeFileSync(file, '"t",0\n');
+    cluster.file('plan.csv', '"t",0\n');
     expect((await groups('--reset-offsets', '--group', 'one', '--from-file', file, '--dry-run')).stderr).toMatch(
       /plan\.csv:1: not of the form topic,partition,offset/,
     );
@@ -309,7 +294,7 @@ describe('delete', () => {
       ].join('\n'),
       stderr: '',
     });
-    expect(await client.admin().listGroupOffsets('dying')).toHaveLength(1);
+    expect(await cluster.client.admin().listGroupOffsets('dying')).toHaveLength(1);
     expect(await groups('--delete', '--group', 'dying')).toEqual({
       status: 0,
       stdout: "Deletion of requested consumer groups ('dying') was successful.\n",

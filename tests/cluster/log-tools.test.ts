@@ -1,44 +1,29 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Client, OffsetOutOfRangeError, UnknownTopicOrPartitionError } from '@naru/client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
-import { type Finished, run } from './commands.ts';
+import { OffsetOutOfRangeError, UnknownTopicOrPartitionError } from '@naru/client';
+import { beforeAll, expect, test } from 'vitest';
+import { run } from './commands.ts';
+import { TestCluster } from './test-cluster.ts';
 
-let cluster: LocalCluster;
-let client: Client;
-let folder: string;
+const cluster = new TestCluster({ brokers: 2, coordinators: 1 });
 
 beforeAll(async () => {
-  cluster = await startLocalCluster({ brokers: 2, coordinators: 1 });
-  client = new Client({ bootstrapServers: cluster.bootstrapServers });
-  folder = mkdtempSync(join(tmpdir(), 'naru-tools-'));
-  await using admin = client.admin();
+  await using admin = cluster.client.admin();
   await admin.createTopics([{ name: 't', partitions: 2, replicationFactor: 2 }]);
-  await using producer = client.producer({ enableIdempotence: false });
+  await using producer = cluster.client.producer({ enableIdempotence: false });
   for (const value of ['one', 'two', 'three']) {
     await producer.send({ topic: 't', partition: 0, key: 'k', value, headers: { h: 'x' }, timestamp: 1_000 });
   }
 }, 60_000);
 
-afterAll(async () => {
-  await client?.close();
-  await cluster?.[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+const logDirs = cluster.tool('kafka-log-dirs.sh');
+const deleteRecords = cluster.tool('kafka-delete-records.sh');
 
-const tool = (name: string, ...argv: string[]): Promise<Finished> =>
-  run(name, ['--bootstrap-server', cluster.bootstrapServers, ...argv]);
-
-function offsets(name: string, partitions: unknown): string {
-  const path = join(folder, name);
-  writeFileSync(path, JSON.stringify({ partitions, version: 1 }));
-  return path;
-}
+const offsets = (name: string, partitions: unknown): string =>
+  cluster.file(name, JSON.stringify({ partitions, version: 1 }));
 
 test('kafka-log-dirs.sh prints what every broker holds, as Kafka does', async () => {
-  const { status, stdout } = await tool('kafka-log-dirs.sh', '--describe', '--topic-list', 't');
+  const { status, stdout } = await logDirs('--describe', '--topic-list', 't');
   expect(status).toBe(0);
   const [first, second, json = ''] = stdout.split('\n');
   expect(first).toBe('Querying brokers for log directories information');
@@ -53,12 +38,12 @@ test('kafka-log-dirs.sh prints what every broker holds, as Kafka does', async ()
     expect(logDirs[0].partitions).toEqual(partitions(expect.any(Number), 0));
     expect(logDirs[0]).toMatchObject({ error: null, logDir: expect.stringContaining('broker-') });
   }
-  const unknown = await tool('kafka-log-dirs.sh', '--describe', '--broker-list', '2,7');
+  const unknown = await logDirs('--describe', '--broker-list', '2,7');
   expect(unknown).toMatchObject({ status: 1, stderr: 'no broker 7 among 1, 2\n' });
 });
 
 test('kafka-dump-log.sh prints batches and records of a segment, as Kafka does', async () => {
-  const segment = join(cluster.dataDirectory, 'broker-1', 'data', 't-0', '00000000000000000000.log');
+  const segment = join(cluster.local.dataDirectory, 'broker-1', 'data', 't-0', '00000000000000000000.log');
   const { stdout } = await run('kafka-dump-log.sh', ['--files', segment, '--print-data-log']);
   const [dumping, starting, batch, record] = stdout.split('\n');
   expect(dumping).toBe(`Dumping ${segment}`);
@@ -69,33 +54,32 @@ test('kafka-dump-log.sh prints batches and records of a segment, as Kafka does',
   expect(record).toBe(
     '| offset: 0 CreateTime: 1000 keySize: 1 valueSize: 3 sequence: -1 headerKeys: [h] key: k payload: one',
   );
-  const damaged = join(folder, '00000000000000000000.log');
   const bytes = readFileSync(segment);
   bytes[70] = (bytes[70] as number) ^ 1;
-  writeFileSync(damaged, bytes.subarray(0, -1));
+  const damaged = cluster.file('00000000000000000000.log', bytes.subarray(0, -1));
   const { stdout: found } = await run('kafka-dump-log.sh', ['--files', damaged]);
   expect(found).toMatch(/isvalid: false\n[\s\S]*isvalid: true\nFound \d+ invalid bytes at the end of 0+\.log\n$/);
 });
 
 test('kafka-delete-records.sh deletes on all replicas and tells where the partition begins', async () => {
   const path = offsets('two', [{ topic: 't', partition: 0, offset: 2 }]);
-  expect(await tool('kafka-delete-records.sh', '--offset-json-file', path)).toEqual({
+  expect(await deleteRecords('--offset-json-file', path)).toEqual({
     status: 0,
     stdout:
       'Executing records delete operation\nRecords delete operation completed:\npartition: t-0\tlow_watermark: 2\n',
     stderr: '',
   });
   const far = offsets('far', [{ topic: 't', partition: 0, offset: 9 }]);
-  const refused = await tool('kafka-delete-records.sh', '--offset-json-file', far);
+  const refused = await deleteRecords('--offset-json-file', far);
   expect(refused.stdout).toMatch(/partition: t-0\terror: .*Only 3 records are committed/);
   expect(refused.status).toBe(1);
   const wrong = offsets('wrong', [{ topic: 't', partition: 0, offset: 'all' }]);
-  const told = await tool('kafka-delete-records.sh', '--offset-json-file', wrong);
+  const told = await deleteRecords('--offset-json-file', wrong);
   expect(told.stderr).toMatch(/"offset" is a whole number from -1 on, not "all"/);
 });
 
 test("the SDK's deleteRecords answers each partition by itself; describeLogDirs knows all brokers", async () => {
-  await using admin = client.admin();
+  await using admin = cluster.client.admin();
   const outcomes = await admin.deleteRecords(
     [
       { topic: 't', partition: 0, beforeOffset: -1 },

@@ -1,20 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { Client } from '@naru/client';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
-import { type Finished, run } from './commands.ts';
+import { beforeAll, expect, test } from 'vitest';
+import type { Finished } from './commands.ts';
+import { TestCluster } from './test-cluster.ts';
 
-let cluster: LocalCluster;
-let client: Client;
-let folder: string;
+const cluster = new TestCluster({ brokers: 3, coordinators: 1 });
 
 beforeAll(async () => {
-  cluster = await startLocalCluster({ brokers: 3, coordinators: 1 });
-  client = new Client({ bootstrapServers: cluster.bootstrapServers });
-  folder = mkdtempSync(join(tmpdir(), 'naru-tools-'));
-  const admin = client.admin();
+  const admin = cluster.client.admin();
   await admin.createTopics([
     {
       name: 't',
@@ -25,29 +16,16 @@ beforeAll(async () => {
     },
   ]);
   await admin.close();
-  const producer = client.producer();
+  const producer = cluster.client.producer();
   await producer.sendMany(
     Array.from({ length: 100 }, (_, i) => ({ topic: 't', partition: i % 2, value: `${i}`.padEnd(1_000) })),
   );
   await producer.close();
 }, 60_000);
 
-afterAll(async () => {
-  await client?.close();
-  await cluster?.[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-}, 60_000);
-
-function file(name: string, content: unknown): string {
-  const path = join(folder, name);
-  writeFileSync(path, JSON.stringify(content));
-  return path;
-}
-
-const reassign = (...argv: string[]): Promise<Finished> =>
-  run('kafka-reassign-partitions.sh', ['--bootstrap-server', cluster.bootstrapServers, ...argv]);
-const elect = (...argv: string[]): Promise<Finished> =>
-  run('kafka-leader-election.sh', ['--bootstrap-server', cluster.bootstrapServers, ...argv]);
+const file = (name: string, content: unknown): string => cluster.file(name, JSON.stringify(content));
+const reassign = cluster.tool('kafka-reassign-partitions.sh');
+const elect = cluster.tool('kafka-leader-election.sh');
 
 const current =
   '{"version":1,"partitions":[{"topic":"t","partition":0,"replicas":[1,2],"log_dirs":["any","any"]},{"topic":"t","partition":1,"replicas":[2,3],"log_dirs":["any","any"]}]}';
@@ -96,7 +74,7 @@ test('kafka-reassign-partitions.sh proposes, executes and verifies, with the out
   expect((await reassign('--cancel', '--reassignment-json-file', path)).stdout).toBe(
     'None of the specified partition reassignments are active.\n',
   );
-  const consumer = client.consumer({ autoOffsetReset: 'earliest' });
+  const consumer = cluster.client.consumer({ autoOffsetReset: 'earliest' });
   consumer.assign([0, 1].map((partition) => ({ topic: 't', partition })));
   let read = 0;
   while (read < 100) read += (await consumer.poll(1_000)).length;
@@ -117,7 +95,7 @@ test('kafka-leader-election.sh gives the leadership to first replicas, with the 
   expect([all.status, all.stderr]).toEqual([0, '']);
   const one = ['--election-type', 'PREFERRED', '--topic', 't', '--partition', '0'];
   expect((await elect(...one)).stdout).toBe('Valid replica already elected for partitions t-0\n');
-  const admin = client.admin();
+  const admin = cluster.client.admin();
   const [topic] = await admin.describeTopics(['t']);
   if (topic === undefined || 'error' in topic) throw new Error('t cannot be described');
   expect(topic.partitions.map(({ leader }) => leader)).toEqual([3, 1]);

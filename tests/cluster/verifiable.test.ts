@@ -1,19 +1,13 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type LocalCluster, startLocalCluster } from '../../bench/local-cluster.ts';
-import { launcher, run } from './commands.ts';
+import type { Readable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { type Finished, launcher } from './commands.ts';
+import { TestCluster } from './test-cluster.ts';
 
-let cluster: LocalCluster;
-let servers: string[];
-
-beforeAll(async () => {
-  cluster = await startLocalCluster({ brokers: 1, coordinators: 1 });
-  servers = ['--bootstrap-server', cluster.bootstrapServers];
-}, 60_000);
-
-afterAll(() => cluster?.[Symbol.asyncDispose](), 60_000);
+const cluster = new TestCluster({ brokers: 1, coordinators: 1 });
+const groups = cluster.tool('kafka-consumer-groups.sh');
 
 interface Event {
   readonly name: string;
@@ -26,12 +20,16 @@ function eventsOf(text: string): Event[] {
   return lines.map((line) => JSON.parse(line));
 }
 
-function consume(group: string, ...more: string[]): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  return run('kafka-verifiable-consumer.sh', [...servers, '--topic', 'v', '--group-id', group, ...more]);
+const consume = (group: string, ...more: string[]): Promise<Finished> =>
+  cluster.run('kafka-verifiable-consumer.sh', ['--topic', 'v', '--group-id', group, ...more]);
+
+function startConsumer(group: string, ...more: string[]): ChildProcessByStdio<null, Readable, null> {
+  const argv = ['--bootstrap-server', cluster.bootstrapServers, '--topic', 'v', '--group-id', group, ...more];
+  return spawn(launcher('kafka-verifiable-consumer.sh'), argv, { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
 test('what the verifiable producer wrote the verifiable consumer reads and commits, told in the lines of VerifiableConsumer.java', async () => {
-  const produced = await run('kafka-verifiable-producer.sh', [...servers, '--topic', 'v', '--max-messages', '1200']);
+  const produced = await cluster.run('kafka-verifiable-producer.sh', ['--topic', 'v', '--max-messages', '1200']);
   expect(produced).toMatchObject({ status: 0, stderr: '' });
   expect(eventsOf(produced.stdout).at(-1)).toMatchObject({ name: 'tool_data', sent: 1200, acked: 1200 });
 
@@ -59,13 +57,12 @@ test('what the verifiable producer wrote the verifiable consumer reads and commi
   const second = await consume('g', '--max-messages', '500', '--enable-autocommit');
   expect(second.stdout).toContain('"minOffset":700,');
   expect(second.stdout).not.toContain('offsets_committed');
-  const described = await run('kafka-consumer-groups.sh', [...servers, '--describe', '--group', 'g']);
+  const described = await groups('--describe', '--group', 'g');
   expect(described.stdout).toMatch(/^g +v +0 +1200 +1200 +0 +- +- +-$/m);
 });
 
 test('SIGTERM ends it in order: the assignment is given up, the last line is shutdown_complete', async () => {
-  const argv = [...servers, '--topic', 'v', '--group-id', 'term', '--group-instance-id', 'one'];
-  const child = spawn(launcher('kafka-verifiable-consumer.sh'), argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = startConsumer('term', '--group-instance-id', 'one');
   const names: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
     const { name } = JSON.parse(line) as Event;
@@ -78,10 +75,8 @@ test('SIGTERM ends it in order: the assignment is given up, the last line is shu
 });
 
 test('--group-protocol consumer: the coordinator assigns, and consumer-groups shows its epochs (KIP-848, KIP-1099)', async () => {
-  const argv = [...servers, '--topic', 'v', '--group-id', 'kip848', '--group-protocol', 'CONSUMER'];
-  const child = spawn(launcher('kafka-verifiable-consumer.sh'), argv, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const describe = (...more: string[]) =>
-    run('kafka-consumer-groups.sh', [...servers, '--describe', '--group', 'kip848', ...more]);
+  const child = startConsumer('kip848', '--group-protocol', 'CONSUMER');
+  const describe = (...more: string[]) => groups('--describe', '--group', 'kip848', ...more);
   for await (const line of createInterface({ input: child.stdout })) {
     if ((JSON.parse(line) as Event).name !== 'offsets_committed' || child.killed) continue;
     const [members, state] = [await describe('--members', '--verbose'), await describe('--state', '--verbose')];
@@ -89,7 +84,7 @@ test('--group-protocol consumer: the coordinator assigns, and consumer-groups sh
     expect(state.stdout).toMatch(/^kip848 +localhost:\d+ {2}\(1\) +uniform +Stable +\d+ +\d+ +1$/m);
     child.kill('SIGTERM');
   }
-  const listed = await run('kafka-consumer-groups.sh', [...servers, '--list', '--type', 'consumer']);
+  const listed = await groups('--list', '--type', 'consumer');
   expect(listed.stdout).toMatch(/^kip848 +Consumer +$/m);
 });
 
