@@ -55,13 +55,15 @@ const checkpointMs = 4_000;
 /** After healing everything has to be as it should within this (C11, L7). */
 const recoveryMsMax = 60_000;
 
+const uncaught = ['unhandledRejection', 'uncaughtException'] as const;
+
 /** One seed: a cluster, a workload and faults; then peace, and everything has to be there. */
 export async function runSeed(parameters: Parameters, story = new Story()): Promise<RunReport> {
   const run = new Run(parameters, story);
   const unhandled = (error: unknown): void => {
     if (!run.world.sim.hasGhost) run.world.sim.at(0, () => raise(error));
   };
-  process.on('unhandledRejection', unhandled);
+  for (const event of uncaught) process.on(event, unhandled);
   try {
     await run.play();
     return run.report(undefined);
@@ -71,7 +73,7 @@ export async function runSeed(parameters: Parameters, story = new Story()): Prom
     const invariant = error instanceof Error && error.name === 'SimulationTimeout' ? 'liveness' : 'crash';
     return run.report({ invariant, message: `${message}\n${run.situation()}` });
   } finally {
-    process.off('unhandledRejection', unhandled);
+    for (const event of uncaught) process.off(event, unhandled);
   }
 }
 

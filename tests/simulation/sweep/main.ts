@@ -116,6 +116,8 @@ function tellFailure({ seed, violation }: RunReport): void {
   console.log(`  npm run sim -- --seed ${seed} --trace`);
 }
 
+// Who reads only the beginning (`| head`) has seen enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 if (options.help) console.log(usage);
 else {
   const one = options.seed === undefined ? undefined : Number(options.seed);

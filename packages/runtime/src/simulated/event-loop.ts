@@ -90,17 +90,24 @@ export class EventLoop {
         this.#running = false;
         tell();
       };
-      const trip = (): void => {
+      const step = (): void => {
         try {
-          for (let index = 0; index < eventsPerTrip && !finished; index++) {
-            const done = this.#step(deadlineMs, isDone);
-            if (done !== undefined) finish(() => resolve(done));
-            else settle();
-          }
+          const done = this.#step(deadlineMs, isDone);
+          if (done !== undefined) finish(() => resolve(done));
         } catch (error) {
           finish(() => reject(error));
         }
-        if (!finished) setImmediate(trip);
+      };
+      const trip = (): void => {
+        try {
+          for (let index = 0; index < eventsPerTrip && !finished; index++) {
+            step();
+            // What a tick throws belongs to nobody: it leaves this immediate as an uncaught exception, and Node puts its own stacks in order.
+            if (!finished) settle();
+          }
+        } finally {
+          if (!finished) setImmediate(trip);
+        }
       };
       setImmediate(trip);
     });

@@ -20,6 +20,10 @@ async function busyWorld(seed: number): Promise<Simulation> {
   return simulation;
 }
 
+function raise(message: string): never {
+  throw new Error(message);
+}
+
 async function live(simulation: Simulation, runtime: Runtime, name: string): Promise<void> {
   await runtime.network.listen({ host: name, port: 1 }, (connection) => {
     connection.handle({
@@ -157,6 +161,23 @@ describe('virtual time', () => {
       throw new Error('a bug in a callback');
     });
     await expect(simulation.runFor(10)).rejects.toThrow('a bug in a callback');
+  });
+
+  test('what a tick or a microtask throws is uncaught as in every process; whoever listens can go on with the run', async () => {
+    const simulation = createSimulation({ seed: 1 });
+    const told: unknown[] = [];
+    const others = process.rawListeners('uncaughtException') as NodeJS.UncaughtExceptionListener[];
+    process.removeAllListeners('uncaughtException').on('uncaughtException', (error) => told.push(error.message));
+    simulation.at(1, () => process.nextTick(raise, 'in a tick'));
+    simulation.at(2, () => queueMicrotask(() => raise('in a microtask')));
+    simulation.at(3, () => told.push('the next event'));
+    try {
+      await simulation.runFor(10);
+    } finally {
+      process.removeAllListeners('uncaughtException');
+      for (const other of others) process.on('uncaughtException', other);
+    }
+    expect(told).toEqual(['in a tick', 'in a microtask', 'the next event']);
   });
 
   test('code that asks for turns without end is found out instead of hanging the run', async () => {
