@@ -1,3 +1,4 @@
+import { UsageError } from '../../command-line.ts';
 import type { Weather } from '../swarm/schedule.ts';
 
 /** A wrong rule: one line of the production code, replaced while it is loaded. */
@@ -291,3 +292,11 @@ export const mutants: readonly Mutant[] = [
     known: { seed: 30, taken: 7 },
   },
 ];
+
+/** Throws a UsageError. */
+export function mutantNamed(name: string): Mutant {
+  const mutant = mutants.find((one) => one.name === name);
+  if (mutant === undefined)
+    throw new UsageError(`no mutant is called '${name}'; npm run sim:mutants -- --list names them`);
+  return mutant;
+}

@@ -5,26 +5,32 @@ import type { Fault } from '../swarm/schedule.ts';
 /** Runs it may take. */
 const runsMax = 200;
 
+/** A run that breaks a promise. */
+export interface Found {
+  readonly parameters: Parameters;
+  readonly report: RunReport;
+}
+
 /**
  * Fewer faults and less time that break the same invariant still: halves of the schedule are left out first, then quarters, then single faults
  * (delta debugging, Zeller); at last the end of the time in which nothing was needed.
  */
 export async function minimise(
-  parameters: Parameters,
+  failing: Found,
   invariant: string,
-  say: (line: string) => void,
-): Promise<{ readonly parameters: Parameters; readonly report: RunReport } | undefined> {
-  let runs = 0;
-  let best: { parameters: Parameters; report: RunReport } | undefined;
+  say: (runs: number, found: Parameters) => void,
+): Promise<Found> {
+  const { parameters } = failing;
+  let runs = 1;
+  let best = failing;
   const fails = async (candidate: Parameters): Promise<boolean> => {
     runs++;
     const report = await runSeed(candidate);
     if (report.violation?.invariant !== invariant) return false;
     best = { parameters: candidate, report };
-    say(`${runs} runs: ${candidate.faults.length} faults, ${candidate.faultsMs} ms`);
+    say(runs, candidate);
     return true;
   };
-  if (!(await fails(parameters))) return undefined;
   let { faults } = parameters;
   for (let size = Math.ceil(faults.length / 2); size >= 1 && runs < runsMax; ) {
     let wasShortened = false;

@@ -61,6 +61,7 @@ export class Summary {
   }
 
   lines(elapsedMs: number): string[] {
+    if (this.seeds === 0) return ['no seed was played'];
     const seconds = elapsedMs / 1_000;
     const byCount = [...this.#faultCounts()].sort(([, a], [, b]) => b - a).map(([kind, count]) => `${kind} ${count}`);
     return [

@@ -9,3 +9,5 @@ process.on('message', (seed: number) => {
   void runSeed(drawParameters(seed)).then((report) => process.send?.(report));
 });
 process.on('disconnect', () => process.exit());
+// Ctrl-C reaches the whole group of processes; the parent decides what it means.
+process.on('SIGINT', () => {});

@@ -12,13 +12,25 @@ export interface WorkerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** The seeds to play, asked for one by one; undefined ends it. */
   readonly nextSeed: () => number | undefined;
+  /** Aborted: the processes end, and the seeds that they play do not count. */
+  readonly signal?: AbortSignal;
   /** False: enough. */
   readonly onReport: (report: RunReport) => boolean;
 }
 
 /** Plays seeds in processes of their own, until there are no more or enough is known. A process that dies is a failed seed. */
-export async function playInWorkers({ workers, execArgv = [], env, nextSeed, onReport }: WorkerOptions): Promise<void> {
-  let enough = false;
+export async function playInWorkers({
+  workers,
+  execArgv = [],
+  env,
+  nextSeed,
+  signal,
+  onReport,
+}: WorkerOptions): Promise<void> {
+  let enough = signal?.aborted ?? false;
+  signal?.addEventListener('abort', () => {
+    enough = true;
+  });
   const one = (): Promise<void> =>
     new Promise((resolve) => {
       const child = fork(workerPath, {
@@ -40,24 +52,28 @@ export async function playInWorkers({ workers, execArgv = [], env, nextSeed, onR
         next();
       });
       child.on('exit', () => {
-        if (seed === undefined) return resolve();
+        if (seed === undefined || signal?.aborted) return resolve();
         enough ||= !onReport(lost(seed, Buffer.concat(errors).toString()));
         // The rest of its seeds go on in a new process.
         void (enough ? undefined : one())?.then(resolve);
         if (enough) resolve();
       });
-      stopWithParent(child);
+      stopWithParent(child, signal);
       next();
     });
   await Promise.all(Array.from({ length: workers }, one));
 }
 
-function stopWithParent(child: ChildProcess): void {
+function stopWithParent(child: ChildProcess, signal: AbortSignal | undefined): void {
   const stop = (): void => {
     child.kill();
   };
   process.once('exit', stop);
-  child.once('exit', () => process.off('exit', stop));
+  signal?.addEventListener('abort', stop);
+  child.once('exit', () => {
+    process.off('exit', stop);
+    signal?.removeEventListener('abort', stop);
+  });
 }
 
 function lost(seed: number, errors: string): RunReport {
