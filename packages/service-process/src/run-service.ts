@@ -14,6 +14,8 @@ export interface Service<Config> {
   readonly settings: Settings;
   parse(input: ConfigInput): Config;
   nodeOf(config: Config): NodeIdentity;
+  /** What whoever wrote the settings should know, in lines; for the terminal and the node's log. */
+  remarksOn?(config: Config): readonly string[];
   /** Resolves when the node serves. */
   start(runtime: Runtime, config: Config, logger: Logger): Promise<RunningNode>;
   /** An orderly end that takes longer is given up: the next start then recovers as after a crash. */
@@ -69,6 +71,10 @@ async function runNode<Config>(
     name: `${service.name}-${id}`,
     ...(logFile === '-' ? {} : { file: logFile }),
   });
+  for (const remark of service.remarksOn?.(config) ?? []) {
+    process.stderr.write(`${service.name}: ${remark}\n`);
+    logger.warn({}, remark);
+  }
   const node = await Promise.race([service.start(runtime, config, logger), asked]);
   // Asked to end before it was ready: nothing was served that an orderly end would be for.
   if (typeof node === 'string') return 0;

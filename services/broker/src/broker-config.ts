@@ -1,5 +1,6 @@
 import { ConfigError, type ConfigInput, type ConfigValues, defineConfig } from '@naru/config';
 import { securityProtocols } from './cluster/endpoint.ts';
+import { withoutForeign } from './foreign-settings.ts';
 import { type Listeners, parseListeners } from './listener-config.ts';
 import { type LogConfig, logConfigDefinition } from './log/log-config.ts';
 
@@ -390,11 +391,14 @@ export type BrokerConfig = Omit<Parsed, 'broker.id' | 'node.id'> & {
   /** `max.connections.per.ip.overrides`. */
   readonly connectionsPerAddress: ReadonlyMap<string, number>;
   readonly topicDefaults: LogConfig;
+  /** What was given and changes nothing: a line for each reason. */
+  readonly remarks: readonly string[];
 };
 
 /** Throws `ConfigError` with one line that says what is wrong. */
 export function parseBrokerConfig(input: ConfigInput): BrokerConfig {
-  const parsed = brokerConfigDefinition.parse(input);
+  const { settings, remarks } = withoutForeign(input);
+  const parsed = brokerConfigDefinition.parse(settings);
   const { 'broker.id': brokerId, 'node.id': nodeId } = parsed;
   if (brokerId !== undefined && nodeId !== undefined && brokerId !== nodeId) {
     throw new ConfigError('node.id', `node.id ${nodeId} and broker.id ${brokerId} are two names of one setting`);
@@ -410,6 +414,7 @@ export function parseBrokerConfig(input: ConfigInput): BrokerConfig {
     listening: parseListeners(parsed),
     connectionsPerAddress: connectionsPerAddress(parsed['max.connections.per.ip.overrides']),
     topicDefaults: topicDefaultsOf(parsed),
+    remarks,
   };
 }
 

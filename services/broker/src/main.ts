@@ -15,6 +15,7 @@ const service: Service<BrokerConfig> = {
     directory: config['node.dir'] ?? config['log.dirs'],
     logLevel: config['log.level'],
   }),
+  remarksOn: (config) => config.remarks,
   start: async (runtime, config, logger) => {
     const broker = await createBroker(runtime, config, { logger, metrics: new Metrics() });
     return {
