@@ -1,4 +1,5 @@
-import type { Member } from '../checkers/control.ts';
+import type { CommittedState, Member } from '../checkers/control.ts';
+import { churnTopic } from './churn.ts';
 import type { Death } from './crash-points.ts';
 import { bounceVoter } from './duel.ts';
 import {
@@ -23,6 +24,7 @@ export const ambushes: Readonly<Record<AmbushKind, Action>> = {
   'bounce-voter': bounceVoter,
   'bounce-joiner': bounceJoiner,
   'overtake-controller': overtakeController,
+  'outlive-topic': outliveTopic,
   'return-alone': returnAlone,
 };
 
@@ -149,6 +151,67 @@ function overtakeController({ world, random, after, lieInWait, tell, happened }:
     },
   });
   return false;
+}
+
+/**
+ * Row 18: the ISR change of a topic that was deleted is written to the next one of its name.
+ *   1. a topic is new: its state has version 0; its follower is cut off, and will be lagging;
+ *   2. the leader takes the follower out of the ISR; its write is held back;
+ *   3. the topic is deleted and created again, and another broker leads it: the state has version 0;
+ *   4. the write arrives.
+ */
+function outliveTopic({ world, admin, lieInWait, tell, happened }: Scene): boolean {
+  const { network } = world.sim;
+  const lagMs = Number(world.parameters.brokerSettings['replica.lag.time.max.ms']);
+  const stateNow = (): CommittedState | undefined => world.control.stateOf(churnTopic, 0);
+  const createdBefore = stateNow()?.createdZxid;
+  let old: CommittedState | undefined;
+  let release: (() => void) | undefined;
+  let heal = (): void => {};
+  admin.recreateTopic();
+  lieInWait(2 * lagMs + 2 * sessionMs(world), {
+    isOver: (moved) => {
+      const state = stateNow();
+      if (state === undefined || state.createdZxid === createdBefore) return false;
+      if (old === undefined) {
+        const leaderHost = `b${state.leader}`;
+        const others = state.isr.filter(({ brokerId }) => brokerId !== state.leader);
+        // Topics are deleted and created by the controller, which must not be held back.
+        if (state.version > 0 || others.length === 0 || controller(world).includes(leaderHost)) return true;
+        for (const { brokerId } of others) network.cut(leaderHost, `b${brokerId}`);
+        heal = () => {
+          for (const { brokerId } of others) network.heal(leaderHost, `b${brokerId}`);
+        };
+        old = state;
+        return false;
+      }
+      if (release === undefined) {
+        if (state.version > 0 || state.createdZxid !== old.createdZxid) return true;
+        if (moved !== `b${old.leader}` || !isProposing(world, old.leader)) return false;
+        release = holdBack(world, moved);
+        admin.recreateTopic();
+        return false;
+      }
+      if (state.createdZxid === old.createdZxid) return false;
+      if (state.version === 0 && state.leader !== old.leader) {
+        tell(`b${old.leader} on the state of ${old.createdZxid}, now led by b${state.leader}`);
+        happened();
+      }
+      return true;
+    },
+    end: () => {
+      release?.();
+      heal();
+    },
+  });
+  return false;
+}
+
+/** Whether the leader `brokerId` has decided on another ISR for the topic that comes and goes. */
+function isProposing(world: World, brokerId: number): boolean {
+  const topicId = world.control.topicIdOf(churnTopic) ?? '';
+  const leader = world.brokers.get(brokerId)?.replicas.partitionById(topicId, 0)?.state.leader;
+  return leader?.inSync.mayPropose === false;
 }
 
 /**

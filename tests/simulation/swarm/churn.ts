@@ -4,7 +4,7 @@ import type { AdminFaults } from './fault-actions.ts';
 import { require } from './violation.ts';
 import type { World } from './world.ts';
 
-const topic = 'churn';
+export const churnTopic = 'churn';
 
 /**
  * A topic that is deleted and created again under load, and grows (row 18). Its records carry the incarnation for which they were written; what was
@@ -46,7 +46,7 @@ export class Churn implements AdminFaults {
       this.#living = [];
       this.#generation++;
       await this.#until(async () => {
-        const [outcome] = await admin.deleteTopics([topic]);
+        const [outcome] = await admin.deleteTopics([churnTopic]);
         return outcome?.error === undefined || outcome.error.code === 3;
       });
       this.#partitions = 1;
@@ -56,14 +56,14 @@ export class Churn implements AdminFaults {
 
   addPartition(): void {
     void this.#alone(async (admin) => {
-      await admin.createPartitions([{ topic, count: ++this.#partitions }]);
+      await admin.createPartitions([{ topic: churnTopic, count: ++this.#partitions }]);
     });
   }
 
   /** Row 18, once everything has healed. */
   async check(): Promise<void> {
     const consumer = this.#client.consumer({ 'auto.offset.reset': 'earliest' });
-    const assigned = [{ topic, partition: 0 }];
+    const assigned = [{ topic: churnTopic, partition: 0 }];
     consumer.assign(assigned);
     const [end] = await consumer.endOffsets(assigned);
     while ((await consumer.position(assigned[0] as { topic: string; partition: number })) < (end?.offset ?? 0n)) {
@@ -92,7 +92,7 @@ export class Churn implements AdminFaults {
   async #create(): Promise<void> {
     const admin = this.#client.admin({ 'default.api.timeout.ms': 3_000, 'request.timeout.ms': 1_000 });
     await this.#until(async () => {
-      const [outcome] = await admin.createTopics([{ name: topic, partitions: 1, replicationFactor: 2 }]);
+      const [outcome] = await admin.createTopics([{ name: churnTopic, partitions: 1, replicationFactor: 2 }]);
       return outcome?.error === undefined || outcome.error.code === 36;
     });
     await admin.close();
@@ -118,7 +118,7 @@ export class Churn implements AdminFaults {
     for (let number = 0; this.#isRunning; number++) {
       const generation = this.#generation;
       const value = `${generation}/${number}`;
-      producer.send({ topic, partition: 0, value }, (error) => {
+      producer.send({ topic: churnTopic, partition: 0, value }, (error) => {
         if (error === null && generation === this.#generation) this.#living.push(value);
       });
       await sleep(this.#world.node('admin').runtime.timers, 50);

@@ -17,6 +17,7 @@ import { History } from './history.ts';
 import type { Parameters } from './parameters.ts';
 import { Placement } from './placement.ts';
 import { Registers } from './registers.ts';
+import { needChurn } from './schedule.ts';
 import { Story } from './story.ts';
 import { Table } from './table.ts';
 import { Violation } from './violation.ts';
@@ -152,7 +153,7 @@ class Run {
     this.#group?.start();
     if (this.#parameters.hasTable) this.#table.start();
     this.#registers.start();
-    if (faults.some(({ kind }) => kind === 'recreate-topic' || kind === 'add-partition')) this.#churn.start();
+    if (faults.some(({ kind }) => needChurn.has(kind))) this.#churn.start();
     this.#checkpointLater();
     await sim.runFor(500);
     this.#script.schedule(faults);

@@ -50,7 +50,13 @@ export const faultKinds = [
 ] as const;
 
 /** Faults that lie in wait for a moment of the protocol (`ambushes.ts`): in weathers of their own. */
-export const ambushKinds = ['bounce-voter', 'bounce-joiner', 'overtake-controller', 'return-alone'] as const;
+export const ambushKinds = [
+  'bounce-voter',
+  'bounce-joiner',
+  'overtake-controller',
+  'outlive-topic',
+  'return-alone',
+] as const;
 
 export type AmbushKind = (typeof ambushKinds)[number];
 export type FaultKind = (typeof faultKinds)[number] | AmbushKind;
@@ -83,7 +89,7 @@ export type Weather = (typeof weathers)[number] | (typeof ambushWeathers)[number
 
 const ambushesOf: Readonly<Partial<Record<Weather, readonly AmbushKind[]>>> = {
   duels: ['bounce-voter'],
-  overtaking: ['bounce-joiner', 'overtake-controller'],
+  overtaking: ['bounce-joiner', 'overtake-controller', 'outlive-topic'],
   alone: ['return-alone'],
 };
 /** Of the weight of everything drawn before it. */
@@ -118,6 +124,8 @@ const needGroup: ReadonlySet<FaultKind> = new Set([
   'member-leaves',
   'crash-group-coordinator',
 ]);
+/** They need the topic that comes and goes. */
+export const needChurn: ReadonlySet<FaultKind> = new Set(['recreate-topic', 'add-partition', 'outlive-topic']);
 /** Those that stop everything: seldom. */
 const rare: ReadonlySet<FaultKind> = new Set([
   'power-loss-of-all',
