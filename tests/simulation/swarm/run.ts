@@ -16,6 +16,7 @@ import { GroupMembers } from './group-members.ts';
 import { History } from './history.ts';
 import type { Parameters } from './parameters.ts';
 import { Placement } from './placement.ts';
+import { postMortem } from './post-mortem.ts';
 import { Registers } from './registers.ts';
 import { needChurn } from './schedule.ts';
 import { Story } from './story.ts';
@@ -69,13 +70,19 @@ export async function runSeed(parameters: Parameters, story = new Story()): Prom
     await run.play();
     return run.report(undefined);
   } catch (error) {
-    if (error instanceof Violation) return run.report({ invariant: error.invariant, message: error.message });
-    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    const invariant = error instanceof Error && error.name === 'SimulationTimeout' ? 'liveness' : 'crash';
-    return run.report({ invariant, message: `${message}\n${run.situation()}` });
+    const violation = violationOf(error, run);
+    if (story.isTold) run.explain(violation);
+    return run.report(violation);
   } finally {
     for (const event of uncaught) process.off(event, unhandled);
   }
+}
+
+function violationOf(error: unknown, run: Run): NonNullable<RunReport['violation']> {
+  if (error instanceof Violation) return { invariant: error.invariant, message: error.message };
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const invariant = error instanceof Error && error.name === 'SimulationTimeout' ? 'liveness' : 'crash';
+  return { invariant, message: `${message}\n${run.situation()}` };
 }
 
 function raise(error: unknown): never {
@@ -371,6 +378,13 @@ class Run {
         `${topic}-${partition} v${state.version} zxid ${state.zxid}: leader ${state.leader} epoch ${state.leaderEpoch}, ISR [${members(state.isr)}], ELR [${members(state.elr)}]`,
       );
     });
+  }
+
+  /** The end of the story. */
+  explain({ invariant, message }: NonNullable<RunReport['violation']>): void {
+    const remains = { world: this.world, truth: this.#truth, history: this.#history, story: this.#story };
+    this.#story.tell('BROKEN', message);
+    this.#story.add(['', ...postMortem(remains, invariant, message), '']);
   }
 
   /** What stands in the way: for a run that did not come to its end. */

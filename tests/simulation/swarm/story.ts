@@ -4,6 +4,7 @@ import { type LogFields, type Logger, silentLogger } from '@naru/observability';
 export class Story {
   clock: () => number = () => 0;
   readonly #print: ((line: string) => void) | undefined;
+  readonly #lines: string[] = [];
 
   constructor(print?: (line: string) => void) {
     this.#print = print;
@@ -14,7 +15,20 @@ export class Story {
   }
 
   tell(who: string, text: string): void {
-    this.#print?.(`${this.clock().toFixed(3).padStart(11)} ${who.padEnd(6)} ${text}`);
+    if (this.#print === undefined) return;
+    const line = `${this.clock().toFixed(3).padStart(11)} ${who.padEnd(6)} ${text}`;
+    this.#lines.push(line);
+    this.#print(line);
+  }
+
+  /** The newest `count` lines that fit. */
+  last(count: number, fits: (line: string) => boolean): readonly string[] {
+    return this.#lines.filter(fits).slice(-count);
+  }
+
+  /** Without time and place: what is said about the whole run. */
+  add(lines: readonly string[]): void {
+    for (const line of lines) this.#print?.(line);
   }
 
   loggerOf(who: string): Logger {

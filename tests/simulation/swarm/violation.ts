@@ -1,4 +1,4 @@
-/** A promise that was broken. `invariant`: its name in design/invariants.md. */
+/** A promise that was broken. `invariant`: its name in tests/invariants.ts. */
 export class Violation extends Error {
   override readonly name = 'Violation';
   readonly invariant: string;

@@ -1,0 +1,67 @@
+/**
+ * What holds whatever breaks, by the names under which checkers, failing runs and test titles speak of it. Of a partition: *committed* is what lies below the largest high watermark
+ * that any leader ever used.
+ */
+export const invariants: Readonly<Record<string, string>> = {
+  // The log.
+  L1: 'offsets grow, and without compaction each batch begins where the one before it ends',
+  L2: 'leader epochs never fall along a log, and the epoch checkpoint says where each begins',
+  L3: 'log start ≤ high watermark ≤ log end, and nothing counts as synced that is not written',
+  L4: 'every stored and every served batch passes its CRC',
+  L5: 'what is committed has the same bytes on every replica',
+  L6: 'a batch carries an epoch that somebody led, and one broker alone',
+  L7: 'after healing all replicas are the same to the last byte',
+  L8: 'the indexes find what a scan of the log finds',
+  L9: 'compaction keeps the last value of each key and renumbers nothing',
+  // Replicas and their leader.
+  R1: 'an elected leader has everything that is committed',
+  R2: 'every running member of ISR and ELR has everything that is committed',
+  R3: 'a leader counts everybody whom the controller could elect',
+  R4: 'the high watermark never falls, and moves only over what every member that counts has fetched in this leader epoch',
+  R5: 'one broker leads an epoch, and each change of the leader has a higher one',
+  R6: 'into the ISR comes only a registered incarnation that has fetched up to the high watermark and the start of the epoch',
+  R7: 'a broker that bounced is another incarnation and in no ISR; a topic of an old name is another topic',
+  R8: 'a member of the ISR never cuts its log below what is committed',
+  R9: 'ISR within the replicas, leader within the ISR, no ELR beside a sufficient ISR',
+  R10: 'what is committed is on the disks of min.insync.replicas replicas',
+  R11: 'what was acknowledged is on some replica',
+  // Clients.
+  C1: 'what was acknowledged with acks=all can be read at the offset of its acknowledgement',
+  C2: 'whoever speaks of an offset means the same record',
+  C3: 'what is read was sent, whole, to this partition',
+  C4: 'a record of an idempotent producer stands at one offset',
+  C5: 'records of one producer and partition stand in the order in which they were sent',
+  C6: 'what was sent after an acknowledgement has a higher offset',
+  C7: 'without a seek or a rebalance a reader goes from each offset to the next',
+  C8: 'what was read once stays where it is',
+  C9: 'nothing is read that is not committed',
+  C10: 'the latest offset that clients are told does not go back',
+  C11: 'after healing every reader comes to the end in time',
+  C13: 'what failed for certain is not in the log',
+  // Groups.
+  G1: 'no two members hold a partition, and each is held by somebody when all is quiet',
+  G2: 'generations grow and are in the log before a member hears of them',
+  G3: 'a commit that was acknowledged is still there',
+  G4: 'a member of an old generation commits nothing',
+  G5: 'nothing is committed beyond the high watermark',
+  G6: 'who processes before it commits misses no record',
+  G7: 'an orderly restart of a broker rebalances no group',
+  G8: 'a coordinator knows what replaying its log says',
+  // The coordinators.
+  Z1: 'one leader for each term',
+  Z4: 'all coordinators apply the same commands in the same order',
+  Z5: 'terms and votes do not go back, across restarts neither',
+  Z6: 'the commit index grows, and who restarts has all that was answered',
+  Z7: 'equal index, equal state',
+  Z8: 'reads and writes are linearizable',
+  Z9: 'a session never sees the tree go back',
+  Z10: 'a watch tells what was written',
+  Z11: 'an ephemeral znode lives as long as its session',
+  Z12: 'a session ends no sooner than its timeout allows',
+  Z13: 'partition states are written by controllers in the order of their epochs',
+  // Of every run.
+  liveness: 'with a quorum and enough replicas in peace, everything answers in time',
+  vacuous: 'a run in which little happened proves nothing',
+  crash: 'nothing fails that nobody expected',
+  run: 'the harness itself comes to its end',
+};
