@@ -76,8 +76,17 @@ test('what cannot be is said in a line', async () => {
   expect(await configs('--broker', '9', '--describe')).toEqual(failed('broker 9 is not there; there are 1'));
   const hint = '(naru configs --help shows the flags)';
   expect(await configs('--topic', 't')).toEqual(failed(`give exactly one of --describe, --alter ${hint}`));
-  expect(await configs('--entity-type', 'users', '--describe')).toEqual(
-    failed(`--entity-type must be topics or brokers here, not 'users' ${hint}`),
+  expect(await configs('--entity-type', 'user', '--describe')).toEqual(
+    failed(`--entity-type must be topics or brokers here, not 'user' ${hint}`),
+  );
+  const groups = "groups have no settings of their own yet; the brokers' group.* hold for all of them";
+  const alter = ['--alter', '--add-config', 'consumer.session.timeout.ms=50000'];
+  expect(await configs('--entity-type', 'groups', '--entity-name', 'g', ...alter)).toEqual(
+    failed(`--entity-type must be topics or brokers here, not 'groups': ${groups} ${hint}`),
+  );
+  expect(await configs('--group=g', ...alter)).toEqual(failed(`--group: ${groups} ${hint}`));
+  expect(await configs('--client-defaults', '--describe')).toEqual(
+    failed(`--client-defaults: there are no quotas yet ${hint}`),
   );
 });
 

@@ -28,6 +28,20 @@ const flags = {
 
 type Values = FlagValues<typeof flags>;
 
+/** What else has settings in Kafka, with the flag that is short for it. */
+const missing: readonly { readonly type: string; readonly flag: string; readonly reason: string }[] = [
+  {
+    type: 'groups',
+    flag: 'group',
+    reason: "groups have no settings of their own yet; the brokers' group.* hold for all of them",
+  },
+  { type: 'users', flag: 'user', reason: 'there are no quotas and no passwords yet' },
+  { type: 'clients', flag: 'client', reason: 'there are no quotas yet' },
+  { type: 'ips', flag: 'ip', reason: 'there are no quotas yet; max.connections.per.ip bounds connections' },
+  { type: 'client-metrics', flag: 'client-metrics', reason: 'brokers ask clients for no metrics' },
+  { type: 'broker-loggers', flag: 'broker-logger', reason: 'log.level is read when a broker starts' },
+];
+
 export const command: Command<typeof flags> = {
   name: 'configs',
   summary: 'Shows and changes the settings of topics and brokers while they run.',
@@ -35,6 +49,7 @@ export const command: Command<typeof flags> = {
     'kafka-configs.sh --bootstrap-server <host:port> --describe|--alter --topic <name>|--broker <id>|--broker-defaults [--add-config <key=value,…>] [--delete-config <key,…>]',
   flags,
   run: async (argv) => {
+    refuseMissing(argv);
     const { values } = parseFlags(flags, argv);
     if (values.zookeeper !== undefined)
       throw new UsageError('--zookeeper is gone since Kafka 3.0; give --bootstrap-server <host:port>');
@@ -71,6 +86,15 @@ interface Entity {
   readonly isDefault: boolean;
 }
 
+/** Before the flags are read: those for what is missing are none of this command's. */
+function refuseMissing(argv: readonly string[]): void {
+  const given = argv.map((argument) => argument.split('=', 1)[0]);
+  for (const { flag, reason } of missing) {
+    const short = [`--${flag}`, `--${flag}-defaults`].find((name) => given.includes(name));
+    if (short !== undefined) throw new UsageError(`${short}: ${reason}`);
+  }
+}
+
 function entityOf(values: Values): Entity {
   const { topic, broker } = values;
   const type = values['entity-type'];
@@ -82,7 +106,10 @@ function entityOf(values: Values): Entity {
     return { type: topic === undefined ? 'broker' : 'topic', name, isDefault: values['broker-defaults'] };
   }
   const singular = { topics: 'topic', brokers: 'broker' }[type] as ConfigResource['type'] | undefined;
-  if (singular === undefined) throw new UsageError(`--entity-type must be topics or brokers here, not '${type}'`);
+  if (singular === undefined) {
+    const reason = missing.find((one) => one.type === type)?.reason;
+    throw new UsageError(`--entity-type must be topics or brokers here, not '${type}'${reason ? `: ${reason}` : ''}`);
+  }
   const [name, isDefault] = [values['entity-name'], values['entity-default']];
   if (name !== undefined && isDefault) throw new UsageError('give --entity-name or --entity-default, not both');
   if (isDefault && singular === 'topic')
