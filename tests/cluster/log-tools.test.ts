@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OffsetOutOfRangeError, UnknownTopicOrPartitionError } from '@naru/client';
 import { beforeAll, expect, test } from 'vitest';
-import { run } from './commands.ts';
+import { type Finished, run } from './commands.ts';
 import { TestCluster } from './test-cluster.ts';
 
 const cluster = new TestCluster({ brokers: 2, coordinators: 1 });
@@ -59,6 +59,27 @@ test('kafka-dump-log.sh prints batches and records of a segment, as Kafka does',
   const damaged = cluster.file('00000000000000000000.log', bytes.subarray(0, -1));
   const { stdout: found } = await run('kafka-dump-log.sh', ['--files', damaged]);
   expect(found).toMatch(/isvalid: false\n[\s\S]*isvalid: true\nFound \d+ invalid bytes at the end of 0+\.log\n$/);
+});
+
+test("what stands in __consumer_offsets, by kafka-dump-log.sh and by the console consumer's formatters, as Kafka prints it", async () => {
+  await using admin = cluster.client.admin();
+  await admin.alterGroupOffsets('g', [{ topic: 't', partition: 1, offset: 7n, metadata: 'by hand' }]);
+  // Kafka's rule: the hash of 'g' in Java is 103, and there are 50 partitions.
+  const replica = join(cluster.local.dataDirectory, 'broker-1', 'data', '__consumer_offsets-3');
+  const files = ['--files', join(replica, '00000000000000000000.log')];
+  const dumped = await run('kafka-dump-log.sh', ['--offsets-decoder', ...files]);
+  expect(dumped.stdout).toMatch(
+    /\n\| offset: 0 .* key: \{"type":"1","data":\{"group":"g","topic":"t","partition":1\}\} payload: \{"version":"3","data":\{"offset":7,"leaderEpoch":-1,"metadata":"by hand","commitTimestamp":\d+\}\}\n$/,
+  );
+  const consume = (formatter: string): Promise<Finished> => {
+    const from = ['--topic', '__consumer_offsets', '--partition', '3', '--from-beginning', '--max-messages', '1'];
+    const name = `org.apache.kafka.tools.consumer.${formatter}`;
+    return cluster.run('kafka-console-consumer.sh', [...from, '--formatter', name]);
+  };
+  expect((await consume('OffsetsMessageFormatter')).stdout).toMatch(
+    /^\{"key":\{"type":1,"data":\{"group":"g","topic":"t","partition":1\}\},"value":\{"version":3,"data":\{"offset":7,"leaderEpoch":-1,"metadata":"by hand","commitTimestamp":\d+\}\}\}\n$/,
+  );
+  expect(await consume('GroupMetadataMessageFormatter')).toMatchObject({ status: 0, stdout: '' });
 });
 
 test('kafka-delete-records.sh deletes on all replicas and tells where the partition begins', async () => {

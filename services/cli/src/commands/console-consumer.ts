@@ -1,7 +1,7 @@
 import type { Client, Consumer } from '@naru/client';
 import { type Command, CommandError } from '../command.ts';
 import { bootstrapFlags, describeTopics, readPropertiesFile, withClient } from '../connection.ts';
-import { formatPropertyNames, type RecordFormat, recordFormat } from '../console/record-format.ts';
+import { formatPropertyNames, formatterNames, type RecordFormat, recordFormat } from '../console/record-format.ts';
 import { ConsumedOffsets } from '../consumed-offsets.ts';
 import { type FlagValues, keyValues, parseFlags, UsageError, wholeNumber } from '../flags.ts';
 import { Output } from '../output.ts';
@@ -25,7 +25,7 @@ const flags = {
   formatter: {
     kind: 'value',
     value: 'class',
-    doc: 'DefaultMessageFormatter, LoggingMessageFormatter or NoOpMessageFormatter',
+    doc: formatterNames,
   },
   'formatter-config': { kind: 'value', value: 'file', doc: 'properties file for the formatter' },
   'key-deserializer': { kind: 'value', value: 'class', doc: 'string, integer, long, … or the class in Java' },

@@ -1,3 +1,4 @@
+import { encodeRecord } from '@naru/broker/group-record';
 import type { ConsumerRecord } from '@naru/client';
 import { expect, test } from 'vitest';
 import { recordFormat } from './record-format.ts';
@@ -76,4 +77,18 @@ test('other formatters by the last part of their names', () => {
   expect(print({}, {}, 'kafka.tools.LoggingMessageFormatter')).toBe('CreateTime:1700000000000, key:k, value:v\n');
   expect(() => print({}, {}, 'com.example.Mine')).toThrow("unknown formatter 'com.example.Mine'; there are Default");
   expect(() => print({ 'print.keys': 'true' })).toThrow("unknown formatter property 'print.keys'");
+});
+
+test('formatters for __consumer_offsets print the records of their kind and pass over all others', () => {
+  const value = { offset: 3, leaderEpoch: -1, metadata: '', commitTimestampMs: 5 };
+  const bytes = encodeRecord({ kind: 'offset', group: 'g', topic: 't', partition: 0, value });
+  const committed = { key: Buffer.from(bytes.key), value: Buffer.from(bytes.value as Uint8Array) };
+  const key = '{"key":{"type":1,"data":{"group":"g","topic":"t","partition":0}}';
+  const offsets = 'org.apache.kafka.tools.consumer.OffsetsMessageFormatter';
+  expect(print({}, committed, offsets)).toBe(
+    `${key},"value":{"version":3,"data":{"offset":3,"leaderEpoch":-1,"metadata":"","commitTimestamp":5}}}\n`,
+  );
+  expect(print({}, { ...committed, value: null }, offsets)).toBe(`${key},"value":null}\n`);
+  for (const other of [null, Buffer.from([0, 16])]) expect(print({}, { key: other }, offsets)).toBe('');
+  expect(print({}, committed, 'GroupMetadataMessageFormatter')).toBe('');
 });

@@ -1,5 +1,6 @@
 import { type ConsumerRecord, type Deserializer, serdeNamed } from '@naru/client';
 import { UsageError } from '../flags.ts';
+import { type GroupRecordText, groupRecordText } from '../group-record-text.ts';
 import { isTrue } from './line-parser.ts';
 
 export type Formatted = readonly (string | Uint8Array)[];
@@ -32,7 +33,11 @@ const formatters: Readonly<Record<string, (property: FormatProperties) => Record
   DefaultMessageFormatter: lineFormat,
   LoggingMessageFormatter: loggingFormat,
   NoOpMessageFormatter: () => () => [],
+  OffsetsMessageFormatter: () => groupRecordFormat('offset'),
+  GroupMetadataMessageFormatter: () => groupRecordFormat('group'),
 };
+
+export const formatterNames = Object.keys(formatters).join(', ');
 
 /** `formatter` is Kafka's class name, whatever package it is in. */
 export function recordFormat(given: Readonly<Record<string, string>>, formatter?: string): RecordFormat {
@@ -43,7 +48,7 @@ export function recordFormat(given: Readonly<Record<string, string>>, formatter?
   const name = formatter?.split(/[.$]/).at(-1) ?? 'DefaultMessageFormatter';
   const make = Object.hasOwn(formatters, name) ? formatters[name] : undefined;
   if (make === undefined) {
-    throw new UsageError(`unknown formatter '${formatter}'; there are ${Object.keys(formatters).join(', ')}`);
+    throw new UsageError(`unknown formatter '${formatter}'; there are ${formatterNames}`);
   }
   return make({ ...defaults, ...given });
 }
@@ -99,4 +104,12 @@ function loggingFormat(): RecordFormat {
   return ({ timestampType, timestamp, key, value }) => [
     `${timestampType}:${timestamp}, key:${key ?? 'null'}, value:${value ?? 'null'}\n`,
   ];
+}
+
+/** Records of `__consumer_offsets` of one kind, an object each; all others are passed over. Kafka's tool writes one after the other, here each has its line. */
+function groupRecordFormat(kind: GroupRecordText['kind']): RecordFormat {
+  return (record) => {
+    const text = record.key === null ? undefined : groupRecordText(record.key, record.value, { insideMembers: false });
+    return text?.kind === kind ? [`${JSON.stringify({ key: text.key, value: text.value })}\n`] : [];
+  };
 }

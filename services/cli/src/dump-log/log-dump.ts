@@ -12,12 +12,15 @@ import {
 export interface LogDumpOptions {
   /** A line for each record, not only for each batch. */
   readonly records: boolean;
-  /** With keys and values. */
-  readonly data: boolean;
+  /** With keys and values, so told. */
+  readonly data: RecordText | undefined;
   readonly recordMetadata: boolean;
   /** Of whole batches. */
   readonly bytesMax: number;
 }
+
+/** A record's key and value, in parts. */
+export type RecordText = (record: Pick<RecordReader, 'offset' | 'key' | 'value'>) => readonly string[];
 
 /** Larger ones are damage: no broker takes them. */
 const batchBytesMax = 256 * 1024 * 1024;
@@ -93,10 +96,15 @@ function* recordLines(bytes: Buffer, header: BatchHeader, options: LogDumpOption
     const headerKeys = record.headers.map(([key]) => key).join(',');
     const metadata = `offset: ${record.offset} ${header.timestampType}: ${record.timestampMs} ${sizes} sequence: ${sequence} headerKeys: [${headerKeys}]`;
     const parts = options.recordMetadata ? [metadata] : [];
-    if (options.data) {
-      if (record.key !== null) parts.push(`key: ${Buffer.from(record.key).toString()}`);
-      if (record.value !== null) parts.push(`payload: ${Buffer.from(record.value).toString()}`);
-    }
+    if (options.data !== undefined) parts.push(...options.data(record));
     yield `| ${parts.join(' ')}`;
   }
+}
+
+/** As UTF-8. */
+export function plainText({ key, value }: Parameters<RecordText>[0]): readonly string[] {
+  const parts: string[] = [];
+  if (key !== null) parts.push(`key: ${Buffer.from(key).toString()}`);
+  if (value !== null) parts.push(`payload: ${Buffer.from(value).toString()}`);
+  return parts;
 }
