@@ -24,11 +24,11 @@ describe('real processes under fire', () => {
   let host: Host;
 
   beforeAll(() => {
-    host = probeHost(directory, undefined);
+    host = probeHost(undefined);
   });
 
   afterAll(() => {
-    host?.namespaces?.close();
+    host?.close();
   });
 
   test.each(['steady/kill-leader', 'steady/power-loss-everything'])(

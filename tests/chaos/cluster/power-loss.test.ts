@@ -61,7 +61,7 @@ test('row 61: a rename without a sync of the directory may be undone, and the ol
   expect(readFileSync(`${path}.tmp`, 'utf8')).toBe('new');
 });
 
-const shim = compileShim(join(directory, 'shim'));
+const { library: shim } = compileShim(directory);
 
 describe.skipIf(shim === undefined)('the preloaded shim', () => {
   function script(control: ShimControl, text: string): string {

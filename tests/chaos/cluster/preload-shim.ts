@@ -1,20 +1,32 @@
-import { execFileSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The library to preload, compiled into `directory`; undefined where there is no C compiler or no preloading. */
-export function compileShim(directory: string): string | undefined {
-  if (process.platform !== 'linux') return undefined;
+/** Path of the library to preload; undefined: this host has none, because of `refused`. */
+export interface Shim {
+  readonly library: string | undefined;
+  readonly refused: string;
+}
+
+/** Compiles it into `directory` and tries it. */
+export function compileShim(directory: string): Shim {
+  if (process.platform !== 'linux')
+    return { library: undefined, refused: `made for Linux, this is ${process.platform}` };
   const source = fileURLToPath(new URL('./preload-shim.c', import.meta.url));
   const library = join(directory, 'preload-shim.so');
-  try {
-    mkdirSync(directory, { recursive: true });
-    execFileSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, source, '-ldl'], { stdio: 'pipe' });
-    return library;
-  } catch {
-    return undefined;
-  }
+  const compiled = spawnSync('cc', ['-shared', '-fPIC', '-O1', '-o', library, source, '-ldl'], { encoding: 'utf8' });
+  if (compiled.error !== undefined) return { library: undefined, refused: `no C compiler: ${compiled.error.message}` };
+  if (compiled.status !== 0)
+    return { library: undefined, refused: `it does not compile: ${lastLine(compiled.stderr)}` };
+  // The loader passes over a library that it cannot load, with a line on standard error: then no fault would ever come.
+  const tried = spawnSync(process.execPath, ['--version'], { encoding: 'utf8', env: { LD_PRELOAD: library } });
+  if (tried.status === 0 && tried.stderr === '') return { library, refused: '' };
+  return { library: undefined, refused: `it cannot be preloaded: ${lastLine(tried.stderr)}` };
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1) ?? '';
 }
 
 /** Commands the syncs and the wall clock of one node's process; the file is mapped by it, so that a change counts at once. */

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { isAlive, processIdentity } from '../cluster/process-identity.ts';
 import type { ChaosNetwork, Endpoint } from './network.ts';
 
-/** Names of namespaces begin with it and go on with whose they are (`ownerName`), so that leftovers of a dead harness are known. */
+/** Names of namespaces begin with it and go on with whose they are (`processIdentity`), so that leftovers of a dead harness are known. */
 const namePrefix = 'naru-chaos-';
 
 function ip(...args: string[]): string {
@@ -27,7 +27,7 @@ export class NamespaceNetwork implements ChaosNetwork {
   readonly kind = 'namespaces' as const;
   readonly canDelay: boolean;
   readonly #endpoints: readonly Endpoint[];
-  readonly #prefix = `${namePrefix}${ownerName(process.pid)}-`;
+  readonly #prefix = `${namePrefix}${processIdentity(process.pid)}-`;
   readonly #rules = new Set<string>();
   readonly #delayed = new Set<Endpoint>();
 
@@ -162,21 +162,10 @@ function removeNamespaces(which: (name: string) => boolean): void {
   }
 }
 
-/** `pid.start`, the start in ticks since boot: a number that was given to another process later does not look like the same. Undefined: no such process. */
-function ownerName(pid: number | string): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // After the name in parentheses, which may hold anything, the start is the twentieth field.
-    return `${pid}.${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
-  } catch {
-    return undefined;
-  }
-}
-
 /** A harness that was killed could not remove its namespaces. */
 function removeLeftovers(): void {
   removeNamespaces((name) => {
     const owner = name.slice(namePrefix.length).split('-')[0] as string;
-    return ownerName(owner.split('.')[0] as string) !== owner;
+    return !isAlive(owner);
   });
 }

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Mutant } from '../../simulation/mutants/mutants.ts';
 import type { Cell } from '../cells.ts';
 import { checkGroups, checkNoRebalance, groupFiguresOf } from '../checker/check-groups.ts';
 import { checkHistory } from '../checker/check-history.ts';
@@ -38,6 +39,8 @@ export interface CellRunOptions {
   readonly shim: string | undefined;
   /** Where the library of the workload's clients is. */
   readonly library: string;
+  /** A wrong rule in all nodes. */
+  readonly mutant?: Mutant | undefined;
 }
 
 const topic = 'chaos';
@@ -160,7 +163,7 @@ export class CellRun {
       directory,
       network,
       brokerSettings: cell.workload.members > 0 ? groupBrokerSettings : {},
-      environmentOf: (name) => this.#shims.get(name)?.environment ?? {},
+      environmentOf: (name) => ({ ...this.#shims.get(name)?.environment, ...mutantEnvironment(this.#options.mutant) }),
     });
     this.#cluster = cluster;
     await cluster.start();
@@ -390,6 +393,13 @@ export class CellRun {
   #violate(rule: string, message: string): void {
     this.#violations.push({ rule, message });
   }
+}
+
+/** Put in by a module hook of Node's, as in the simulation: the nodes run the code of production. */
+function mutantEnvironment(mutant: Mutant | undefined): Readonly<Record<string, string>> {
+  if (mutant === undefined) return {};
+  const preload = new URL('../../simulation/mutants/preload.ts', import.meta.url);
+  return { NODE_OPTIONS: `--import=${preload.href}`, NARU_MUTANT: mutant.name };
 }
 
 const fillerName = 'filler';

@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UsageError } from '../../command-line.ts';
 import type { Cell } from '../cells.ts';
 import { endpoints, proxiedPorts } from '../cluster/chaos-cluster.ts';
 import { compileShim } from '../cluster/preload-shim.ts';
@@ -15,10 +16,15 @@ export interface Host {
   /** Why there are none. */
   readonly namespacesRefused: string;
   readonly shim: string | undefined;
+  /** Why there is none. */
+  readonly shimRefused: string;
   readonly canMount: boolean;
+  /** Nothing of it is used any more. */
+  close(): void;
 }
 
-export function probeHost(directory: string, wanted: NetworkKind | undefined): Host {
+/** Throws when it cannot give the network that is asked for. */
+export function probeHost(wanted: NetworkKind | undefined): Host {
   let namespaces: NamespaceNetwork | undefined;
   let namespacesRefused = 'not asked for';
   if (wanted !== 'proxies') {
@@ -28,7 +34,24 @@ export function probeHost(directory: string, wanted: NetworkKind | undefined): H
       namespacesRefused = (error as Error).message.split('\n').join(' ').trim();
     }
   }
-  return { namespaces, namespacesRefused, shim: compileShim(join(directory, 'shim')), canMount: probeMount() };
+  if (wanted === 'namespaces' && namespaces === undefined) {
+    throw new UsageError(`this host gives no network namespaces: ${namespacesRefused}`);
+  }
+  // Not where the runs are: LD_PRELOAD has no way to name a path with a space.
+  const directory = mkdtempSync(join(tmpdir(), 'naru-chaos-shim-'));
+  const shim = compileShim(directory);
+  const close = (): void => {
+    namespaces?.close();
+    rmSync(directory, { recursive: true, force: true });
+  };
+  return {
+    namespaces,
+    namespacesRefused,
+    shim: shim.library,
+    shimRefused: shim.refused,
+    canMount: probeMount(),
+    close,
+  };
 }
 
 function probeMount(): boolean {
@@ -45,21 +68,21 @@ function probeMount(): boolean {
 }
 
 /** Lines for the head of a report. */
-export function describeHost({ namespaces, namespacesRefused, shim, canMount }: Host): string[] {
+export function describeHost({ namespaces, namespacesRefused, shim, shimRefused, canMount }: Host): string[] {
   const network =
     namespaces === undefined
       ? `user-space TCP proxies (network namespaces: ${namespacesRefused})`
       : `network namespaces${namespaces.canDelay ? '' : '; for late messages, which this kernel cannot make (no netem), user-space TCP proxies'}`;
   return [
     `network: ${network}`,
-    `syncs, clocks: ${shim === undefined ? 'no C compiler, cells with failing or slow syncs, wrong clocks and loss of power are skipped' : 'a preloaded shim'}`,
+    `syncs, clocks: ${shim === undefined ? `no preloaded shim (${shimRefused}); cells with failing or slow syncs, wrong clocks and loss of power are skipped` : 'a preloaded shim'}`,
     `disks: ${canMount ? 'tmpfs of a fixed size for cells with a full disk' : 'mounting is not permitted, cells with a full disk are skipped'}`,
   ];
 }
 
 /** Why a cell cannot run here; undefined: it can. */
 export function missing(cell: Cell, host: Host): string | undefined {
-  if (cell.fault.needs.includes('shim') && host.shim === undefined) return 'no C compiler for the preloaded shim';
+  if (cell.fault.needs.includes('shim') && host.shim === undefined) return `no preloaded shim (${host.shimRefused})`;
   if (cell.fault.needs.includes('mount') && !host.canMount) return 'mounting is not permitted';
   return undefined;
 }

@@ -54,3 +54,44 @@ export function summaryLine({ cell, figures, group, violations, fullIsrMs, netwo
     group === undefined ? '' : ` group: ${group.assignments} assignments, ${group.reprocessed} processed again`;
   return `${verdict} ${cell.padEnd(44)} ${counts} unseen ${unseen} ${times}${groupCounts} (${network})${rules.length > 0 ? ` ${rules.join(' ')}` : ''}`;
 }
+
+/** What all runs come to. With acks=1 (`single/`) an acknowledged record may be lost, and is not counted as such. */
+export function totalLines(results: readonly CellResult[], skipped: number): string[] {
+  const failed = results.filter((result) => result.violations.length > 0);
+  const verdict = failed.length === 0 ? 'none failed' : `${failed.length} FAILED`;
+  const head = `${results.length} runs of ${new Set(results.map((result) => result.cell)).size} cells, ${verdict}, ${skipped} cells skipped`;
+  if (results.length === 0) return [`${head}: nothing was shown`];
+  const sum = (pick: (figures: Figures) => number) => results.reduce((total, { figures }) => total + pick(figures), 0);
+  const lost = results.reduce((total, { cell, figures }) => total + (cell.startsWith('single/') ? 0 : figures.lost), 0);
+  const unseen = results.reduce((total, result) => total + result.unseen, 0);
+  return [
+    head,
+    `records        acked ${sum((f) => f.acked)}, unknown ${sum((f) => f.unknown)}, failed ${sum((f) => f.failed)}, lost ${lost}, duplicated ${sum((f) => f.duplicated)}, ` +
+      `reordered ${sum((f) => f.reordered)}, torn ${sum((f) => f.torn)}, unseen ${unseen}`,
+    spread(
+      'availability  ',
+      results,
+      ({ figures }) => -100 * figures.availability,
+      (value) => `${Math.round(-value)} %`,
+    ),
+    spread('longest gap   ', results, ({ figures }) => figures.longestGapMs, milliseconds),
+    spread('full ISR after', results, ({ fullIsrMs }) => fullIsrMs ?? Number.POSITIVE_INFINITY, milliseconds),
+    ...failed.map(({ cell, directory }) => `FAILED ${cell}, kept in ${directory}`),
+  ];
+}
+
+/** The median, and the worst with the cell that it was. `of`: the larger, the worse. */
+function spread(
+  name: string,
+  results: readonly CellResult[],
+  of: (result: CellResult) => number,
+  text: (value: number) => string,
+): string {
+  const sorted = results.toSorted((a, b) => of(a) - of(b));
+  const [median, worst] = [sorted[sorted.length >> 1] as CellResult, sorted.at(-1) as CellResult];
+  return `${name} median ${text(of(median))}, worst ${text(of(worst))} in ${worst.cell}`;
+}
+
+function milliseconds(value: number): string {
+  return Number.isFinite(value) ? `${Math.round(value)} ms` : 'never';
+}
