@@ -50,7 +50,7 @@ export interface Restored extends LogPosition {
  *   idle ──────────────► follower ──────────────► leader        e' is larger than every epoch before
  *     ▲ ◄── rest() ──────────┴──── rest(), 'leadership-lost' ──────┘
  *
- * Invariants (design/invariants.md):
+ * Invariants (tests/invariants.ts):
  *   L3  logStart ≤ HW ≤ LEO, flushed ≤ LEO.
  *   R4  a leader's HW never falls, and moves only with every member of the maximal ISR, in this leader epoch.
  *   R5  leader epochs of the roles of one replica strictly grow.

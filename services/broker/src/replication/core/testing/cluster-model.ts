@@ -13,7 +13,7 @@ import { type Effect, PartitionStateMachine } from '../partition-state-machine.t
 
 /**
  * One partition, its replicas, a coordinator and a controller in memory, driven one random event at a time; every invariant is checked after every event
- * (design/invariants.md). A log is a list of (epoch, value); a crash keeps what was flushed and a random part of the rest.
+ * (tests/invariants.ts). A log is a list of (epoch, value); a crash keeps what was flushed and a random part of the rest.
  */
 export interface ModelOptions {
   readonly brokers: number;
@@ -406,7 +406,7 @@ export class ClusterModel {
 
   #isLive = (member: Member): boolean => this.#registrations.get(member.brokerId) === member.brokerEpoch;
 
-  /** Takes the dead out of the ISR and elects, in the order of the brief: ISR, ELR, then a later incarnation when nobody else is left. */
+  /** Takes the dead out of the ISR and elects, in this order: ISR, ELR, then a later incarnation when nobody else is left. */
   #control(): void {
     const { isr, elr, leader } = this.#state;
     const liveIsr = isr.filter(this.#isLive);
