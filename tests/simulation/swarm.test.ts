@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { queryObjects } from 'node:v8';
 import { describe, expect, test } from 'vitest';
 import { mutants } from './mutants/mutants.ts';
 import { withWrongLine } from './mutants/wrong-line.ts';
@@ -6,6 +7,7 @@ import { seedsThatFailed } from './seeds.ts';
 import { drawParameters } from './swarm/parameters.ts';
 import { type RunReport, runSeed } from './swarm/run.ts';
 import { Story } from './swarm/story.ts';
+import { World } from './swarm/world.ts';
 import { isVacuous } from './sweep/summary.ts';
 import { playInWorkers } from './sweep/workers.ts';
 
@@ -68,6 +70,12 @@ describe('whole clusters under a seed', () => {
     expect(again).toEqual(told);
     expect(elsewhere).toEqual(JSON.parse(JSON.stringify(told)));
     expect(lines.length).toBeGreaterThan(50);
+  });
+
+  // A sweep's worker plays hundreds of them. Group members die in this run while they wait for the next heartbeat.
+  test('nothing of a run is kept after its end', { timeout: 60_000 }, async () => {
+    await runSeed(drawParameters(60_002));
+    expect(queryObjects(World, { format: 'count' })).toBe(0);
   });
 });
 

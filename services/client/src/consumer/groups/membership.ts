@@ -124,6 +124,7 @@ export class Membership implements GroupMembership {
   /** Joins and waits for the assignment. Fails only with what retrying does not help against, or when closed. */
   async join(plan: () => JoinPlan): Promise<JoinOutcome> {
     const joining = new AbortController();
+    if (this.#closing.signal.aborted) joining.abort(this.#closing.signal.reason);
     this.#joining = joining;
     this.#watchSilence();
     try {
@@ -186,6 +187,7 @@ export class Membership implements GroupMembership {
   /** Nothing more is sent. */
   close(reason: KafkaError): void {
     this.#closing.abort(reason);
+    this.#joining?.abort(reason);
     this.#stopHeartbeats();
   }
 
@@ -302,8 +304,7 @@ export class Membership implements GroupMembership {
     const onAlive = (askedAtMs: number): void => {
       if (epoch === this.#epoch) this.#aliveAtMs = Math.max(this.#aliveAtMs, askedAtMs);
     };
-    const joining = this.#joining?.signal;
-    const signal = joining === undefined ? this.#closing.signal : AbortSignal.any([this.#closing.signal, joining]);
+    const { signal } = this.#joining ?? this.#closing;
     return { timeoutMs, signal, onAlive };
   }
 

@@ -54,7 +54,8 @@ export class ServerMembership implements GroupMembership {
   readonly #cluster: Cluster;
   readonly #config: ConsumerConfig;
   readonly #parts: ServerMembershipParts;
-  readonly #closing = new AbortController();
+  /** Why nothing more is sent. */
+  #closed: KafkaError | undefined;
   /** Ends what is being waited for: a heartbeat, or the pause before the next. */
   #waiting: AbortController | undefined;
   #isNudged = false;
@@ -165,7 +166,8 @@ export class ServerMembership implements GroupMembership {
   }
 
   close(reason: KafkaError): void {
-    this.#closing.abort(reason);
+    this.#closed ??= reason;
+    this.#waiting?.abort(reason);
     this.#end();
   }
 
@@ -186,7 +188,7 @@ export class ServerMembership implements GroupMembership {
   }
 
   get #isOver(): boolean {
-    return this.#isEnding || this.#closing.signal.aborted;
+    return this.#isEnding || this.#closed !== undefined;
   }
 
   // ---- heartbeats
@@ -208,7 +210,7 @@ export class ServerMembership implements GroupMembership {
         const isNews = this.#onAnswer(answer, sentAtMs);
         if (isNews) continue;
       } catch (cause) {
-        if (memberId !== this.#memberId || this.#closing.signal.aborted) return;
+        if (memberId !== this.#memberId || this.#closed !== undefined) return;
         if (this.#isNudged) continue;
         this.#onBeatFailed(errorFromRpc(cause));
         failures++;
@@ -324,9 +326,10 @@ export class ServerMembership implements GroupMembership {
 
   async #interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const waiting = new AbortController();
+    if (this.#closed !== undefined) waiting.abort(this.#closed);
     this.#waiting = waiting;
     try {
-      return await work(AbortSignal.any([this.#closing.signal, waiting.signal]));
+      return await work(waiting.signal);
     } finally {
       if (this.#waiting === waiting) this.#waiting = undefined;
     }
