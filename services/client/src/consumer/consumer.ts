@@ -440,6 +440,7 @@ export class Consumer<K = Buffer, V = Buffer> {
     const partitions = this.#partitions;
     return {
       assignment: () => partitions.list(),
+      holding: ({ topic, partition }) => partitions.find(topic, partition),
       replaceAssignment: (next, why) => {
         if (why === 'revoked') partitions.rememberPaused();
         partitions.replace(next, true);

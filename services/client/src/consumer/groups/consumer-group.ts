@@ -4,7 +4,7 @@ import type { ConsumerConfig } from '../../config.ts';
 import { CommitFailedError, IllegalStateError, type KafkaError, RebalanceInProgressError } from '../../errors.ts';
 import { errorFromRpc } from '../../errors-from-wire.ts';
 import type { TopicPartition } from '../../topic-partition.ts';
-import { type Assignor, keyOf } from './assignors/assignor.ts';
+import type { Assignor } from './assignors/assignor.ts';
 import { ClassicLife } from './classic-life.ts';
 import { CoordinatorLink } from './coordinator-link.ts';
 import { assignorsOf } from './group-assignment.ts';
@@ -66,7 +66,7 @@ export class ConsumerGroup {
     this.#commits = new OffsetCommits(cluster, config, {
       link: this.#link,
       identity: () => this.identity,
-      holds: (offsets) => holdsAll(host.assignment(), offsets),
+      holding: (partition) => host.holding(partition),
       onGroupError: (code, identity) => this.#session?.membership.onGroupError(code, identity),
       signal: this.#closing.signal,
     });
@@ -332,11 +332,6 @@ export class ConsumerGroup {
       await sleep(this.#cluster.runtime.timers, 0, this.#closing.signal).catch(() => undefined);
     }
   }
-}
-
-function holdsAll(held: readonly TopicPartition[], asked: readonly TopicPartition[]): boolean {
-  const keys = new Set(held.map(keyOf));
-  return asked.every((partition) => keys.has(keyOf(partition)));
 }
 
 function isOfMembership(error: KafkaError): boolean {

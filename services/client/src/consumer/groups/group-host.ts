@@ -18,6 +18,8 @@ export interface RebalanceListener {
 /** What a group needs of the consumer it belongs to. */
 export interface GroupHost {
   assignment(): TopicPartition[];
+  /** Another object whenever the partition was given up and taken again; undefined: it is not assigned. */
+  holding(partition: TopicPartition): object | undefined;
   /** Partitions that stay keep their state; added ones wait for their committed offset. */
   replaceAssignment(partitions: readonly TopicPartition[], why: 'assigned' | 'revoked' | 'lost'): void;
   /** Where the application stands, of partitions whose offset is not committed yet. */

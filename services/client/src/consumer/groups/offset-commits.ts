@@ -35,11 +35,17 @@ export interface CommittedOffset extends TopicPartition {
 export interface OffsetCommitsParts {
   readonly link: CoordinatorLink;
   readonly identity: () => MemberIdentity;
-  /** Whether the member holds all of these partitions. */
-  readonly holds: (partitions: readonly TopicPartition[]) => boolean;
+  /** Stands for the time that the consumer holds the partition without a break; undefined: it does not hold it. */
+  readonly holding: (partition: TopicPartition) => object | undefined;
   /** An answer says something about the membership. */
   readonly onGroupError: (code: number, identity: MemberIdentity) => void;
   readonly signal: AbortSignal;
+}
+
+/** What a commit was asked for in. */
+interface Asked {
+  readonly identity: MemberIdentity;
+  readonly holdings: readonly (object | undefined)[];
 }
 
 /** Commits that wait for their turn. A caller that commits faster than the group answers must hear of it. */
@@ -73,10 +79,10 @@ export class OffsetCommits {
     if (this.#waitingCount >= waitingCommitsMax) {
       throw new IllegalStateError(`${waitingCommitsMax} commits are waiting to be answered`);
     }
-    const identity = this.#parts.identity();
+    const asked = { identity: this.#parts.identity(), holdings: offsets.map(this.#parts.holding) };
     const sinceMs = this.#cluster.runtime.clock.wallMs();
     this.#waitingCount++;
-    const done = this.#tail.then(() => this.#commitUntil(request, identity, deadlineMs));
+    const done = this.#tail.then(() => this.#commitUntil(request, asked, deadlineMs));
     const onSettled = (error?: unknown): void => {
       this.#waitingCount--;
       if (!channels.commit.hasSubscribers) return;
@@ -107,7 +113,7 @@ export class OffsetCommits {
     }
   }
 
-  async #commitUntil(offsets: groups.CommittedOffset[], asked: MemberIdentity, deadlineMs: number): Promise<void> {
+  async #commitUntil(offsets: groups.CommittedOffset[], asked: Asked, deadlineMs: number): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const identity = this.#currentOf(asked, offsets);
       try {
@@ -127,15 +133,19 @@ export class OffsetCommits {
   /**
    * Fails when the member has been put out since, also when it is back: a follower that joins again with nothing new gets the generation that it was in, has
    * begun at what was committed then, and would be put before its own beginning. Fails in a newer generation, too; but a member's epoch (KIP-848) moves on while
-   * it keeps its partitions: what they are committed with is the newest.
+   * it keeps its partitions: what they are committed with is the newest. Not of one that it gave up and has again: another member may have read on meanwhile.
    */
-  #currentOf(asked: MemberIdentity, offsets: readonly TopicPartition[]): MemberIdentity {
+  #currentOf({ identity: asked, holdings }: Asked, offsets: readonly TopicPartition[]): MemberIdentity {
     const current = this.#parts.identity();
     const isSame = current.memberId === asked.memberId && current.life === asked.life;
     if (asked.memberId !== '' && (current.generation < 0 || !isSame)) throw commitFailed();
     if (current.generation === asked.generation) return asked;
     if (this.#config['group.protocol'] !== 'consumer' || asked.memberId === '') throw rebalancing();
-    if (!this.#parts.holds(offsets)) throw commitFailed();
+    const isHeld = offsets.every((offset, index) => {
+      const holding = this.#parts.holding(offset);
+      return holding !== undefined && holding === holdings[index];
+    });
+    if (!isHeld) throw commitFailed();
     return current;
   }
 
