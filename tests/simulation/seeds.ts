@@ -55,5 +55,10 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     seed: 238247682,
     showed: 'a log that the run itself had cut was asked for its committed end when its broker was elected (R1 did)',
   },
+  {
+    seed: 8019,
+    showed:
+      'what a member asked to commit before it gave a partition up was written when it had it again, over what another had committed (G4, KIP-848)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

@@ -88,7 +88,7 @@ describe('mutants', () => {
   test('there are at least 20, each with the row or invariant that must catch it, and a seed that does', () => {
     expect(mutants.length).toBeGreaterThanOrEqual(20);
     expect(new Set(mutants.map(({ name }) => name)).size).toBe(mutants.length);
-    for (const { guard } of mutants) expect(guard).toMatch(/[LRCZ]\d/);
+    for (const { guard } of mutants) expect(guard).toMatch(/[LRCZG]\d/);
     expect(mutants.filter(({ known }) => known === undefined)).toEqual([]);
   });
 });

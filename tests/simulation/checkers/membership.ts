@@ -42,13 +42,20 @@ export class MembershipChecker {
       `${name}: ISR ${ids(state.isr)} of the replicas ${replicas}`);
     require(state.elr.every((member) => !isr.has(member.brokerId)), 'R9', () =>
       `${name}: ISR ${ids(state.isr)} and ELR ${ids(state.elr)} overlap`);
-    const { minInSync } = this.#world.topicParameters(topic);
+    const minInSync = Math.min(replicas.length, this.#minInSync(topic, tree));
     require(isr.size < minInSync || state.elr.length === 0, 'R9', () =>
       `${name}: ELR ${ids(state.elr)} beside the ISR ${ids(state.isr)}`);
     require(state.leader < 0 || isr.has(state.leader), 'R9', () =>
       `${name}: the leader ${state.leader} is not in the ISR`);
     if (before !== undefined) this.#checkAdded(name, state, before, tree);
     this.check(topic, partition);
+  }
+
+  /** As it is by now: it may have been altered. */
+  #minInSync(topic: string, tree: Tree): number {
+    const config = tree.znodes.get(`/config/topics/${topic}`);
+    const altered = config && JSON.parse(Buffer.from(config.data).toString()).config['min.insync.replicas'];
+    return Number(altered ?? this.#world.topicParameters(topic).minInSync);
   }
 
   /** R6, R7: whoever joins is registered as exactly this incarnation when it joins. */

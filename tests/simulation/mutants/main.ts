@@ -15,7 +15,7 @@ import { type Mutant, mutantNamed, mutants } from './mutants.ts';
 import { withWrongLine } from './wrong-line.ts';
 
 const usage = `npm run sim:mutants -- [--only NAME,NAME] [--seeds 1000] [--from 1] [--fresh] [--workers 2] [--minutes 60] [--list]
-Every wrong rule must be found by some seed. Tried are the seed that is known to find it, the seeds of its weather, then the others; a few seeds of each
+Every wrong rule must be found by some seed. Tried are the seed that is known to find it, the seeds of its weather and group, then the others; a few seeds of each
 mutant in turn, so that one that hides keeps no other waiting.
   --fresh      forget what is known: how many seeds does it take?
   --minutes    no new seed after so long
@@ -42,18 +42,20 @@ interface Hunt {
 const turnSeeds = 12;
 
 /** The order in which seeds are tried. */
-function* seedsFor({ known, weather }: Mutant, options: Options): Generator<number, undefined> {
+function* seedsFor({ known, weather, protocol }: Mutant, options: Options): Generator<number, undefined> {
   const { from, seeds } = options;
   const isFresh = options.isFresh || known === undefined;
   if (!isFresh) yield known.seed;
   const all = Array.from({ length: seeds }, (_, index) => from + index);
   const rest = isFresh ? all : all.filter((seed) => seed !== known.seed);
-  if (weather === undefined) yield* rest;
-  else {
-    const isOfIt = (seed: number): boolean => drawParameters(seed).weather === weather;
-    yield* rest.filter(isOfIt);
-    yield* rest.filter((seed) => !isOfIt(seed));
-  }
+  const isLikely = (seed: number): boolean => {
+    const drawn = drawParameters(seed);
+    return (
+      drawn.weather === (weather ?? drawn.weather) && (protocol ?? drawn.group?.protocol) === drawn.group?.protocol
+    );
+  };
+  yield* rest.filter(isLikely);
+  yield* rest.filter((seed) => !isLikely(seed));
 }
 
 /** One turn: the first seed that fails and keeps all promises without the mutant; `ended` when there are no more seeds. */

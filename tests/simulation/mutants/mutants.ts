@@ -1,4 +1,5 @@
 import { UsageError } from '../../command-line.ts';
+import type { GroupProtocol } from '../swarm/parameters.ts';
 import type { Weather } from '../swarm/schedule.ts';
 
 /** A wrong rule: one line of the production code, replaced while it is loaded. */
@@ -12,6 +13,8 @@ export interface Mutant {
   readonly guard: string;
   /** Brings it out: these seeds are tried first. */
   readonly weather?: Weather;
+  /** The same: those whose group speaks this. */
+  readonly protocol?: GroupProtocol;
   /** A seed that finds it, and how many it took to come upon one. Void when the drawing of parameters changes, or what a run does: then others are tried. */
   readonly known?: { readonly seed: number; readonly taken: number };
 }
@@ -291,6 +294,42 @@ export const mutants: readonly Mutant[] = [
     guard: 'row 27: Z7, Z11',
     weather: 'quorum',
     known: { seed: 30, taken: 7 },
+  },
+  {
+    name: 'give-out-what-another-member-holds',
+    file: 'services/broker/src/groups/core/consumer/consumer-group.ts',
+    line: 'isFree: (partition) => [undefined, member.id, former?.id].includes(this.state.ownerOf(partition)),',
+    wrong: 'isFree: () => true,',
+    guard: 'row 52 (KIP-848): G1',
+    protocol: 'consumer',
+    known: { seed: 3, taken: 1 },
+  },
+  {
+    name: 'take-a-partition-back-before-it-is-given-up',
+    file: 'services/broker/src/groups/core/consumer/reconciliation.ts',
+    line: 'if (revoked.size > 0 && (owned === undefined || !owned.isDisjointFrom(revoked))) {',
+    wrong: 'if (revoked.size < 0) {',
+    guard: 'row 52 (KIP-848): G1',
+    protocol: 'consumer',
+    known: { seed: 9, taken: 3 },
+  },
+  {
+    name: 'accept-a-commit-of-an-old-member-epoch',
+    file: 'services/broker/src/groups/core/consumer/consumer-group.ts',
+    line: "if (metadata.classic === null) return 'STALE_MEMBER_EPOCH';",
+    wrong: 'if (metadata.classic === null) return undefined;',
+    guard: 'row 49 (KIP-848): G4',
+    protocol: 'consumer',
+    known: { seed: 3, taken: 1 },
+  },
+  {
+    name: 'tell-a-member-epoch-that-is-not-replicated',
+    file: 'services/broker/src/groups/coordinator/consumer-groups.ts',
+    line: "return outcome === 'committed' ? { ok: true, ...decision.answer } : { ok: false, error: errorOf[outcome] };",
+    wrong: 'return { ok: true, ...decision.answer };',
+    guard: 'row 50 (KIP-848): G2',
+    protocol: 'consumer',
+    known: { seed: 3, taken: 1 },
   },
 ];
 

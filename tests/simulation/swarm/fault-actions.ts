@@ -170,6 +170,9 @@ function memberThatRuns(group: GroupMembers | undefined, random: SeededRandom): 
   return members.length === 0 ? undefined : pick(members, random);
 }
 
+const raftStore = '/coordinator/raft';
+const snapshotsOf = '/coordinator/snapshots/';
+
 const calls: readonly (DiskCall | undefined)[] = [
   undefined,
   'append',
@@ -377,6 +380,31 @@ export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> =
     tell(`${host} ${file.path} to ${size}`);
     return true;
   },
+  'failing-read': ({ world, random, tell }) => {
+    const host = pick(world.serverHosts, random);
+    world.node(host).disk.failReads('', 1 + random.nextInt(3));
+    tell(host);
+    return true;
+  },
+  // Of the one coordinator that may forget (see `failing-sync`): it refuses what it finds, and the others have to do without it.
+  'damage-coordinator': (scene) => {
+    const { world, random, members, tell, after, durationMs } = scene;
+    const host = 'c1';
+    const { disk } = world.node(host);
+    const values = [...disk.storedIn(raftStore)].map(([key, bytes]) => ({ path: raftStore, key, bytes }));
+    const snapshots = [...disk.files()].filter(([path]) => path.startsWith(snapshotsOf));
+    const places = [...values, ...snapshots.map(([path, bytes]) => ({ path, key: undefined, bytes }))];
+    // In a quorum that changes the others might need it.
+    if (places.length === 0 || !members.isComplete) return false;
+    const { path, key, bytes } = pick(places, random);
+    world.kill(host, death(scene));
+    const bit = random.nextInt(8 * bytes);
+    if (key === undefined) disk.flipBit(path, bit);
+    else disk.flipBitOfStore(path, key, bit);
+    after(durationMs, () => world.start(host));
+    tell(`${host} ${path} ${key ?? ''} bit ${bit}`);
+    return true;
+  },
   'clock-jump': (scene) => {
     const { world, random, tell } = scene;
     const host = pick(world.serverHosts, random);
@@ -447,6 +475,10 @@ export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> =
   },
   'move-partition': ({ placement, random, tell }) => {
     tell(placement.movePartition(random));
+    return true;
+  },
+  'alter-config': ({ placement, random, tell }) => {
+    tell(placement.alterConfig(random));
     return true;
   },
   'elect-preferred': ({ placement, tell }) => {

@@ -55,6 +55,7 @@ export class FaultScript {
     for (const node of sim.nodes) {
       if (node.paused) node.resume();
       node.disk.fillUpAfter(Number.POSITIVE_INFINITY);
+      node.disk.stopFailingReads();
       for (const other of sim.nodes) {
         if (other !== node) sim.network.setDelay(node.name, other.name, parameters.networkDelay, { oneWay: true });
       }

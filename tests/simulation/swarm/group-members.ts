@@ -1,6 +1,6 @@
 import { Client, type Consumer, type ConsumerRecord, KafkaError, type TopicPartition, WakeupError } from '@naru/client';
 import { sleep } from '@naru/runtime';
-import type { GroupLogChecker } from '../checkers/group-log.ts';
+import { commitStamp, type GroupLogChecker } from '../checkers/group-log.ts';
 import type { Progress } from '../checkers/group-progress.ts';
 import type { History } from './history.ts';
 import type { GroupParameters } from './parameters.ts';
@@ -16,6 +16,7 @@ export const groupId = 'workers';
 const closeTimeoutMs = 5_000;
 
 type Records = readonly ConsumerRecord<Buffer, Buffer>[];
+type Commit = TopicPartition & { readonly offset: number; readonly metadata: string };
 
 /** What the members of the group share. */
 export interface GroupContext {
@@ -39,6 +40,7 @@ export class GroupMember {
   consumer: Consumer | undefined;
   #stop = new AbortController();
   #isRunning = false;
+  #starts = 0;
   /** Something that must not happen. */
   failure: unknown;
 
@@ -75,6 +77,7 @@ export class GroupMember {
       'auto.commit.interval.ms': 300,
       'request.timeout.ms': 3_000,
       ...parameters.settings,
+      ...parameters.settingsOf[this.#drawProtocol()],
     });
     this.consumer = consumer;
     this.#stop = new AbortController();
@@ -97,6 +100,15 @@ export class GroupMember {
       .then(() => {
         if (this.node.runtime === runtime) this.#isRunning = false;
       });
+  }
+
+  #drawProtocol(): 'classic' | 'consumer' {
+    const { world, parameters } = this.#context;
+    this.#starts++;
+    if (parameters.protocol !== 'mixed') return parameters.protocol;
+    return world.sim.random.fork(`protocol of ${this.host}, start ${this.#starts}`).chance(0.5)
+      ? 'classic'
+      : 'consumer';
   }
 
   /** As SIGTERM. */
@@ -140,7 +152,8 @@ export class GroupMember {
 
   async #poll(consumer: Consumer): Promise<void> {
     const records = await consumer.poll(300);
-    this.#context.checker.isIn(this.host, groupId, consumer.health().generation);
+    const { memberId, generation } = consumer.health();
+    this.#context.checker.isIn(this.host, groupId, memberId, generation);
     this.#read(records);
     if (this.style === 'auto') this.#processed(records);
     if (records.length === 0) return;
@@ -169,18 +182,28 @@ export class GroupMember {
   }
 
   async #commitSync(consumer: Consumer, records: Records): Promise<void> {
-    const offsets = nextOffsets(records);
+    const offsets = this.#nextOffsets(consumer, records);
     await consumer.commitSync(offsets, { timeoutMs: 5_000 });
     this.#acked(offsets);
   }
 
   #commitAsync(consumer: Consumer, records: Records): void {
-    consumer.commitAsync(nextOffsets(records), (error, offsets) => {
-      if (error === undefined) this.#guard(() => this.#acked(offsets as ReturnType<typeof nextOffsets>));
+    const offsets = this.#nextOffsets(consumer, records);
+    consumer.commitAsync(offsets, (error) => {
+      if (error === undefined) this.#guard(() => this.#acked(offsets));
     });
   }
 
-  #acked(offsets: ReturnType<typeof nextOffsets>): void {
+  #nextOffsets(consumer: Consumer, records: Records): readonly Commit[] {
+    const last = new Map(records.map((record) => [`${record.topic}-${record.partition}`, record]));
+    const { memberId, generation } = consumer.health();
+    const metadata = this.#context.parameters.protocol === 'classic' ? '' : commitStamp(memberId, generation);
+    return [...last.values()].map(({ topic, partition, offset }) => {
+      return { topic, partition, offset: Number(offset) + 1, metadata };
+    });
+  }
+
+  #acked(offsets: readonly Commit[]): void {
     for (const { topic, partition, offset } of offsets) this.#context.checker.acked(groupId, topic, partition, offset);
   }
 
@@ -192,11 +215,6 @@ export class GroupMember {
       this.failure ??= error;
     }
   }
-}
-
-function nextOffsets(records: Records): (TopicPartition & { readonly offset: number })[] {
-  const last = new Map(records.map((record) => [`${record.topic}-${record.partition}`, record]));
-  return [...last.values()].map(({ topic, partition, offset }) => ({ topic, partition, offset: Number(offset) + 1 }));
 }
 
 /** G1 as members see it. */
@@ -275,7 +293,8 @@ export class GroupMembers {
   /** The broker that coordinates the group now. */
   coordinatorHost(): string | undefined {
     for (const [id, { groups }] of this.#context.world.brokers) {
-      if (groups.shards.some((shard) => shard.groups.has(groupId))) return `b${id}`;
+      if (groups.shards.some(({ groups, consumerGroups }) => groups.has(groupId) || consumerGroups.has(groupId)))
+        return `b${id}`;
     }
     return undefined;
   }

@@ -21,15 +21,24 @@ export interface ProducerParameters {
   readonly settings: Readonly<Record<string, string | number>>;
 }
 
+/** Which protocol the members of the group speak; `mixed`: one drawn anew whenever a member is started, so that the group changes its own again and again. */
+export const groupProtocols = ['classic', 'consumer', 'mixed'] as const;
+export type GroupProtocol = (typeof groupProtocols)[number];
+
+type ClientSettings = Readonly<Record<string, string | number>>;
+
 /** One group that reads all topics. */
 export interface GroupParameters {
+  readonly protocol: GroupProtocol;
   /** By member. */
   readonly styles: readonly MemberStyle[];
   /** By member: whether it has a `group.instance.id`. */
   readonly statics: readonly boolean[];
   /** What a member does with what it polled takes so long. */
   readonly workMs: number;
-  readonly settings: Readonly<Record<string, string | number>>;
+  /** Of all members, and of those that speak one of the two protocols. */
+  readonly settings: ClientSettings;
+  readonly settingsOf: Readonly<Record<'classic' | 'consumer', ClientSettings>>;
 }
 
 /** Everything that is drawn before a run: the seed alone decides it ("swarm": each run is another kind of cluster in another kind of weather). */
@@ -49,6 +58,8 @@ export interface Parameters {
   readonly networkDelay: Delay;
   readonly diskSyncDelay: Delay;
   readonly coordinatorSyncDelay: Delay;
+  /** At most by so many parts in a million wall clocks are fast or slow. */
+  readonly wallDriftMax: number;
   readonly weather: Weather;
   /** Milliseconds of virtual time in which faults happen. */
   readonly faultsMs: number;
@@ -136,6 +147,7 @@ export function drawParameters(seed: number): Parameters {
       'offsets.topic.num.partitions': between(1, 3),
       'group.initial.rebalance.delay.ms': between(0, 300),
       'group.min.session.timeout.ms': 1_000,
+      ...(group === undefined || group.protocol === 'classic' ? {} : serverAssigned(random.fork('server-assigned'))),
       ...ambushSettings(weather, random.fork('ambush')),
     },
     coordinatorSettings: {
@@ -149,6 +161,7 @@ export function drawParameters(seed: number): Parameters {
     networkDelay: { minMs: meanDelayMs / 4, meanMs: meanDelayMs },
     diskSyncDelay: { minMs: syncMs / 4, meanMs: syncMs },
     coordinatorSyncDelay: { minMs: coordinatorSyncMs / 4, meanMs: coordinatorSyncMs },
+    wallDriftMax: random.fork('wall drift').chance(0.5) ? 500 : 0,
     weather,
     faultsMs,
     faults: drawSchedule(random.fork('faults'), {
@@ -190,17 +203,33 @@ function ambushSettings(weather: Weather, random: SeededRandom): Readonly<Record
 function drawGroup(random: SeededRandom): GroupParameters {
   const between = (min: number, max: number): number => min + random.nextInt(max - min + 1);
   const members = Array.from({ length: between(2, 3) });
+  // They came later: runs that keep the classic protocol are the same as before.
+  const later = random.fork('protocol');
   return {
+    protocol: pick(groupProtocols, later),
     styles: members.map(() => pick(memberStyles, random)),
     statics: members.map(() => random.chance(0.25)),
     workMs: between(1, 30),
-    settings: {
-      'partition.assignment.strategy': pick(['range', 'roundrobin', 'sticky', 'cooperative-sticky'], random),
-      'session.timeout.ms': between(1_500, 5_000),
-      'heartbeat.interval.ms': between(200, 500),
-      'max.poll.interval.ms': between(5_000, 15_000),
-      'max.poll.records': between(50, 500),
+    settingsOf: {
+      classic: {
+        'partition.assignment.strategy': pick(['range', 'roundrobin', 'sticky', 'cooperative-sticky'], random),
+        'session.timeout.ms': between(1_500, 5_000),
+        'heartbeat.interval.ms': between(200, 500),
+      },
+      consumer: { 'group.protocol': 'consumer', 'group.remote.assignor': pick(['', 'uniform', 'range'], later) },
     },
+    settings: { 'max.poll.interval.ms': between(5_000, 15_000), 'max.poll.records': between(50, 500) },
+  };
+}
+
+/** What brokers tell members that speak KIP-848. */
+function serverAssigned(random: SeededRandom): Readonly<Record<string, number>> {
+  const between = (min: number, max: number): number => min + random.nextInt(max - min + 1);
+  return {
+    'group.consumer.min.session.timeout.ms': 1_000,
+    'group.consumer.session.timeout.ms': between(1_500, 5_000),
+    'group.consumer.min.heartbeat.interval.ms': 100,
+    'group.consumer.heartbeat.interval.ms': between(200, 500),
   };
 }
 

@@ -26,6 +26,25 @@ export class Placement {
     return `${topic}-${partition} ${replicas === null ? 'stays where it was' : `to ${replicas}`}`;
   }
 
+  /**
+   * Of a topic of the workload: `min.insync.replicas` goes up by one or back, and what may change without a record being lost. As long as brokers have not heard of it
+   * they promise what the topic was created with, no less.
+   */
+  alterConfig(random: SeededRandom): string {
+    const { name, minInSync, replicas } = pick(this.#world.parameters.topics, random);
+    const [key, value] = pick(
+      [
+        ['min.insync.replicas', Math.min(replicas, minInSync + random.nextInt(2))],
+        ['segment.ms', 300 + random.nextInt(5_000)],
+        ['retention.ms', 3_600_000 + random.nextInt(3_600_000)],
+      ] as const,
+      random,
+    );
+    const resource = { type: 'topic', name } as const;
+    this.#ask((admin) => admin.incrementalAlterConfigs([{ resource, set: { [key]: String(value) } }]));
+    return `${name} ${key}=${value}`;
+  }
+
   electPreferred(): void {
     this.#ask((admin) => admin.electLeaders('preferred'));
   }

@@ -40,8 +40,10 @@ export interface RunReport {
   readonly isrChanges: number;
   readonly truncations: number;
   readonly coordinatorTerms: number;
-  /** Of the group, and offsets committed. */
+  /** Of the group: of the classic protocol, and of a group whose coordinator assigns; changes from one to the other; offsets committed. */
   readonly generations: number;
+  readonly epochs: number;
+  readonly protocolChanges: number;
   readonly commits: number;
   /** Records that cleaners took away, as often as they were missed. */
   readonly cleaned: number;

@@ -49,6 +49,12 @@ export const faultKinds = [
   'crash-group-coordinator',
 ] as const;
 
+/**
+ * They came later than those above, and no run without them was to become another: from a stream of their own a few are added to every second run, and none to
+ * those of the ambushes.
+ */
+export const addedKinds = ['failing-read', 'damage-coordinator', 'alter-config'] as const;
+
 /** Faults that lie in wait for a moment of the protocol (`ambushes.ts`): in weathers of their own. */
 export const ambushKinds = [
   'bounce-voter',
@@ -59,7 +65,7 @@ export const ambushKinds = [
 ] as const;
 
 export type AmbushKind = (typeof ambushKinds)[number];
-export type FaultKind = (typeof faultKinds)[number] | AmbushKind;
+export type FaultKind = (typeof faultKinds)[number] | (typeof addedKinds)[number] | AmbushKind;
 
 export interface Fault {
   /** Place in the schedule that was drawn: names its randomness, also when others were dropped. */
@@ -161,7 +167,19 @@ export function drawSchedule(random: SeededRandom, limits: Limits): readonly Fau
       durationMs: Math.ceil(random.delayMs({ minMs: 5, meanMs })),
     };
   });
-  return faults.sort((a, b) => a.atMs - b.atMs || a.id - b.id);
+  return [...faults, ...drawAdded(random.fork('added'), faults.length, limits, meanMs)].sort(
+    (a, b) => a.atMs - b.atMs || a.id - b.id,
+  );
+}
+
+function drawAdded(random: SeededRandom, firstId: number, limits: Limits, meanMs: number): readonly Fault[] {
+  if (limits.weather in ambushesOf || random.chance(0.5)) return [];
+  return Array.from({ length: 1 + random.nextInt(4) }, (_, index) => ({
+    id: firstId + index,
+    kind: addedKinds[random.nextInt(addedKinds.length)] as FaultKind,
+    atMs: random.nextInt(limits.durationMs),
+    durationMs: Math.ceil(random.delayMs({ minMs: 5, meanMs })),
+  }));
 }
 
 function totalOf(weights: ReadonlyMap<FaultKind, number>): number {

@@ -71,6 +71,8 @@ export class World {
       'admin',
     ];
     for (const host of [...this.serverHosts, ...this.clientHosts]) this.#nodes.set(host, this.sim.addNode(host));
+    const drift = this.sim.random.fork('wall drift');
+    for (const node of this.sim.nodes) node.setWallDrift(parameters.wallDriftMax * (2 * drift.nextFloat() - 1));
     this.restoreDisks();
     this.crashPoints = new CrashPoints((host, how) => this.kill(host, how));
   }

@@ -1,5 +1,5 @@
 import type { RunReport } from '../swarm/run.ts';
-import { ambushKinds, faultKinds } from '../swarm/schedule.ts';
+import { addedKinds, ambushKinds, faultKinds } from '../swarm/schedule.ts';
 
 /** Below these a run has proved nothing. */
 const least = { acked: 100, elections: 2, faults: 10 } as const;
@@ -18,6 +18,8 @@ const mustHappen = [
 ] as const;
 /** A sweep of so many runs has to have had every kind of fault in effect. */
 const allFaultsMin = 150;
+/** The same for what not every run can have. */
+const mustHappenToo = ['epochs', 'protocolChanges'] as const;
 /** Ambushes are in an eighth of the runs. */
 const allAmbushesMin = 300;
 
@@ -53,8 +55,14 @@ export class Summary {
     for (const what of [...mustHappen, 'registers'] as const) {
       if (this.#sum((report) => report[what]) === 0) return `no ${what} in ${this.seeds} runs`;
     }
+    for (const what of this.seeds < allFaultsMin ? [] : mustHappenToo) {
+      if (this.#sum((report) => report[what]) === 0) return `no ${what} in ${this.seeds} runs`;
+    }
     const struck = this.#faultCounts();
-    const due = [...(this.seeds < allFaultsMin ? [] : faultKinds), ...(this.seeds < allAmbushesMin ? [] : ambushKinds)];
+    const due = [
+      ...(this.seeds < allFaultsMin ? [] : [...faultKinds, ...addedKinds]),
+      ...(this.seeds < allAmbushesMin ? [] : ambushKinds),
+    ];
     const missing = due.filter((kind) => !struck.has(kind));
     if (missing.length === 0) return undefined;
     return `never in effect in ${this.seeds} runs: ${missing.join(', ')}`;
@@ -72,7 +80,7 @@ export class Summary {
       `acknowledged    ${this.#sum((r) => r.acked)} records, median ${this.#median((r) => r.acked)} a seed; polled ${this.#sum((r) => r.polled)}`,
       `elections       ${this.#sum((r) => r.elections)} of partitions, ${this.#sum((r) => r.coordinatorTerms)} terms of coordinators`,
       `ISR changes     ${this.#sum((r) => r.isrChanges)}, truncations ${this.#sum((r) => r.truncations)}`,
-      `groups          ${this.#sum((r) => r.generations)} generations, ${this.#sum((r) => r.commits)} offsets committed; ${this.#sum((r) => r.cleaned)} records compacted away`,
+      `groups          ${this.#sum((r) => r.generations)} generations, ${this.#sum((r) => r.epochs)} epochs of coordinators that assign, ${this.#sum((r) => r.protocolChanges)} changes of the protocol, ${this.#sum((r) => r.commits)} offsets committed; ${this.#sum((r) => r.cleaned)} records compacted away`,
       `full ISR after  median ${this.#median((r) => r.recoveredMs)} ms, at most ${Math.max(...this.#reports.map((r) => Math.round(r.recoveredMs)))} ms from the end of the faults`,
       `faults          median ${this.#median(faultsOf)} a seed: ${byCount.join(', ')}`,
     ];

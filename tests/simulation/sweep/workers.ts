@@ -91,6 +91,8 @@ function lost(seed: number, errors: string): RunReport {
     truncations: 0,
     coordinatorTerms: 0,
     generations: 0,
+    epochs: 0,
+    protocolChanges: 0,
     commits: 0,
     cleaned: 0,
     registers: 0,

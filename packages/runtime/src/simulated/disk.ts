@@ -3,6 +3,7 @@ import type { EventLoop } from './event-loop.ts';
 import type { PowerLossMode } from './file-content.ts';
 import { FileTree } from './file-tree.ts';
 import type { Delay, SeededRandom } from './seeded-random.ts';
+import type { StoreContent } from './store-content.ts';
 
 export interface DiskTimes {
   /** An asynchronous call that need not reach the platter: read, open, rename, list. */
@@ -50,6 +51,11 @@ export class SimulatedDisk {
     this.#readFaults.push({ path, left: count });
   }
 
+  /** What was to fail reads to come is over. */
+  stopFailingReads(): void {
+    this.#readFaults.length = 0;
+  }
+
   /** Writes that make files longer fail once `bytes` more have been written; `Infinity` makes room again. */
   fillUpAfter(bytes: number): void {
     this.tree.setRoom(bytes);
@@ -65,6 +71,17 @@ export class SimulatedDisk {
     this.tree.fileAt(path).truncateAtRest(size);
   }
 
+  /** Damage at rest to a value of the store in this directory: as for files, what is read from then on is another. */
+  flipBitOfStore(path: string, key: string, bitIndex: number): void {
+    this.#storeAt(path).flipBit(key, Math.floor(bitIndex / 8), bitIndex % 8);
+  }
+
+  /** Keys of the store in this directory, with the sizes of their values; empty when there is none. */
+  storedIn(path: string): Map<string, number> {
+    const entry = this.tree.find(path);
+    return entry?.kind === 'directory' && entry.store !== undefined ? entry.store.sizes() : new Map();
+  }
+
   /** All files with their sizes as programs see them, by path: for fault scripts and checkers. */
   files(): Map<string, number> {
     const sizes = new Map<string, number>();
@@ -76,6 +93,12 @@ export class SimulatedDisk {
   contentOf(path: string): Uint8Array {
     const { cached } = this.tree.fileAt(path);
     return cached.read(0, cached.length);
+  }
+
+  #storeAt(path: string): StoreContent {
+    const { store } = this.tree.directoryAt(path);
+    if (store === undefined) throw new DiskError('not-found', path, `there is no store in ${path}`);
+    return store;
   }
 
   /** @internal Called by the node when its power goes. */

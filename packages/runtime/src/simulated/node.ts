@@ -27,6 +27,8 @@ export class SimulatedNode {
   #runtime: Runtime;
   #lives = 0;
   #wallOffsetMs = 0;
+  /** Milliseconds that its wall clock gains in each. */
+  #wallDrift = 0;
 
   /** @internal Made by `Simulation.addNode`. */
   constructor(name: string, loop: EventLoop, network: SimulatedNetwork, disk: SimulatedDisk, random: SeededRandom) {
@@ -91,6 +93,11 @@ export class SimulatedNode {
     this.#wallOffsetMs = offsetMs;
   }
 
+  /** The wall clock is fast by so many parts in a million, from the beginning on; negative: slow. The monotonic clock is right. */
+  setWallDrift(partsPerMillion: number): void {
+    this.#wallDrift = partsPerMillion / 1e6;
+  }
+
   #end(silent: boolean): void {
     if (!this.#process.alive) return;
     this.#process.end();
@@ -101,7 +108,11 @@ export class SimulatedNode {
     this.#lives++;
     const process = new SimulatedProcess(this.name, this.#loop);
     const runtime: Runtime = {
-      clock: new SimulatedClock(this.#loop, this.#loop.nowMs, () => this.#wallOffsetMs),
+      clock: new SimulatedClock(
+        this.#loop,
+        this.#loop.nowMs,
+        () => this.#wallOffsetMs + this.#wallDrift * this.#loop.nowMs,
+      ),
       timers: new SimulatedTimers(process),
       random: this.#random.fork(`life-${this.#lives}`),
       disk: new ProcessDisk(this.disk, process),

@@ -317,6 +317,19 @@ describe('faults of the disk', () => {
     expect(contentOf(node, '/d/log')).toBe('sxnc');
   });
 
+  test('damage at rest: bits of stored values flip, durably', async () => {
+    const simulation = createSimulation({ seed: 1 });
+    const node = simulation.addNode('a');
+    const store = await simulation.complete(node.runtime.stores.open('/s'));
+    await simulation.complete(store.batch([{ kind: 'put', key: 'k', value: text('sync') }], { sync: true }));
+    expect(node.disk.storedIn('/s')).toEqual(new Map([['k', 4]]));
+    node.disk.flipBitOfStore('/s', 'k', 8 * 1);
+    node.losePower();
+    const again = await simulation.complete(node.restart().stores.open('/s'));
+    expect(Buffer.from((await simulation.complete(again.get('k'))) ?? []).toString()).toBe('sxnc');
+    expect(node.disk.storedIn('/elsewhere').size).toBe(0);
+  });
+
   test('reads can fail, one way and the other', async () => {
     const simulation = createSimulation({ seed: 1 });
     const node = simulation.addNode('a');
@@ -326,6 +339,9 @@ describe('faults of the disk', () => {
     expect(() => file.readNow(0, 1)).toThrow('input/output error');
     await expect(simulation.complete(file.read(0, 1))).rejects.toMatchObject({ code: 'io' });
     await expect(simulation.complete(node.runtime.disk.readFile('/d/log'))).rejects.toMatchObject({ code: 'io' });
+    expect(file.readNow(0, 1)).toHaveLength(1);
+    node.disk.failReads();
+    node.disk.stopFailingReads();
     expect(file.readNow(0, 1)).toHaveLength(1);
   });
 

@@ -203,6 +203,15 @@ describe('virtual time', () => {
     expect(b.restart().clock.monotonicMs()).toBe(0);
     expect(a.restart().clock.wallMs() - b.runtime.clock.wallMs()).toBe(60_000);
   });
+
+  test('the wall clock can be fast; the monotonic one is right', async () => {
+    const simulation = createSimulation({ seed: 1 });
+    const [a, b] = [simulation.addNode('a'), simulation.addNode('b')];
+    b.setWallDrift(500);
+    await simulation.runFor(10_000);
+    expect(b.runtime.clock.wallMs() - a.runtime.clock.wallMs()).toBe(5);
+    expect(b.runtime.clock.monotonicMs()).toBe(10_000);
+  });
 });
 
 describe('processes', () => {

@@ -20,6 +20,21 @@ export class StoreContent {
     return this.#keys.slice(start, Math.max(start, end)).map((key) => [key, this.#values.get(key) as Uint8Array]);
   }
 
+  sizes(): Map<string, number> {
+    return new Map(this.#keys.map((key) => [key, this.get(key)?.length ?? 0]));
+  }
+
+  /** Damage at rest: in what can be read, and in what a power cut leaves. Nothing happens beyond the value's end. */
+  flipBit(key: string, position: number, bit: number): void {
+    for (const values of [this.#values, this.#durable]) {
+      const value = values.get(key);
+      if (value === undefined || position >= value.length) continue;
+      const damaged = new Uint8Array(value);
+      damaged[position] = (value[position] as number) ^ (1 << bit);
+      values.set(key, damaged);
+    }
+  }
+
   apply(operations: readonly StoreOperation[]): void {
     for (const operation of operations) {
       if (operation.kind === 'put') this.#put(operation.key, operation.value);
