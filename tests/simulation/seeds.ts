@@ -60,5 +60,9 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     showed:
       'what a member asked to commit before it gave a partition up was written when it had it again, over what another had committed (G4, KIP-848)',
   },
+  {
+    seed: 910000320,
+    showed: 'a leader that stood still while it was removed was asked whether it is back in the quorum (liveness)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

@@ -79,13 +79,11 @@ export class QuorumMembers {
     }
   }
 
+  /** Not one that stood still while the others went on: it would tell what was. */
   #leader(): number | undefined {
-    let found: { id: number; term: number } | undefined;
-    for (const [id, coordinator] of this.#world.coordinators) {
-      const { role, term } = coordinator.status();
-      if (role === 'leader' && term > (found?.term ?? -1)) found = { id, term };
-    }
-    return found?.id;
+    const statuses = [...this.#world.coordinators.values()].map((coordinator) => coordinator.status());
+    const term = Math.max(...statuses.map((status) => status.term));
+    return statuses.find((status) => status.role === 'leader' && status.term === term)?.nodeId;
   }
 
   #standing(leader: number, id: number): 'gone' | 'learner' | 'voter' {
