@@ -392,10 +392,10 @@ export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> =
     const host = 'c1';
     const { disk } = world.node(host);
     const values = [...disk.storedIn(raftStore)].map(([key, bytes]) => ({ path: raftStore, key, bytes }));
-    const snapshots = [...disk.files()].filter(([path]) => path.startsWith(snapshotsOf));
+    const snapshots = [...disk.files()].filter(([path, bytes]) => path.startsWith(snapshotsOf) && bytes > 0);
     const places = [...values, ...snapshots.map(([path, bytes]) => ({ path, key: undefined, bytes }))];
-    // In a quorum that changes the others might need it.
-    if (places.length === 0 || !members.isComplete) return false;
+    if (places.length === 0 || !members.mayForget(host)) return false;
+    world.forgetful.add(host);
     const { path, key, bytes } = pick(places, random);
     world.kill(host, death(scene));
     const bit = random.nextInt(8 * bytes);
