@@ -8,7 +8,7 @@ function batch(
   more: Partial<StoredBatch> = {},
 ): StoredBatch {
   const digest = `${baseOffset}-${lastOffset}-${leaderEpoch}`;
-  return { baseOffset, lastOffset, leaderEpoch, isCrcValid: true, digest, ...more };
+  return { baseOffset, lastOffset, leaderEpoch, isCrcValid: true, digest, records: [], ...more };
 }
 
 function replica(broker: string, more: Partial<ReplicaLog> = {}): ReplicaLog {

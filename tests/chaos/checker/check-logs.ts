@@ -1,3 +1,4 @@
+import { type History, recordKey } from '../workload/history.ts';
 import type { Violation } from './violation.ts';
 import { Violations } from './violation.ts';
 
@@ -9,6 +10,8 @@ export interface StoredBatch {
   readonly isCrcValid: boolean;
   /** Of all its bytes, those included that a broker wrote. */
   readonly digest: string;
+  /** Which record stands at each of its offsets (`recordKey`), as its bytes say; none when they cannot be read. */
+  readonly records: readonly string[];
 }
 
 /** One replica of one partition, read from its directory while no broker runs. */
@@ -34,6 +37,39 @@ export function checkLogs(replicas: readonly ReplicaLog[]): Violation[] {
     for (const other of others) compare(partition, first, other, violations);
   }
   return violations.list;
+}
+
+/**
+ * R10, R11: what was acknowledged is on the disks, at its offset, on two replicas at least. By the bytes themselves: nothing that a broker says is believed. Not asked with acks=1.
+ * `topic` is what the partitions' directories begin with.
+ */
+export function checkAckedOnDisks(history: History, replicas: readonly ReplicaLog[], topic: string): Violation[] {
+  const violations = new Violations();
+  if (history.acks !== 'all') return violations.list;
+  const byPartition = Map.groupBy(replicas.map(recordsByOffset), ({ partition }) => partition);
+  for (const send of history.sends) {
+    if (send.outcome !== 'acked') continue;
+    const copies = byPartition.get(`${topic}-${send.partition}`) ?? [];
+    const holders = copies.filter(({ at }) => at.get(send.offset) === recordKey(send)).map(({ broker }) => broker);
+    if (holders.length >= holdersMin) continue;
+    const what = `record ${recordKey(send)}, acknowledged at ${send.offset} of ${topic}-${send.partition}, is on`;
+    if (holders.length === 0) violations.add('R11', `${what} no disk`);
+    else violations.add('R10', `${what} the disk of ${holders} alone`);
+  }
+  return violations.list;
+}
+
+/** min.insync.replicas of the workloads' topic. */
+const holdersMin = 2;
+
+function recordsByOffset({ broker, partition, batches }: ReplicaLog): {
+  readonly broker: string;
+  readonly partition: string;
+  readonly at: ReadonlyMap<number, string>;
+} {
+  const at = new Map<number, string>();
+  for (const { baseOffset, records } of batches) for (const [i, key] of records.entries()) at.set(baseOffset + i, key);
+  return { broker, partition, at };
 }
 
 /** L1: offsets are dense; L4: every stored batch is whole. */

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type BatchView, batchesOf, validateBatch } from '@naru/record';
+import { type BatchView, batchesOf, decodeRecords, validateBatch } from '@naru/record';
+import { recordKey } from '../workload/history.ts';
+import { decodeValue } from '../workload/value.ts';
 import type { ReplicaLog, StoredBatch } from './check-logs.ts';
 
 const batchBytesMax = 256 * 1_048_576;
@@ -50,7 +52,13 @@ function stored({ header, bytes }: BatchView): StoredBatch {
     leaderEpoch: header.partitionLeaderEpoch,
     isCrcValid: validation.kind === 'valid',
     digest: createHash('sha1').update(bytes).digest('hex'),
+    records: validation.kind === 'valid' ? recordsIn(bytes) : [],
   };
+}
+
+/** By the values that the clients wrote. */
+function recordsIn(bytes: Uint8Array): string[] {
+  return [...decodeRecords(bytes)].map(({ value }) => recordKey(decodeValue(value) ?? { producer: -1, sequence: -1 }));
 }
 
 /** Kafka's format: version, number of entries, then `epoch startOffset` lines. */

@@ -5,7 +5,7 @@ import type { Mutant } from '../../simulation/mutants/mutants.ts';
 import type { Cell } from '../cells.ts';
 import { checkGroups, checkNoRebalance, groupFiguresOf } from '../checker/check-groups.ts';
 import { checkHistory } from '../checker/check-history.ts';
-import { checkLogs } from '../checker/check-logs.ts';
+import { checkAckedOnDisks, checkLogs, type ReplicaLog } from '../checker/check-logs.ts';
 import { figuresOf } from '../checker/figures.ts';
 import { readReplicaLogs } from '../checker/read-logs.ts';
 import type { Violation } from '../checker/violation.ts';
@@ -72,7 +72,10 @@ export class CellRun {
   readonly #mounts: string[] = [];
   readonly #dice: Dice;
   #isReadToTheEnd = false;
+  /** What was on the brokers' disks after an orderly stop. */
+  #logs: readonly ReplicaLog[] | undefined;
   #stalledMs = 0;
+  #stopMs = Number.POSITIVE_INFINITY;
   #unseen = 0;
   #cluster: ChaosCluster | undefined;
   #traffic: Agent | undefined;
@@ -125,6 +128,7 @@ export class CellRun {
       violations: this.#violations,
       faultFromMs: since(window.fromMs),
       faultToMs: since(window.toMs),
+      stopMs: since(Math.min(this.#stopMs, endMs)),
       endMs: since(endMs),
       unseen: this.#unseen,
       fullIsrMs: window.fullIsrMs,
@@ -319,6 +323,8 @@ export class CellRun {
   /** In order: what lies on the disks afterwards is judged. */
   async #stop(cluster: ChaosCluster): Promise<void> {
     await delay(300);
+    this.#stopMs = monotonicMs();
+    this.#note('the nodes stop in order');
     for (const node of cluster.nodes) {
       if (node.isUp || (this.#options.cell.fault.mayStayDown && node.options.kind === 'coordinator')) continue;
       this.#violate('liveness', `${node.name} died after everything was healed: ${node.reason}`);
@@ -332,9 +338,7 @@ export class CellRun {
         }),
       );
     }
-    for (const violation of checkLogs(readReplicaLogs(cluster.directory, brokerNames, topic))) {
-      this.#violations.push(violation);
-    }
+    this.#logs = readReplicaLogs(cluster.directory, brokerNames, topic);
   }
 
   #judge(history: History, window: { readonly fromMs: number; readonly toMs: number }): void {
@@ -342,6 +346,9 @@ export class CellRun {
     // Without the final read nothing can be said of what is missing there.
     const judged = checkHistory(history).filter(({ rule }) => this.#isReadToTheEnd || !['C1', 'C8'].includes(rule));
     this.#violations.push(...judged);
+    if (this.#logs !== undefined) {
+      this.#violations.push(...checkLogs(this.#logs), ...checkAckedOnDisks(history, this.#logs, topic));
+    }
     this.#judgeGroup(history, window);
     const figures = figuresOf(history, window);
     if (figures.acked < ackedMin) this.#violate('vacuous', `only ${figures.acked} records were acknowledged`);

@@ -21,6 +21,8 @@ export interface CellResult {
   readonly violations: readonly Violation[];
   readonly faultFromMs: number;
   readonly faultToMs: number;
+  /** The nodes are stopped, after everything was read. */
+  readonly stopMs: number;
   readonly endMs: number;
   /** Acknowledged records that some consumer had not polled 30 s after healing (C11). */
   readonly unseen: number;
