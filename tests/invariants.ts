@@ -49,6 +49,8 @@ export const invariants: Readonly<Record<string, string>> = {
   G8: 'a coordinator knows what replaying its log says',
   // The coordinators.
   Z1: 'one leader for each term',
+  Z2: 'two logs with an entry of one index and term are the same up to it',
+  Z3: 'a leader has every entry that was committed before its term',
   Z4: 'all coordinators apply the same commands in the same order',
   Z5: 'terms and votes do not go back, across restarts neither',
   Z6: 'the commit index grows, and who restarts has all that was answered',
@@ -59,6 +61,8 @@ export const invariants: Readonly<Record<string, string>> = {
   Z11: 'an ephemeral znode lives as long as its session',
   Z12: 'a session ends no sooner than its timeout allows',
   Z13: 'partition states are written by controllers in the order of their epochs',
+  Z14: 'a snapshot and the log after it come to the same as the whole log',
+  Z15: 'quorums of configurations that follow each other have a member in common',
   // Of every run.
   liveness: 'with a quorum and enough replicas in peace, everything answers in time',
   vacuous: 'a run in which little happened proves nothing',

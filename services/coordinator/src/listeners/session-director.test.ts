@@ -159,7 +159,7 @@ describe('leadership', () => {
     expect(stream.last('refused')?.reason).toBe(1);
   });
 
-  test('a client that has seen more than this cluster has is refused (Z9)', async () => {
+  test('a client that has seen more than this cluster has is refused (Z9, row 30)', async () => {
     const stream = await node.connect({ resume: session(), lastZxid: 1_000 });
     expect(stream.cases).toEqual(['refused']);
     expect(stream.last('refused')?.reason).toBe(2);

@@ -181,7 +181,7 @@ export class SessionStream implements SessionHolder {
     this.#session = granted.session;
     const { zxid } = this.#services.machine.tree;
     if (!granted.serving) this.#fail('this node does not lead any more');
-    // Z9. The attach went through this cluster's log, so only a client of another cluster can have seen more.
+    // Z9, row 30. The attach went through this cluster's log, so only a client of another cluster can have seen more.
     else if (request.lastZxid > zxid) this.#refuse('behind');
     else {
       this.#state = 'attached';

@@ -3,7 +3,7 @@ import type { PartitionState } from '../../cluster/partition-state.ts';
 import { LogWorld, topicId } from '../../log/testing/log-world.ts';
 import type { Registrations } from '../core/leader-state.ts';
 import { Deadlines } from '../deadlines.ts';
-import { Partition } from '../partition.ts';
+import { Partition, type PartitionOptions } from '../partition.ts';
 import { TurnEnd } from '../turn-end.ts';
 
 /** Broker 1 is the machine of this world; broker 2 is the other replica. Their epochs. */
@@ -25,6 +25,15 @@ export class ReplicaWorld extends LogWorld {
     const partition = new Partition({
       log: await this.complete(this.manager.getOrCreate(wanted)),
       highWatermark: 0,
+      ...this.partitionOptions(),
+    });
+    this.partitions.set(index, partition);
+    return partition;
+  }
+
+  /** What a partition needs beside its log. */
+  partitionOptions(): Omit<PartitionOptions, 'log' | 'highWatermark'> {
+    return {
       rules: { minInSyncReplicas: 1, lagTimeMaxMs: 10_000, flushBeforeAck: this.flushBeforeAck },
       registrations: epochOf,
       clock: this.node.runtime.clock,
@@ -32,9 +41,7 @@ export class ReplicaWorld extends LogWorld {
       isrWriter: { changeIsr: () => new Promise(() => {}) },
       logger: silentLogger,
       onFollowerMoved: (flushed) => this.onFollowerMoved(flushed),
-    });
-    this.partitions.set(index, partition);
-    return partition;
+    };
   }
 
   /** Makes it the leader of itself and broker 2. */
