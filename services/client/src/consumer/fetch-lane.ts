@@ -1,8 +1,8 @@
-import { type broker, brokerMethods, type RpcStream } from '@naru/rpc';
+import { type broker, brokerMethods } from '@naru/rpc';
 import type { BrokerLink } from '../cluster/broker-link.ts';
+import { BrokerStream } from '../cluster/broker-stream.ts';
 import type { Doubt } from '../cluster/doubt.ts';
-import { DisconnectError, type KafkaError } from '../errors.ts';
-import { errorFromRpc } from '../errors-from-wire.ts';
+import type { KafkaError } from '../errors.ts';
 import { partitionKey } from '../topic-partition.ts';
 import type { FetchSession, PartitionState } from './partition-state.ts';
 
@@ -35,14 +35,18 @@ export class FetchLane<K, V> implements FetchSession<K, V> {
   /** Of those that stand: the broker has not heard of them yet. */
   readonly #unnamed = new Set<PartitionState<K, V>>();
   readonly #forgotten = new Map<string, broker.ForgottenPartition>();
+  readonly #stream: BrokerStream<broker.FetchRequest, broker.FetchResponse>;
   #open: OpenFetch | undefined;
-  #stream: RpcStream<broker.FetchRequest, broker.FetchResponse> | undefined;
-  #isOpening = false;
 
   constructor(brokerId: number, link: BrokerLink, events: FetchLaneEvents<K, V>) {
     this.brokerId = brokerId;
     this.link = link;
     this.#events = events;
+    this.#stream = new BrokerStream(this, brokerMethods.fetch, {
+      onAnswer: (answer) => this.#onAnswer(answer),
+      onWritable: () => events.onWritable(),
+      onBroken: (error) => this.#onBroken(error),
+    });
   }
 
   get openFetch(): OpenFetch | undefined {
@@ -50,12 +54,12 @@ export class FetchLane<K, V> implements FetchSession<K, V> {
   }
 
   get isOpen(): boolean {
-    return this.#stream !== undefined;
+    return this.#stream.isOpen;
   }
 
   /** A fetch is due: somebody stands there and nobody waits. */
   get isIdle(): boolean {
-    return this.#stream !== undefined && this.#open === undefined && this.#standing.size > 0;
+    return this.isOpen && this.#open === undefined && this.#standing.size > 0;
   }
 
   get standing(): readonly PartitionState<K, V>[] {
@@ -86,29 +90,9 @@ export class FetchLane<K, V> implements FetchSession<K, V> {
     if (!this.#unnamed.delete(state)) this.#forgotten.set(partitionKey(topic, partition), { topic, partition });
   }
 
-  /** Begins to connect unless it is connected or at it; `onWritable` or `onBroken` tells how it went. */
+  /** `onWritable` or `onBroken` tells how it went. */
   ensureOpen(): void {
-    if (this.#stream !== undefined || this.#isOpening) return;
-    this.#isOpening = true;
-    this.link.connect().then(
-      (channel) => {
-        this.#isOpening = false;
-        const stream = channel.open(brokerMethods.fetch);
-        this.#stream = stream;
-        stream.handle({
-          onMessage: (answer) => this.#onAnswer(answer),
-          onEnd: () => stream.end(),
-          onClose: (error) => {
-            if (this.#stream === stream) this.#onBroken(error);
-          },
-        });
-        if (this.#stream === stream) this.#events.onWritable();
-      },
-      (error) => {
-        this.#isOpening = false;
-        this.#onBroken(error);
-      },
-    );
+    this.#stream.ensureOpen();
   }
 
   /** A fetch is small: no need to wait for a slow stream to drain. */
@@ -124,8 +108,7 @@ export class FetchLane<K, V> implements FetchSession<K, V> {
 
   /** Drops a connection that no longer answers. */
   reset(): void {
-    this.link.reset();
-    this.#stream?.fail();
+    this.#stream.reset();
   }
 
   #send(wantData: boolean, terms: FetchTerms, position: (state: PartitionState<K, V>) => broker.PartitionFetch): void {
@@ -133,7 +116,7 @@ export class FetchLane<K, V> implements FetchSession<K, V> {
     const partitions = [...this.#unnamed].map(position);
     this.#forgotten.clear();
     this.#unnamed.clear();
-    this.#stream?.send({ wantData, ...terms, forgotten, partitions });
+    this.#stream.send({ wantData, ...terms, forgotten, partitions });
   }
 
   #onAnswer(answer: broker.FetchResponse): void {
@@ -142,17 +125,12 @@ export class FetchLane<K, V> implements FetchSession<K, V> {
     this.#events.onAnswer(this, answer);
   }
 
-  #onBroken(cause: unknown): void {
-    this.#stream = undefined;
+  #onBroken(error: KafkaError): void {
     this.#open = undefined;
     for (const state of this.#standing.values()) state.session = undefined;
     this.#standing.clear();
     this.#unnamed.clear();
     this.#forgotten.clear();
-    const error =
-      cause === undefined
-        ? new DisconnectError('the broker ended the stream', { broker: this.brokerId })
-        : errorFromRpc(cause, { broker: this.brokerId });
     this.#events.onBroken(this, error);
   }
 }

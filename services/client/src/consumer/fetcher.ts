@@ -1,7 +1,7 @@
 import type { broker } from '@naru/rpc';
-import type { Timer } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import { Doubt } from '../cluster/doubt.ts';
+import { Passes } from '../cluster/passes.ts';
 import { type ConsumerConfig, parseResetPolicy, type ResetPolicy } from '../config.ts';
 import {
   InvalidMetadataError,
@@ -45,10 +45,7 @@ export class Fetcher<K, V> {
   readonly #positions: PositionLookup<K, V>;
   readonly #lanes = new Map<number, FetchLane<K, V>>();
   readonly #stopListening: () => void;
-  #isPumpPending = false;
-  #timer: Timer | undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
-  #isClosed = false;
+  readonly #passes: Passes;
 
   constructor(cluster: Cluster, config: ConsumerConfig, parts: FetcherParts<K, V>) {
     this.#cluster = cluster;
@@ -56,8 +53,9 @@ export class Fetcher<K, V> {
     this.#parts = parts;
     this.#resetPolicy = parseResetPolicy(config['auto.offset.reset']);
     this.#isolationLevel = isolationLevelOf(config);
+    this.#passes = new Passes(cluster.runtime, () => this.#pump());
     this.#positions = new PositionLookup(cluster, config, {
-      isClosed: () => this.#isClosed,
+      isClosed: () => this.#passes.isClosed,
       onRetry: (state, error) => this.#retry(state, error, false),
       onDone: () => {
         parts.onArrival();
@@ -86,28 +84,12 @@ export class Fetcher<K, V> {
 
   /** Looks for work after the current turn's code has run. */
   wake(): void {
-    if (this.#isPumpPending || this.#isClosed) return;
-    this.#isPumpPending = true;
-    queueMicrotask(() => {
-      this.#isPumpPending = false;
-      if (!this.#isClosed) this.#pump();
-    });
+    this.#passes.wake();
   }
 
   close(): void {
-    this.#isClosed = true;
-    this.#timer?.cancel();
+    this.#passes.close();
     this.#stopListening();
-  }
-
-  #wakeAt(atMs: number): void {
-    if (atMs >= this.#timerAtMs || this.#isClosed || atMs === Number.POSITIVE_INFINITY) return;
-    this.#timer?.cancel();
-    this.#timerAtMs = atMs;
-    this.#timer = this.#cluster.runtime.timers.after(Math.max(0, atMs - this.#cluster.nowMs()), () => {
-      this.#timerAtMs = Number.POSITIVE_INFINITY;
-      this.wake();
-    });
   }
 
   #pump(): void {
@@ -129,7 +111,7 @@ export class Fetcher<K, V> {
     const roomBytes = this.#config['fetch.max.bytes'] - bufferedBytes;
     if (roomBytes > 0) for (const [leaderId, states] of byLeader) this.#stand(leaderId, states);
     this.#fetch(roomBytes, nowMs);
-    this.#wakeAt(nextMs);
+    this.#passes.wakeAt(nextMs);
   }
 
   #assignToLeader(state: PartitionState<K, V>, byLeader: Map<number, PartitionState<K, V>[]>): void {
@@ -200,7 +182,7 @@ export class Fetcher<K, V> {
       const doubt = new Doubt(nowMs + maxWaitMs);
       const deadlineMs = nowMs + maxWaitMs + this.#config['request.timeout.ms'];
       lane.fetch({ deadlineMs, doubt }, terms, this.#partitionFetch);
-      this.#wakeAt(doubt.nextMs);
+      this.#passes.wakeAt(doubt.nextMs);
     }
     for (const lane of lanes) lane.tell(terms, this.#partitionFetch);
   }
@@ -350,9 +332,9 @@ export class Fetcher<K, V> {
   }
 
   #onBroken(lane: FetchLane<K, V>, error: KafkaError): void {
-    if (this.#isClosed) return;
+    if (this.#passes.isClosed) return;
     this.#cluster.logger.debug({ err: error, broker: lane.brokerId }, 'the fetch stream is broken');
     this.#cluster.requestRefresh();
-    this.#wakeAt(this.#cluster.nowMs() + Math.max(1, lane.link.pauseMs));
+    this.#passes.wakeAt(this.#cluster.nowMs() + Math.max(1, lane.link.pauseMs));
   }
 }

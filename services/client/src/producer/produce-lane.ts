@@ -1,8 +1,8 @@
-import { type broker, brokerMethods, type RpcStream } from '@naru/rpc';
+import { type broker, brokerMethods } from '@naru/rpc';
 import type { BrokerLink } from '../cluster/broker-link.ts';
+import { BrokerStream } from '../cluster/broker-stream.ts';
 import type { Doubt } from '../cluster/doubt.ts';
-import { DisconnectError, type KafkaError } from '../errors.ts';
-import { errorFromRpc } from '../errors-from-wire.ts';
+import type { KafkaError } from '../errors.ts';
 import type { PartitionQueue } from './accumulator.ts';
 import type { ProducerBatch } from './producer-batch.ts';
 
@@ -28,21 +28,24 @@ export interface LaneEvents {
   onBroken(lane: ProduceLane, open: readonly OpenRequest[], error: KafkaError): void;
 }
 
-/** One broker's Produce stream with the requests that wait for their answers. Opens when it is needed, and again after a break. */
+/** One broker's Produce stream with the requests that wait for their answers. */
 export class ProduceLane {
   readonly brokerId: number;
   readonly link: BrokerLink;
   readonly #events: LaneEvents;
   readonly #open = new Map<number, OpenRequest>();
-  #stream: RpcStream<broker.ProduceRequest, broker.ProduceResponse> | undefined;
-  #isOpening = false;
-  #isBlocked = false;
+  readonly #stream: BrokerStream<broker.ProduceRequest, broker.ProduceResponse>;
   #onHandedOver: (() => void) | undefined;
 
   constructor(brokerId: number, link: BrokerLink, events: LaneEvents) {
     this.brokerId = brokerId;
     this.link = link;
     this.#events = events;
+    this.#stream = new BrokerStream(this, brokerMethods.produce, {
+      onAnswer: (answer) => this.#onAnswer(answer),
+      onWritable: () => events.onWritable(),
+      onBroken: (error) => this.#onBroken(error),
+    });
   }
 
   get openRequests(): Iterable<OpenRequest> {
@@ -55,53 +58,28 @@ export class ProduceLane {
 
   /** Whether a request can leave now. */
   get isWritable(): boolean {
-    return this.#stream !== undefined && !this.#isBlocked;
+    return this.#stream.isWritable;
   }
 
-  /** Begins to connect unless it is connected or at it; `onWritable` or `onBroken` tells how it went. */
+  /** `onWritable` or `onBroken` tells how it went. */
   ensureOpen(): void {
-    if (this.#stream !== undefined || this.#isOpening) return;
-    this.#isOpening = true;
-    this.link.connect().then(
-      (channel) => {
-        this.#isOpening = false;
-        const stream = channel.open(brokerMethods.produce);
-        this.#stream = stream;
-        stream.handle({
-          onMessage: (answer) => this.#onAnswer(answer),
-          onDrain: () => {
-            this.#isBlocked = false;
-            this.#events.onWritable();
-          },
-          onEnd: () => stream.end(),
-          onClose: (error) => {
-            if (this.#stream === stream) this.#onBroken(error);
-          },
-        });
-        if (this.#stream === stream) this.#events.onWritable();
-      },
-      (error) => {
-        this.#isOpening = false;
-        this.#onBroken(error);
-      },
-    );
+    this.#stream.ensureOpen();
   }
 
   /** Sends a request. It stays open until its answer unless acks is 0. */
   send(request: broker.ProduceRequest, open: OpenRequest): void {
     if (request.acks !== 0) this.#open.set(open.correlationId, open);
-    if (this.#stream?.send(request) === false) this.#isBlocked = true;
+    this.#stream.send(request);
   }
 
-  /** Drops the connection: a request was not answered in time, and what was sent after it must not overtake it. */
+  /** Drops the connection: a request was not answered in time. */
   reset(): void {
-    this.link.reset();
-    this.#stream?.fail();
+    this.#stream.reset();
   }
 
   /** The last that is sent here. Resolves when the broker has dealt with all of it, answered or not, or the connection is gone. */
   handOver(): Promise<void> {
-    if (this.#stream === undefined) return Promise.resolve();
+    if (!this.#stream.isOpen) return Promise.resolve();
     this.#stream.end();
     return new Promise((resolve) => {
       this.#onHandedOver = resolve;
@@ -116,16 +94,10 @@ export class ProduceLane {
     this.#events.onAnswer(this, request, answer);
   }
 
-  #onBroken(cause: unknown): void {
-    this.#stream = undefined;
-    this.#isBlocked = false;
+  #onBroken(error: KafkaError): void {
     this.#onHandedOver?.();
     const open = [...this.#open.values()];
     this.#open.clear();
-    const error =
-      cause === undefined
-        ? new DisconnectError('the broker ended the stream', { broker: this.brokerId })
-        : errorFromRpc(cause, { broker: this.brokerId });
     this.#events.onBroken(this, open, error);
   }
 }

@@ -1,8 +1,9 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import type { broker } from '@naru/rpc';
-import { sleep, type Timer } from '@naru/runtime';
+import { sleep } from '@naru/runtime';
 import type { Cluster } from '../cluster/cluster.ts';
 import { Doubt } from '../cluster/doubt.ts';
+import { Passes } from '../cluster/passes.ts';
 import {
   InvalidMetadataError,
   InvalidProducerEpochError,
@@ -56,13 +57,10 @@ export class Sender {
   readonly #onSettled: () => void;
   readonly #lanes = new Map<number, ProduceLane>();
   readonly #stopListening: () => void;
+  readonly #passes: Passes;
   readonly #ids: ProducerIdSource | undefined;
   #fatalError: KafkaError | undefined;
   #nextCorrelationId = 1;
-  #isPumpPending = false;
-  #timer: Timer | undefined;
-  #timerAtMs = Number.POSITIVE_INFINITY;
-  #isClosed = false;
 
   /** `onSettled` is called after records succeeded or failed. */
   constructor(cluster: Cluster, accumulator: Accumulator, settings: SenderSettings, onSettled: () => void) {
@@ -70,6 +68,7 @@ export class Sender {
     this.#accumulator = accumulator;
     this.#settings = settings;
     this.#onSettled = onSettled;
+    this.#passes = new Passes(cluster.runtime, () => this.#pump());
     this.#stopListening = cluster.onRefresh(() => this.wake());
     const onRefused = (error: KafkaError): void => this.#failForGood(error);
     this.#ids = settings.isIdempotent ? new ProducerIdSource(cluster, () => this.wake(), onRefused) : undefined;
@@ -82,23 +81,12 @@ export class Sender {
 
   /** Looks for work after the current turn's code has run. */
   wake(): void {
-    if (this.#isPumpPending || this.#isClosed) return;
-    this.#isPumpPending = true;
-    queueMicrotask(() => {
-      this.#isPumpPending = false;
-      if (!this.#isClosed) this.#pump();
-    });
+    this.#passes.wake();
   }
 
   /** Looks for work at this moment of the monotonic clock. */
   wakeAt(atMs: number): void {
-    if (atMs >= this.#timerAtMs || this.#isClosed || atMs === Number.POSITIVE_INFINITY) return;
-    this.#timer?.cancel();
-    this.#timerAtMs = atMs;
-    this.#timer = this.#cluster.runtime.timers.after(Math.max(0, atMs - this.#cluster.nowMs()), () => {
-      this.#timerAtMs = Number.POSITIVE_INFINITY;
-      this.wake();
-    });
+    this.#passes.wakeAt(atMs);
   }
 
   /** With acks=0 all has succeeded that left, but may be on its way still: waits until the brokers have it, for `request.timeout.ms` at most. */
@@ -112,9 +100,8 @@ export class Sender {
 
   /** Stops, and fails what has not ended with the error that `reason` makes for its outcome. */
   close(reason: (outcome: 'definite' | 'indefinite') => KafkaError): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#timer?.cancel();
+    if (this.#passes.isClosed) return;
+    this.#passes.close();
     this.#stopListening();
     const underWay = new Set<ProducerBatch>();
     for (const lane of this.#lanes.values()) {
@@ -325,7 +312,7 @@ export class Sender {
   }
 
   #onBroken(lane: ProduceLane, open: readonly OpenRequest[], error: KafkaError): void {
-    if (this.#isClosed) return;
+    if (this.#passes.isClosed) return;
     this.#cluster.logger.debug({ err: error, broker: lane.brokerId }, 'the produce stream is broken');
     for (const request of open) for (const part of request.parts) this.#retryOrFail(part, error, false);
     this.#cluster.requestRefresh();
@@ -410,7 +397,7 @@ export class Sender {
 
   /** Everything that is not acknowledged fails, and nothing can be sent any more. */
   #failForGood(error: KafkaError): void {
-    if (this.#fatalError !== undefined || this.#isClosed) return;
+    if (this.#fatalError !== undefined || this.#passes.isClosed) return;
     this.#fatalError = error;
     this.#cluster.logger.warn({ err: error }, 'the producer cannot go on');
     const waiting = [...this.#accumulator.active].flatMap((queue) => this.#accumulator.takeAll(queue));
