@@ -3,7 +3,8 @@ import { describe, expect, test, vi } from 'vitest';
 import { batch, readAll } from '../log/testing/log-world.ts';
 import { producerBatch } from '../log/testing/producer-batches.ts';
 import { GatheredAppends } from './gathered-appends.ts';
-import type { AppendOutcome, Partition } from './partition.ts';
+import type { Partition } from './partition.ts';
+import type { AppendOutcome } from './partition-outcomes.ts';
 import { ReplicaWorld } from './testing/replica-world.ts';
 
 interface Request {

@@ -1,5 +1,6 @@
 import { readInt64 } from '@naru/record';
-import type { AppendOutcome, Partition } from './partition.ts';
+import type { Partition } from './partition.ts';
+import type { AppendOutcome } from './partition-outcomes.ts';
 
 /** Bytes of one write that are copied together; a request that is larger is written as it is. */
 const gatheredBytesMax = 64 * 1024;

@@ -22,10 +22,7 @@ import { changeIsr } from './isr-change.ts';
 import { LogSync } from './log-sync.ts';
 import type { AppendOutcome, FollowerRequest, LeaderCheck, ReplicateOutcome } from './partition-outcomes.ts';
 import type { TurnEnd } from './turn-end.ts';
-
 import { AckQueue, type AckWaiter, Watchers } from './waiters.ts';
-
-export type { AppendOutcome, FollowerRequest, LeaderCheck, ReplicateOutcome } from './partition-outcomes.ts';
 
 export interface PartitionOptions {
   readonly log: PartitionLog;

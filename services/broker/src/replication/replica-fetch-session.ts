@@ -4,7 +4,8 @@ import type { Clock } from '@naru/runtime';
 import type { EpochEnd } from './core/log-reconciliation.ts';
 import type { Deadlines, Expiring } from './deadlines.ts';
 import { codeOf } from './error-codes.ts';
-import type { FollowerRequest, Partition } from './partition.ts';
+import type { Partition } from './partition.ts';
+import type { FollowerRequest } from './partition-outcomes.ts';
 import type { TurnEnd } from './turn-end.ts';
 import type { Watcher } from './waiters.ts';
 
