@@ -205,6 +205,15 @@ test('an unreachable bootstrap address is named', async () => {
   expect(refused.stderr).toMatch(/localhost:1/);
 }, 90_000);
 
+test.each([
+  ['broker', 'log.dirs'],
+  ['coordinator', 'data.dir'],
+])('naru %s --help lists its settings', async (name, setting) => {
+  const { status, stdout, stderr } = await run('naru', [name, '--help']);
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).toContain(`\n  ${setting}  `);
+});
+
 test('the starter outlives all of its nodes: they can be brought back', async () => {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'naru-'));
   const offset = await freePortOffset(1, 1);

@@ -140,5 +140,6 @@ function helpText(service: Pick<Service<unknown>, 'name' | 'settings'>): string 
       'default' in setting && String(setting.default) !== '' ? ` (default ${String(setting.default)})` : '';
     return `  ${key.padEnd(width)}${setting.doc}${preset}`;
   });
-  return `usage: naru ${service.name} --config FILE [--override key=value …]\n\nSettings:\n${lines.join('\n')}\n`;
+  const usage = `Usage: naru ${service.name} --config FILE [--override key=value …]`;
+  return `Runs one ${service.name} in the foreground.\n\n${usage}\n\nSettings, in the file or over it:\n${lines.join('\n')}\n`;
 }

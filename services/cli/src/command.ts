@@ -7,6 +7,8 @@ export interface Command<T extends Flags = Flags> {
   readonly summary: string;
   readonly usage: string;
   readonly flags: T;
+  /** It reads its arguments by itself, `--help` as well. */
+  readonly isPassedThrough?: boolean;
   readonly positionalMax?: number;
   /** Returns the exit status. A thrown error is printed as one line and ends with status 1. */
   run(argv: readonly string[]): Promise<number>;

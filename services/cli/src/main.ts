@@ -87,7 +87,7 @@ async function main(argv: readonly string[]): Promise<number> {
     );
   }
   const { command } = await entry.load();
-  if (rest.includes('--help')) {
+  if (rest.includes('--help') && !command.isPassedThrough) {
     process.stdout.write(formatHelp(command.usage, command.summary, command.flags));
     return 0;
   }
