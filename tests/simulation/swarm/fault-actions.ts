@@ -299,9 +299,10 @@ export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> =
     return true;
   },
   'recycle-coordinator': ({ world, random, members, durationMs, tell }) => {
-    const id = pick(world.coordinatorIds, random);
-    if (!members.recycle(id, durationMs)) return false;
-    tell(`c${id}`);
+    const [refused] = world.refused;
+    const host = refused ?? pick(coordinatorHosts(world), random);
+    if (!members.recycle(idOf(host), durationMs)) return false;
+    tell(refused === undefined ? host : `${host}, with an empty disk`);
     return true;
   },
   'crash-all-brokers': (scene) => down(scene, running(scene.world, brokerHosts(scene.world)), 'crash'),
@@ -380,13 +381,14 @@ export const actions: Readonly<Record<Exclude<FaultKind, AmbushKind>, Action>> =
     tell(`${host} ${file.path} to ${size}`);
     return true;
   },
-  'failing-read': ({ world, random, tell }) => {
+  'failing-read': ({ world, random, tell, happened }) => {
     const host = pick(world.serverHosts, random);
-    world.node(host).disk.failReads('', 1 + random.nextInt(3));
+    world.node(host).disk.failReads('', 1 + random.nextInt(3), happened);
     tell(host);
-    return true;
+    // It may read nothing any more.
+    return false;
   },
-  // Of the one coordinator that may forget (see `failing-sync`): it refuses what it finds, and the others have to do without it.
+  // Of the one coordinator that may forget (see `failing-sync`): it refuses what it finds, and the others have to do without it until it gets an empty disk (`recycle-coordinator`).
   'damage-coordinator': (scene) => {
     const { world, random, members, tell, after, durationMs } = scene;
     const host = 'c1';

@@ -5,7 +5,10 @@ import { coordinatorPort, peerPort, type World } from './world.ts';
 
 const pauseMs = 200;
 
-/** Coordinators that leave the quorum and come back, one at a time: out, in as a learner, in as a voter (row 34). */
+/**
+ * Coordinators that leave the quorum and come back, one at a time: out, in as a learner, in as a voter (row 34). One that refuses what it finds on its disk comes back
+ * with an empty one: it is out, so that nobody counts on what it has forgotten (rows 37, 57).
+ */
 export class QuorumMembers {
   readonly #world: World;
   /** Who is on its way. */
@@ -52,15 +55,16 @@ export class QuorumMembers {
   async #recycle(id: number, outMs: number): Promise<void> {
     const { timers } = this.#world.node('admin').runtime;
     await this.#until(id, 'remove', 'gone');
+    if (this.#world.refused.has(`c${id}`)) this.#world.replaceDisk(`c${id}`);
     await sleep(timers, outMs);
     await this.#until(id, 'add-learner', 'learner');
     await this.#until(id, 'promote', 'voter');
   }
 
-  /** Asks again and again, whatever came of the attempt before: what counts is what the leader says. Who refuses its store stays where it is. */
+  /** Asks again and again, whatever came of the attempt before: what counts is what the leader says. Who refuses its store does not come back. */
   async #until(id: number, change: MembershipChangeKind, wanted: 'gone' | 'learner' | 'voter'): Promise<void> {
     const { runtime } = this.#world.node('admin');
-    while (!this.#world.refused.has(`c${id}`)) {
+    while (wanted === 'gone' || !this.#world.refused.has(`c${id}`)) {
       const leader = this.#leader();
       if (leader !== undefined && this.#standing(leader, id) === wanted) return;
       const place = `c${id}`;

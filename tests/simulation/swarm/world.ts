@@ -46,7 +46,7 @@ export class World {
   readonly endings: string[] = [];
   /** Coordinators whose disks have failed a sync: what is missing may come to light at any start. */
   readonly forgetful = new Set<string>();
-  /** Coordinators that refused what they found on their disks: lost for this run. */
+  /** Coordinators that refused what they found on their disks: lost until they get empty ones. */
   readonly refused = new Set<string>();
   /** No supervisor: the script decides when the node starts again. */
   readonly #heldDown = new Set<string>();
@@ -134,6 +134,14 @@ export class World {
     else node.losePower({ silent: how === 'power-silent' });
     this.#ended(host);
     this.#heldDown.add(host);
+  }
+
+  /** The machine starts again with an empty disk. */
+  replaceDisk(host: string): void {
+    this.kill(host);
+    this.node(host).disk.replace();
+    this.refused.delete(host);
+    this.start(host);
   }
 
   /** Nothing when it runs. */

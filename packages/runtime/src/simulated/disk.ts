@@ -21,13 +21,15 @@ export const diskTimesDefault: DiskTimes = {
 /** The next `left` calls on paths that contain `path` fail. */
 interface Fault {
   readonly path: string;
+  readonly onFailure?: () => void;
   left: number;
 }
 
 /** The disk of one machine. It outlives the processes that use it; its faults are set here. */
 export class SimulatedDisk {
   /** @internal */
-  readonly tree: FileTree;
+  tree: FileTree;
+  readonly #newTree: () => FileTree;
   readonly #random: SeededRandom;
   readonly #syncFaults: Fault[] = [];
   readonly #readFaults: Fault[] = [];
@@ -36,7 +38,8 @@ export class SimulatedDisk {
 
   /** @internal Made with its node. */
   constructor(loop: EventLoop, random: SeededRandom, times: DiskTimes) {
-    this.tree = new FileTree(() => loop.wallStartMs + loop.nowMs);
+    this.#newTree = () => new FileTree(() => loop.wallStartMs + loop.nowMs);
+    this.tree = this.#newTree();
     this.#random = random;
     this.times = times;
   }
@@ -46,9 +49,9 @@ export class SimulatedDisk {
     this.#syncFaults.push({ path, left: count });
   }
 
-  /** The next `count` reads of paths that contain `path` fail with an input/output error. */
-  failReads(path = '', count = 1): void {
-    this.#readFaults.push({ path, left: count });
+  /** The next `count` reads of paths that contain `path` fail with an input/output error; `onFailure` is called with each. */
+  failReads(path = '', count = 1, onFailure = () => {}): void {
+    this.#readFaults.push({ path, left: count, onFailure });
   }
 
   /** What was to fail reads to come is over. */
@@ -80,6 +83,11 @@ export class SimulatedDisk {
   storedIn(path: string): Map<string, number> {
     const entry = this.tree.find(path);
     return entry?.kind === 'directory' && entry.store !== undefined ? entry.store.sizes() : new Map();
+  }
+
+  /** An empty disk in its place; nothing runs on the machine meanwhile. */
+  replace(): void {
+    this.tree = this.#newTree();
   }
 
   /** All files with their sizes as programs see them, by path: for fault scripts and checkers. */
@@ -136,6 +144,7 @@ function takeFault(faults: Fault[], path: string): boolean {
   const fault = faults[index];
   if (fault === undefined) return false;
   fault.left--;
+  fault.onFailure?.();
   if (fault.left === 0) faults.splice(index, 1);
   return true;
 }

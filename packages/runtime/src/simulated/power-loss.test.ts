@@ -330,16 +330,28 @@ describe('faults of the disk', () => {
     expect(node.disk.storedIn('/elsewhere').size).toBe(0);
   });
 
+  test('a disk is replaced: the next one is empty', async () => {
+    const simulation = createSimulation({ seed: 1 });
+    const node = simulation.addNode('a');
+    await setUp(simulation, node.runtime.disk);
+    node.crash();
+    node.disk.replace();
+    expect(node.disk.files().size).toBe(0);
+    expect(await simulation.complete(node.restart().disk.stat('/d'))).toBeUndefined();
+  });
+
   test('reads can fail, one way and the other', async () => {
     const simulation = createSimulation({ seed: 1 });
     const node = simulation.addNode('a');
     await setUp(simulation, node.runtime.disk);
     const file = node.runtime.disk.openNow('/d/log');
-    node.disk.failReads('/d/log', 3);
+    let failures = 0;
+    node.disk.failReads('/d/log', 3, () => failures++);
     expect(() => file.readNow(0, 1)).toThrow('input/output error');
     await expect(simulation.complete(file.read(0, 1))).rejects.toMatchObject({ code: 'io' });
     await expect(simulation.complete(node.runtime.disk.readFile('/d/log'))).rejects.toMatchObject({ code: 'io' });
     expect(file.readNow(0, 1)).toHaveLength(1);
+    expect(failures).toBe(3);
     node.disk.failReads();
     node.disk.stopFailingReads();
     expect(file.readNow(0, 1)).toHaveLength(1);
