@@ -1,7 +1,8 @@
 import { errorCodes, type KafkaErrorName } from '@naru/kafka-protocol';
 import type { broker } from '@naru/rpc';
 import type { Clock, Random } from '@naru/runtime';
-import type { MetadataPublisher } from '../cluster/metadata-publisher.ts';
+import type { MetadataImage } from '../cluster/metadata-image.ts';
+import { type MetadataPublisher, MetadataTimeoutError } from '../cluster/metadata-publisher.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { ControllerForwarder } from '../controller/forwarder.ts';
 import { FencedControllerError } from '../controller/plan-writer.ts';
@@ -24,8 +25,32 @@ export function deadlineOf(clock: Clock, timeoutMs: number): number {
   return clock.monotonicMs() + (timeoutMs > 0 ? Math.min(timeoutMs, timeoutMaxMs) : timeoutDefaultMs);
 }
 
-export function remainingMs(clock: Clock, deadlineMs: number): number {
+function remainingMs(clock: Clock, deadlineMs: number): number {
   return Math.max(1, deadlineMs - clock.monotonicMs());
+}
+
+type ImageCondition = (image: MetadataImage) => boolean;
+
+/** Whether this broker comes to see in its metadata what the controller has done. */
+export function seenInTime(deps: AdminDependencies, deadlineMs: number, isSeen: ImageCondition): Promise<boolean> {
+  return seenWithin(deps.publisher, remainingMs(deps.clock, deadlineMs), isSeen);
+}
+
+const seenSoonMsMax = 5_000;
+
+/** So that who asked sees on this broker what was done. Somebody may have changed it again meanwhile; then only the time ends the wait. */
+export async function seenSoon(deps: AdminDependencies, deadlineMs: number, isSeen: ImageCondition): Promise<void> {
+  await seenWithin(deps.publisher, Math.min(seenSoonMsMax, remainingMs(deps.clock, deadlineMs)), isSeen);
+}
+
+async function seenWithin(publisher: MetadataPublisher, waitMs: number, isSeen: ImageCondition): Promise<boolean> {
+  try {
+    await publisher.waitUntil(isSeen, waitMs);
+    return true;
+  } catch (error) {
+    if (error instanceof MetadataTimeoutError) return false;
+    throw error;
+  }
 }
 
 /** Topics in one request; each is a commit of its own. */

@@ -2,10 +2,9 @@ import { errorCodes, type KafkaErrorName } from '@naru/kafka-protocol';
 import { type broker, controllerMethods } from '@naru/rpc';
 import { sameConfig } from '../cluster/metadata-delta.ts';
 import { type ConfigOverrides, defaultBrokerConfig, type MetadataImage, noConfig } from '../cluster/metadata-image.ts';
-import { MetadataTimeoutError } from '../cluster/metadata-publisher.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { ControllerCall } from '../controller/forwarder.ts';
-import { type AdminDependencies, asController, deadlineOf, remainingMs, timedOut } from './admin-dependencies.ts';
+import { type AdminDependencies, asController, deadlineOf, seenSoon, timedOut } from './admin-dependencies.ts';
 
 const timeoutMs = 30_000;
 
@@ -24,33 +23,20 @@ export async function alterConfigs(
   if (!request.validateOnly) {
     for (const [index, result] of response.results.entries()) {
       const change = request.resources[index];
-      if (result.errorCode === errorCodes.NONE && change !== undefined) await untilVisible(deps, change, deadlineMs);
+      if (result.errorCode !== errorCodes.NONE || change === undefined) continue;
+      await seenSoon(deps, deadlineMs, (image) => hasChanged(image, change));
     }
   }
   return response;
 }
 
-/** Somebody may have changed it again meanwhile; then there is nothing more to wait for than the time. */
-async function untilVisible(
-  deps: AdminDependencies,
-  change: broker.ConfigAlteration,
-  deadlineMs: number,
-): Promise<void> {
-  try {
-    await deps.publisher.waitUntil(
-      (image) => {
-        const config = overridesOf(image, change.resource);
-        if (config === undefined) return true;
-        const wanted = new Map(config);
-        for (const key of change.remove) wanted.delete(key);
-        for (const [key, value] of Object.entries(change.set)) wanted.set(key, value);
-        return sameConfig(config, wanted);
-      },
-      Math.min(visibleWaitMsMax, remainingMs(deps.clock, deadlineMs)),
-    );
-  } catch (error) {
-    if (!(error instanceof MetadataTimeoutError)) throw error;
-  }
+function hasChanged(image: MetadataImage, change: broker.ConfigAlteration): boolean {
+  const config = overridesOf(image, change.resource);
+  if (config === undefined) return true;
+  const wanted = new Map(config);
+  for (const key of change.remove) wanted.delete(key);
+  for (const [key, value] of Object.entries(change.set)) wanted.set(key, value);
+  return sameConfig(config, wanted);
 }
 
 /** What a topic or broker overrides; undefined where there is no such topic. */
@@ -62,8 +48,6 @@ export function overridesOf(
   if (resource?.type === 'broker') return image.brokerConfigs.get(name || defaultBrokerConfig) ?? noConfig;
   return image.topics.get(name)?.config;
 }
-
-const visibleWaitMsMax = 5_000;
 
 /** The controller's part. */
 export async function alterConfigsAtController(

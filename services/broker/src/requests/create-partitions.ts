@@ -1,6 +1,6 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import { type broker, controllerMethods } from '@naru/rpc';
-import { MetadataTimeoutError } from '../cluster/metadata-publisher.ts';
+import type { MetadataImage } from '../cluster/metadata-image.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { ControllerCall } from '../controller/forwarder.ts';
 import {
@@ -9,7 +9,7 @@ import {
   deadlineOf,
   duplicatesOf,
   isNotController,
-  remainingMs,
+  seenInTime,
   timedOut,
   topicError,
   topicResult,
@@ -48,23 +48,13 @@ async function untilVisible(
   count: number,
   deadlineMs: number,
 ): Promise<broker.TopicResult> {
-  try {
-    await deps.publisher.waitUntil(
-      (image) => {
-        const topic = image.topics.get(result.name);
-        return topic?.id !== result.topicId || topic.partitions.length >= count;
-      },
-      remainingMs(deps.clock, deadlineMs),
-    );
-    return result;
-  } catch (error) {
-    if (!(error instanceof MetadataTimeoutError)) throw error;
-    return topicError(
-      result.name,
-      'REQUEST_TIMED_OUT',
-      'The partitions are added, but this broker has not heard of them yet.',
-    );
-  }
+  const isThere = (image: MetadataImage): boolean => {
+    const topic = image.topics.get(result.name);
+    return topic?.id !== result.topicId || topic.partitions.length >= count;
+  };
+  if (await seenInTime(deps, deadlineMs, isThere)) return result;
+  const message = 'The partitions are added, but this broker has not heard of them yet.';
+  return topicError(result.name, 'REQUEST_TIMED_OUT', message);
 }
 
 /** The controller's part. */

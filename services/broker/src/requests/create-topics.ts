@@ -3,7 +3,6 @@ import { type broker, controllerMethods } from '@naru/rpc';
 import { randomUuid } from '@naru/runtime';
 import type { MetadataImage } from '../cluster/metadata-image.ts';
 import { isAlive, topicById } from '../cluster/metadata-image.ts';
-import { MetadataTimeoutError } from '../cluster/metadata-publisher.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { ControllerCall } from '../controller/forwarder.ts';
 import {
@@ -12,15 +11,13 @@ import {
   deadlineOf,
   duplicatesOf,
   isNotController,
-  remainingMs,
+  seenInTime,
+  seenSoon,
   timedOut,
   topicError,
   topicResult,
   topicsPerRequestMax,
 } from './admin-dependencies.ts';
-
-/** After a topic is there, how long its leaders may take before the answer goes out without them. */
-const leaderWaitMsMax = 5_000;
 
 /**
  * Creates topics: forwards to the controller, then answers when this broker knows the topics and every partition has a leader, so that a client that goes
@@ -60,28 +57,14 @@ async function untilUsable(
   deadlineMs: number,
 ): Promise<broker.TopicResult> {
   if (result.errorCode !== errorCodes.NONE) return result;
-  const { publisher, clock } = deps;
   const knows = (image: MetadataImage): boolean =>
     image.topicNames.has(result.topicId) || image.deletedTopicIds.has(result.topicId);
-  try {
-    await publisher.waitUntil(knows, remainingMs(clock, deadlineMs));
-  } catch (error) {
-    if (!(error instanceof MetadataTimeoutError)) throw error;
-    return topicError(
-      result.name,
-      'REQUEST_TIMED_OUT',
-      'The topic is created, but this broker has not heard of it yet.',
-    );
+  if (!(await seenInTime(deps, deadlineMs, knows))) {
+    const message = 'The topic is created, but this broker has not heard of it yet.';
+    return topicError(result.name, 'REQUEST_TIMED_OUT', message);
   }
-  try {
-    await publisher.waitUntil(
-      (image) => hasLeaders(image, result.topicId),
-      Math.min(leaderWaitMsMax, remainingMs(clock, deadlineMs)),
-    );
-  } catch (error) {
-    // The topic is there; whoever uses it meets LEADER_NOT_AVAILABLE and tries again.
-    if (!(error instanceof MetadataTimeoutError)) throw error;
-  }
+  // The topic is there, also without leaders: whoever uses it meets LEADER_NOT_AVAILABLE and tries again.
+  await seenSoon(deps, deadlineMs, (image) => hasLeaders(image, result.topicId));
   return result;
 }
 

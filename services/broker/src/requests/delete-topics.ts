@@ -1,6 +1,5 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import { type broker, controllerMethods } from '@naru/rpc';
-import { MetadataTimeoutError } from '../cluster/metadata-publisher.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { ControllerCall } from '../controller/forwarder.ts';
 import {
@@ -8,7 +7,7 @@ import {
   asController,
   deadlineOf,
   isNotController,
-  remainingMs,
+  seenInTime,
   timedOut,
   topicError,
   topicResult,
@@ -48,20 +47,9 @@ async function untilGone(
   result: broker.TopicResult,
   deadlineMs: number,
 ): Promise<broker.TopicResult> {
-  try {
-    await deps.publisher.waitUntil(
-      (image) => !image.topicNames.has(result.topicId),
-      remainingMs(deps.clock, deadlineMs),
-    );
-    return result;
-  } catch (error) {
-    if (!(error instanceof MetadataTimeoutError)) throw error;
-    return topicError(
-      result.name,
-      'REQUEST_TIMED_OUT',
-      'The topic is deleted, but this broker has not heard of it yet.',
-    );
-  }
+  if (await seenInTime(deps, deadlineMs, (image) => !image.topicNames.has(result.topicId))) return result;
+  const message = 'The topic is deleted, but this broker has not heard of it yet.';
+  return topicError(result.name, 'REQUEST_TIMED_OUT', message);
 }
 
 /** The controller's part. */

@@ -5,8 +5,8 @@ import { noLeader } from '../cluster/partition-state.ts';
 import type { Controller } from '../controller/controller.ts';
 import type { ControllerCall } from '../controller/forwarder.ts';
 import { planElections } from '../controller/requested-election.ts';
-import { type AdminDependencies, asController, deadlineOf, timedOut } from './admin-dependencies.ts';
-import { isNotControllerFor, partitionResult, seenSoon } from './partition-results.ts';
+import { type AdminDependencies, asController, deadlineOf, seenSoon, timedOut } from './admin-dependencies.ts';
+import { isNotControllerFor, partitionResult } from './partition-results.ts';
 
 /** Elects the first replicas, or, where nobody leads, anybody who lives (KIP-460). Answered when this broker knows the new leaders. */
 export async function electLeaders(

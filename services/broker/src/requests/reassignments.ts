@@ -5,8 +5,8 @@ import type { Controller } from '../controller/controller.ts';
 import type { ControllerCall } from '../controller/forwarder.ts';
 import { isMoving, type PartitionMove, planMoves } from '../controller/reassignment.ts';
 import { refuse } from '../controller/refusal.ts';
-import { type AdminDependencies, asController, deadlineOf, timedOut } from './admin-dependencies.ts';
-import { isNotControllerFor, partitionResult, seenSoon } from './partition-results.ts';
+import { type AdminDependencies, asController, deadlineOf, seenSoon, timedOut } from './admin-dependencies.ts';
+import { isNotControllerFor, partitionResult } from './partition-results.ts';
 
 /** Begins moves of partitions to other brokers, or cancels them (KIP-455). Answered when this broker knows of them; not when they are finished. */
 export async function alterPartitionReassignments(
