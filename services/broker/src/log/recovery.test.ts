@@ -388,6 +388,21 @@ describe('random lives', () => {
         let start = 0;
         let durable = 0;
         await world.complete(log.leaderEpochs.assign(epoch, 0));
+        const beginEpoch = async (): Promise<void> => {
+          epoch++;
+          await world.complete(log.leaderEpochs.assign(epoch, log.logEndOffset));
+        };
+        /** What was flushed is there; of the rest an intact part. */
+        const losePower = async (): Promise<void> => {
+          world.node.losePower();
+          log = await world.open();
+          expect(log.logEndOffset).toBeGreaterThanOrEqual(durable);
+          model = model.filter((entry) => entry.last < log.logEndOffset);
+          if (log.state.kind !== 'damaged') return;
+          await world.complete(log.truncateTo(log.logEndOffset));
+          // A hole in what was never synced, below the log start offset: the log ends before it.
+          start = Math.min(start, log.logEndOffset);
+        };
         for (const operation of operations) {
           switch (operation.kind) {
             case 'append': {
@@ -417,18 +432,9 @@ describe('random lives', () => {
               const { baseOffset, lastOffset } = log.appendAsLeader(bytes, epoch, 0);
               model.push({ base: baseOffset, last: lastOffset, bytes });
               await expect(world.complete(log.flush())).rejects.toMatchObject({ code: 'failed' });
-              world.node.losePower();
-              log = await world.open();
-              expect(log.logEndOffset).toBeGreaterThanOrEqual(durable);
-              model = model.filter((entry) => entry.last < log.logEndOffset);
-              if (log.state.kind === 'damaged') {
-                await world.complete(log.truncateTo(log.logEndOffset));
-                // A hole in what was never synced, below the log start offset: the log ends before it.
-                start = Math.min(start, log.logEndOffset);
-              }
+              await losePower();
               durable = log.logEndOffset;
-              epoch++;
-              await world.complete(log.leaderEpochs.assign(epoch, log.logEndOffset));
+              await beginEpoch();
               break;
             }
             case 'read': {
@@ -451,8 +457,7 @@ describe('random lives', () => {
               await world.complete(log.truncateTo(offset));
               model = model.filter((entry) => entry.last >= start && entry.last < offset);
               durable = Math.min(durable, log.logEndOffset);
-              epoch++;
-              await world.complete(log.leaderEpochs.assign(epoch, log.logEndOffset));
+              await beginEpoch();
               break;
             }
             case 'delete': {
@@ -470,25 +475,17 @@ describe('random lives', () => {
               await world.complete(log.truncateFullyAndStartAt(start));
               model = [];
               durable = start;
-              epoch++;
-              await world.complete(log.leaderEpochs.assign(epoch, start));
+              await beginEpoch();
               break;
             case 'stop': {
               if (operation.how === 'clean') await world.complete(world.manager.close(1));
-              if (operation.how !== 'power') world.node.crash();
-              else world.node.losePower();
-              log = await world.open();
-              if (operation.how === 'power') {
-                expect(log.logEndOffset).toBeGreaterThanOrEqual(durable);
-                model = model.filter((entry) => entry.last < log.logEndOffset);
-                if (log.state.kind === 'damaged') {
-                  await world.complete(log.truncateTo(log.logEndOffset));
-                  start = Math.min(start, log.logEndOffset);
-                }
+              if (operation.how === 'power') await losePower();
+              else {
+                world.node.crash();
+                log = await world.open();
               }
               durable = log.logEndOffset;
-              epoch++;
-              await world.complete(log.leaderEpochs.assign(epoch, log.logEndOffset));
+              await beginEpoch();
               break;
             }
           }
