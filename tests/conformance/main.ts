@@ -5,9 +5,9 @@
  * Ends with 1 when a check failed. Writes its counts to $NARU_TEST_REPORT (scripts/ci.ts).
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { Client } from '@naru/client';
 import { startLocalCluster } from '../../bench/local-cluster.ts';
+import { parseOptions, positiveNumber, runCommand, UsageError } from '../command-line.ts';
 import { type Check, CheckList } from './check-list.ts';
 import { runChecks } from './checks.ts';
 import { type ForeignClient, Unavailable } from './foreign-client.ts';
@@ -33,28 +33,56 @@ type Report =
   | { readonly name: string; readonly version: string; readonly checks: readonly Check[]; readonly seconds: number }
   | { readonly name: string; readonly skipped: string };
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, minutes: { type: 'string' } } });
-const wanted = values.only?.split(',');
-const suites = all.filter(({ name }) => wanted?.some((prefix) => name.startsWith(prefix)) ?? true);
-if (suites.length === 0) {
-  console.error(`no such client: ${values.only}; there are ${all.map(({ name }) => name).join(', ')}`);
-  process.exit(1);
-}
-const endMs = performance.now() + Number(values.minutes ?? Number.POSITIVE_INFINITY) * 60_000;
+const usage = `npm run test:conformance -- [--only kcat,java] [--minutes 7] [--list]
+   --only        clients whose name begins with one of these
+   --minutes     a client for which no time is left is skipped
+   --list        print the clients
+Exit status 1: a check failed. 2: wrong arguments.`;
 
-const reports: Report[] = [];
-{
+interface Options {
+  readonly suites: readonly Suite[];
+  readonly minutes: number;
+}
+
+await runCommand(async () => {
+  const values = parseOptions(process.argv.slice(2), {
+    only: { type: 'string' },
+    minutes: { type: 'string' },
+    list: { type: 'boolean' },
+    help: { type: 'boolean' },
+  });
+  const suites = chosen(values.only);
+  if (values.help) console.log(usage);
+  else if (values.list) for (const { name } of suites) console.log(name);
+  if (values.help || values.list) return 0;
+  const minutes = values.minutes === undefined ? Number.POSITIVE_INFINITY : positiveNumber('minutes', values.minutes);
+  return summarize(await examineAll({ suites, minutes })) ? 0 : 1;
+});
+
+function chosen(only: string | undefined): readonly Suite[] {
+  const prefixes = only?.split(',') ?? [''];
+  const unknown = prefixes.filter((prefix) => !all.some(({ name }) => name.startsWith(prefix)));
+  if (unknown.length > 0) throw new UsageError(`no client is called like '${unknown.join(`', '`)}'; --list names them`);
+  return all.filter(({ name }) => prefixes.some((prefix) => name.startsWith(prefix)));
+}
+
+async function examineAll({ suites, minutes }: Options): Promise<readonly Report[]> {
+  const endMs = performance.now() + minutes * 60_000;
+  const reports: Report[] = [];
   // Many groups form here; the default of 3 s is for those whose members start one after the other.
   await using cluster = await startLocalCluster({ brokerSettings: { 'group.initial.rebalance.delay.ms': '500' } });
   await using sdk = new Client({ 'bootstrap.servers': cluster.bootstrapServers });
   const world = { sdk, servers: cluster.bootstrapServers, dataDirectory: cluster.dataDirectory };
   for (const suite of suites) {
-    const report = await examine(suite, world);
+    const isInTime = performance.now() <= endMs;
+    const report = isInTime
+      ? await examine(suite, world)
+      : { name: suite.name, skipped: `no time is left of ${minutes} minutes` };
     print(report);
     reports.push(report);
   }
+  return reports;
 }
-summarize();
 
 function asSuite(client: ForeignClient): Suite {
   return {
@@ -70,7 +98,6 @@ function asSuite(client: ForeignClient): Suite {
 
 async function examine({ name, run }: Suite, world: World): Promise<Report> {
   const began = performance.now();
-  if (began > endMs) return { name, skipped: `no time is left of ${values.minutes} minutes` };
   const list = new CheckList();
   let version = '';
   try {
@@ -94,7 +121,8 @@ function print(report: Report): void {
   }
 }
 
-function summarize(): void {
+/** True: no check failed. */
+function summarize(reports: readonly Report[]): boolean {
   console.log('\nclient                                        passed  failed  unsupported');
   const total = { passed: 0, failed: 0, unsupported: 0 };
   for (const report of reports) {
@@ -120,5 +148,5 @@ function summarize(): void {
   const counts = { numPassedTests: total.passed, numFailedTests: total.failed, numPendingTests: skipped, failures };
   const { NARU_TEST_REPORT: file } = process.env;
   if (file !== undefined) writeFileSync(file, JSON.stringify(counts));
-  if (total.failed > 0) process.exitCode = 1;
+  return total.failed === 0;
 }
