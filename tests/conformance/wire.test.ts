@@ -1,6 +1,15 @@
-import { type Api, apis, type Decoded, type Encodable, errorCodes, type Fields, zeroUuid } from '@naru/kafka-protocol';
+import {
+  type Api,
+  apis,
+  type Decoded,
+  type Encodable,
+  encodeRequest,
+  errorCodes,
+  type Fields,
+  zeroUuid,
+} from '@naru/kafka-protocol';
 import { BatchBuilder, readBatchHeader } from '@naru/record';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { batch, call, cluster, connect, fetch, idOf, peer, produce, start, topic } from './wire-world.ts';
 
 afterEach(() => expect(cluster.failures).toEqual([]));
@@ -108,6 +117,29 @@ describe('produce', () => {
     const records = batch(1, { compression: 'zstd' });
     expect((await produce(records, 6))?.errorCode).toBe(errorCodes.UNSUPPORTED_COMPRESSION_TYPE);
     expect((await produce(records, 7))?.errorCode).toBe(errorCodes.NONE);
+  });
+
+  test('small requests that come in one read are one append, each answered with its own offset', async () => {
+    const found = cluster.brokers[0]?.replicas.find(topic, '', 0);
+    if (found?.kind !== 'partition') throw new Error('nobody leads');
+    const append = vi.spyOn(found.partition.log, 'appendAsLeader');
+    const request = (records: Uint8Array) => ({
+      acks: -1,
+      timeoutMs: 1_000,
+      topics: [{ name: topic, partitions: [{ index: 0, records }] }],
+    });
+    const frames = [1, 3, 2].flatMap((count, i) =>
+      encodeRequest(apis.produce, 8, 900 + i, 'test', request(batch(count))),
+    );
+    peer.sendRaw(Buffer.concat(frames));
+    await cluster.sim.runUntil(() => peer.answered.includes(902));
+    const answers = [900, 901, 902].map((id) => peer.response(apis.produce, 8, id)?.topics[0]?.partitions[0]);
+    expect(answers.map((answer) => [answer?.errorCode, answer?.baseOffset])).toEqual([
+      [0, 0],
+      [0, 1],
+      [0, 4],
+    ]);
+    expect(append).toHaveBeenCalledOnce();
   });
 
   test('acks=0 appends without an answer', async () => {

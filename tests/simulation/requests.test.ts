@@ -1,7 +1,7 @@
 import { errorCodes } from '@naru/kafka-protocol';
 import { BatchBuilder } from '@naru/record';
 import { brokerMethods, type RpcChannel, type RpcStream, type broker as wire } from '@naru/rpc';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { SimulatedCluster } from './simulated-cluster.ts';
 
 const topic = 'events';
@@ -115,6 +115,16 @@ describe('produce', () => {
   test('answers with the base offset; offsets are dense, in the order of the requests (C5)', async () => {
     const ids = [3, 1, 2].map((count) => client.send(batch(count)));
     await cluster.sim.runUntil(() => ids.every((id) => client.produced.has(id)));
+    expect(ids.map((id) => client.produced.get(id)?.partitions[0]?.baseOffset)).toEqual([0, 3, 4]);
+  });
+
+  test('small requests of a stream that come in one read are one append, each answered with its own offset', async () => {
+    const found = cluster.broker(leader).replicas.find(topic, '', 0);
+    if (found.kind !== 'partition') throw new Error('nobody leads');
+    const append = vi.spyOn(found.partition.log, 'appendAsLeader');
+    const ids = [3, 1, 2].map((count) => client.send(batch(count)));
+    await cluster.sim.runUntil(() => ids.every((id) => client.produced.has(id)));
+    expect(append).toHaveBeenCalledOnce();
     expect(ids.map((id) => client.produced.get(id)?.partitions[0]?.baseOffset)).toEqual([0, 3, 4]);
   });
 
