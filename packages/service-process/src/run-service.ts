@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { ConfigError, type ConfigInput, parseProperties, type Settings } from '@naru/config';
 import { createLogger, type Logger, type LogLevel } from '@naru/observability';
-import { type Address, formatAddress, type Runtime } from '@naru/runtime';
+import { type Address, formatAddress, type Runtime, type Timer } from '@naru/runtime';
 import { createNodeRuntime } from '@naru/runtime/node';
 import { parseArguments, type ServiceArguments } from './arguments.ts';
 
@@ -113,9 +113,15 @@ function askedToEnd(supervised: boolean): Promise<string> {
 }
 
 async function within(runtime: Runtime, limitMs: number, closing: Promise<void>): Promise<void> {
-  const inTime = closing.then(() => true);
-  const timedOut = new Promise<false>((resolve) => runtime.timers.after(limitMs, () => resolve(false)));
-  if (!(await Promise.race([inTime, timedOut]))) throw new Error(`no orderly end within ${limitMs} ms`);
+  let timer: Timer | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = runtime.timers.after(limitMs, () => reject(new Error(`no orderly end within ${limitMs} ms`)));
+  });
+  try {
+    await Promise.race([closing, late]);
+  } finally {
+    timer?.cancel();
+  }
 }
 
 async function readProperties(runtime: Runtime, { config }: ServiceArguments): Promise<Record<string, string>> {

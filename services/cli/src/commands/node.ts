@@ -1,7 +1,7 @@
 import type { Command } from '../command.ts';
 
 /** `naru broker --config F` is the same as the service's own main: it runs in this process. */
-function nodeCommand(
+export function nodeCommand(
   name: 'broker' | 'coordinator',
   load: () => Promise<{ main: (argv: readonly string[]) => Promise<number> }>,
 ): Command {
@@ -11,7 +11,8 @@ function nodeCommand(
     usage: `naru ${name} --config FILE [--override key=value …]`,
     flags: {},
     isPassedThrough: true,
-    run: async (argv) => (await load()).main(argv),
+    // Not by an empty event loop: a node that cannot go on still has its ports open.
+    run: async (argv) => process.exit(await (await load()).main(argv)),
   };
 }
 
