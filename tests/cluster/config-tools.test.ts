@@ -1,6 +1,9 @@
-import { beforeAll, expect, test } from 'vitest';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { createTopic } from '../../bench/described.ts';
-import type { Finished } from './commands.ts';
+import { type Finished, launcher, run } from './commands.ts';
 import { TestCluster } from './test-cluster.ts';
 
 // What `kafka-configs.sh` of Apache Kafka 4.3 prints against the same brokers.
@@ -100,4 +103,44 @@ test('kafka-topics says who changes settings and replicas of a topic that is the
   expect(await topics('--partitions', '2', '--replication-factor', '2')).toEqual(
     failed(`--replication-factor goes with --create; kafka-reassign-partitions.sh changes the replicas ${hint}`),
   );
+});
+
+describe('kafka-server-start.sh with a server.properties of Kafka', () => {
+  const ofKafka = `
+process.roles=broker,controller
+node.id=2
+controller.quorum.bootstrap.servers=localhost:9093
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0
+num.io.threads=8
+`;
+
+  test('says how to name the coordinators', async () => {
+    expect(await run('kafka-server-start.sh', [cluster.file('kafka.properties', ofKafka)])).toEqual(
+      failed(
+        "broker: configuration 'controller.quorum.bootstrap.servers' cannot be used: name the coordinators with 'coordinator.connect', as 127.0.0.1:2181; then this key may stay",
+      ),
+    );
+  });
+
+  test('then starts, and says once what has no effect and why', async () => {
+    const coordinator = `coordinator.connect=localhost:${2181 + cluster.local.layout.portOffset}`;
+    const own = [`log.dirs=${cluster.path('kafka-logs')}`, 'controlled.shutdown.enable=false'];
+    const overrides = [coordinator, ...own].flatMap((setting) => ['--override', setting]);
+    const file = cluster.file('kafka.properties', ofKafka);
+    const child = spawn(launcher('kafka-server-start.sh'), [file, ...overrides], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const told = text(child.stderr);
+    const [ready] = await once(child.stdout, 'data');
+    expect(`${ready}`).toMatch(/^ready broker 2 on 127\.0\.0\.1:\d+\n$/);
+    child.kill('SIGTERM');
+    expect(await told).toBe(
+      [
+        'process.roles (this process is a broker; coordinators are processes of their own)',
+        'controller.quorum.bootstrap.servers, controller.listener.names (there is no KRaft; coordinator.connect and session.timeout.ms count)',
+        'num.io.threads (one event loop does the work of these threads)',
+      ]
+        .map((remark) => `broker: without effect: ${remark}\n`)
+        .join(''),
+    );
+  });
 });
