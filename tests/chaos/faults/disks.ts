@@ -11,7 +11,7 @@ type Choice = (targets: Targets) => readonly Endpoint[];
 function powerLoss(name: string, doc: string, isSurvivable: boolean, choose: Choice): Fault {
   return {
     name: `power-loss-${name}`,
-    doc: `${doc} lose power: what was not synced is lost, in part or torn`,
+    doc: `loss of power of ${doc}: what was not synced is lost, in part or torn`,
     isSurvivable,
     needs: ['shim'],
     losesPageCache: true,

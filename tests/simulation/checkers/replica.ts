@@ -3,6 +3,7 @@ import type { FaultAtlas } from '../swarm/fault-atlas.ts';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
 import { compactedTopics } from './compaction.ts';
+import type { Member } from './control.ts';
 import { LogCursor } from './stored-log.ts';
 import { describe, type PartitionTruth, type Replica, type Truth } from './truth.ts';
 
@@ -25,7 +26,7 @@ export interface ReplicaCounts {
 }
 
 /**
- * L3 and R1, R4, R5, R10 after every event of a broker: who leads, how the high watermark moves, and that it moves only over what enough
+ * L3 and R1, R3, R4, R5, R10 after every event of a broker: who leads, how the high watermark moves, and that it moves only over what enough
  * disks hold. Reads the brokers' objects and their disks; changes nothing.
  */
 export class ReplicaChecker {
@@ -163,6 +164,19 @@ export class ReplicaChecker {
       `${at(leader, replica)}: counts b${member.brokerId}, which is in epoch ${epoch}`);
   }
 
+  /** R3: as long as nobody else was elected, it counts whoever could be. Beside an ISR that is large enough there is no ELR (R9). */
+  #checkCounted(broker: Broker, replica: Replica, counted: readonly Member[]): void {
+    const { control } = this.#world;
+    const state = control.stateOf(replica.topic, replica.index);
+    const isNewest = state?.leader === broker.id && state.leaderEpoch === replica.leaderEpoch;
+    if (!isNewest || control.topicIdOf(replica.topic) !== replica.topicId) return;
+    if (state.isr.length < this.#world.topicParameters(replica.topic).minInSync) return;
+    for (const { brokerId, brokerEpoch } of state.isr) {
+      require(counted.some((member) => member.brokerId === brokerId && member.brokerEpoch === brokerEpoch), 'R3', () =>
+        `${at(broker, replica)}: counts ${counted.map((member) => member.brokerId)}; b${brokerId}@${brokerEpoch} is in the ISR, too, by version ${state.version}`);
+    }
+  }
+
   /** What was committed before may have been cleaned since, or harmed by the run: nobody knows of that before it is read. */
   #isChanged(brokerId: number, replica: Replica): boolean {
     return compactedTopics.has(replica.topic) || this.#isHarmed(brokerId, replica);
@@ -178,6 +192,7 @@ export class ReplicaChecker {
     const { replica, truth } = seen;
     const { highWatermark, leader } = replica.state;
     if (isStillLeader && leader !== undefined) {
+      this.#checkCounted(broker, replica, leader.inSync.maximal);
       for (const member of leader.inSync.maximal) {
         if (member.brokerId === broker.id) continue;
         const progress = leader.progressOf(member.brokerId);

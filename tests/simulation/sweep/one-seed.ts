@@ -10,7 +10,8 @@ export async function tellOne(asked: OneSeed): Promise<boolean> {
   const parameters = parametersOf(asked);
   const report = await runSeed(parameters, new Story(asked.how === 'trace' ? (line) => console.log(line) : undefined));
   console.log(describe(parameters));
-  console.log(JSON.stringify({ ...report, violation: undefined }));
+  const { violation: _, traceHash: __, ...counts } = report;
+  console.log(`\n${plain(counts)}`);
   if (report.violation !== undefined) console.log(`\nVIOLATION ${report.violation.message}`);
   console.log(`trace hash ${report.traceHash}`);
   return report.violation === undefined;
@@ -46,8 +47,23 @@ function parametersOf({ seed, faults: wanted, faultsMs }: OneSeed): Parameters {
   };
 }
 
+/** What the run was: a line for each parameter, and for each of several. */
 function describe({ faults, ...rest }: Parameters): string {
-  return `${JSON.stringify(rest)}\n${faults.length} faults: ${faults.map(({ id, kind, atMs }) => `#${id} ${kind} ${atMs}`).join(', ')}`;
+  const lines = Object.entries(rest).flatMap(([name, value]) =>
+    Array.isArray(value) ? value.map((one, i) => `${name} ${i + 1}: ${plain(one)}`) : `${name}: ${plain(value)}`,
+  );
+  const struck = faults.map(({ id, kind, atMs }) => `#${id} ${kind} ${atMs}`);
+  return [...lines, `${faults.length} faults, each at its ms: ${struck.join(', ')}`].join('\n');
+}
+
+/** `key=value` and so on, what is in it in parentheses. */
+function plain(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  const entries = Object.entries(value).map(([key, one]) => {
+    const text = plain(one);
+    return `${key}=${typeof one === 'object' ? `(${text})` : text}`;
+  });
+  return entries.join(' ');
 }
 
 function commandFor({ seed, mutant }: OneSeed, { faults, faultsMs }: Parameters): string {

@@ -32,6 +32,9 @@ export async function sweep({ from, seeds, limitMs, workers }: Sweep, signal: Ab
     },
   });
   if (signal.aborted) console.log(`interrupted: ${summary.seeds} seeds were played to their end`);
+  else if (summary.seeds < seeds && seeds < Number.POSITIVE_INFINITY) {
+    console.log(`out of time after ${limitMs / 60_000} minutes: ${summary.seeds} of ${seeds} seeds`);
+  }
   for (const line of summary.lines(elapsedMs())) console.log(line);
   if (summary.vacuity !== undefined) console.log(`VACUOUS ${summary.vacuity}`);
   writeCounts(summary);
