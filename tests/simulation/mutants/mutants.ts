@@ -152,7 +152,7 @@ export const mutants: readonly Mutant[] = [
     wrong: "if (before !== undefined) return [{ kind: 'set-data', path, data, version: -1 }];",
     guard: 'rows 23, 24: R2',
     weather: 'overtaking',
-    known: { seed: 25, taken: 1 },
+    known: { seed: 57, taken: 2 },
   },
   {
     name: 'elect-anybody-alive',
@@ -179,7 +179,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'return isLeaderAlive && recoverTo === undefined;',
     guard: 'rows 57, 58: R1, R2',
     weather: 'alone',
-    known: { seed: 9, taken: 1 },
+    known: { seed: 121, taken: 5 },
   },
   {
     name: 'elect-any-damaged-prefix-before-all-are-back',
@@ -188,7 +188,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'if (now === undefined) continue;',
     guard: 'row 57: R1, R2',
     weather: 'alone',
-    known: { seed: 9, taken: 1 },
+    known: { seed: 40, taken: 3 },
   },
   {
     name: 'ignore-the-recovery-point',
@@ -330,6 +330,23 @@ export const mutants: readonly Mutant[] = [
     guard: 'row 50 (KIP-848): G2',
     protocol: 'consumer',
     known: { seed: 3, taken: 1 },
+  },
+  {
+    name: 'commit-again-for-a-partition-that-came-back',
+    file: 'services/client/src/consumer/groups/offset-commits.ts',
+    line: 'return holding !== undefined && holding === holdings[index];',
+    wrong: 'return holding !== undefined;',
+    guard: 'row 49 (KIP-848): G4',
+    protocol: 'mixed',
+    known: { seed: 8_019, taken: 32 },
+  },
+  {
+    name: 'believe-a-damaged-raft-entry',
+    file: 'services/coordinator/src/quorum/value-checksum.ts',
+    line: 'return buffer.readUInt32BE(0) === crc32(content) ? content : undefined;',
+    wrong: 'return content;',
+    guard: 'rows 57, 63: Z4, Z7',
+    known: { seed: 4, taken: 4 },
   },
 ];
 
