@@ -6,6 +6,8 @@ const copiedBytesMax = 8 * 1024;
 /** Runs that are smaller than this on average are joined: each would cost a chunk on the wire, an object at the reader and a write at a follower. */
 const joinedBytesMax = 4 * 1024;
 const noBytes = new Uint8Array(0);
+/** Small copies share memory of this size: a buffer of its own costs more than its bytes. They come and go together. */
+const slabBytes = 32 * 1024;
 /** What an entry costs besides its bytes. */
 const entryOverheadBytes = 120;
 /** Dead entries at the front of a queue that are dropped together. */
@@ -29,6 +31,8 @@ export class TailBudget {
   #usedBytes = 0;
   #queue: TailEntry[] = [];
   #head = 0;
+  #slab = noBytes;
+  #slabUsed = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -36,6 +40,17 @@ export class TailBudget {
 
   get usedBytes(): number {
     return this.#usedBytes;
+  }
+
+  copyOf(bytes: Uint8Array): Uint8Array {
+    if (this.#slabUsed + bytes.length > this.#slab.length) {
+      this.#slab = new Uint8Array(slabBytes);
+      this.#slabUsed = 0;
+    }
+    const copy = this.#slab.subarray(this.#slabUsed, this.#slabUsed + bytes.length);
+    this.#slabUsed += bytes.length;
+    copy.set(bytes);
+    return copy;
   }
 
   admit(entry: TailEntry): void {
@@ -90,7 +105,7 @@ export class LogTail {
     // A cut drops whole runs, also what it left of one: that is on the disk only, and a reader must not be led past it.
     if (this.#nextOffset !== undefined && this.#nextOffset !== baseOffset) this.clear();
     const isSmallPart = bytes.length < copiedBytesMax && bytes.buffer.byteLength > 2 * bytes.length;
-    const kept = isSmallPart ? new Uint8Array(bytes) : bytes;
+    const kept = isSmallPart ? this.#budget.copyOf(bytes) : bytes;
     const entry: TailEntry = { tail: this, baseOffset, nextOffset, bytes: kept, isDropped: false };
     this.#entries.push(entry);
     this.#budget.admit(entry);
