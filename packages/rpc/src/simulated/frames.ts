@@ -22,6 +22,8 @@ export const frameKinds = {
 
 export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds];
 
+const nothing = Buffer.alloc(0);
+
 const headerBytes = 9;
 const kindMax = 7;
 
@@ -59,7 +61,7 @@ export class FrameReader {
   readonly #messageBytesMax: number;
   /** What must come before the first frame. */
   #expected: Uint8Array;
-  #rest: Buffer = Buffer.alloc(0);
+  #rest: Buffer = nothing;
   #skip = 0;
 
   constructor(expected: Uint8Array, messageBytesMax: number, events: FrameEvents) {
@@ -70,9 +72,9 @@ export class FrameReader {
 
   /** Throws `FrameError`. */
   push(chunk: Uint8Array): void {
-    let bytes: Buffer = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    let bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     if (this.#rest.length > 0) bytes = Buffer.concat([this.#rest, bytes]);
-    let position = this.#readExpected(bytes);
+    let position = this.#expected.length > 0 ? this.#readExpected(bytes) : 0;
     for (;;) {
       const skipped = Math.min(this.#skip, bytes.length - position);
       this.#skip -= skipped;
@@ -81,7 +83,7 @@ export class FrameReader {
       if (next === position) break;
       position = next;
     }
-    this.#rest = bytes.subarray(position);
+    this.#rest = position === bytes.length ? nothing : bytes.subarray(position);
   }
 
   #readExpected(bytes: Buffer): number {

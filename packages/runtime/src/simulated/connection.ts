@@ -160,7 +160,7 @@ export class SimulatedConnection implements Connection {
     const cut = isSplit ? 1 + this.#random.nextInt(length - 1) : length;
     if (cut < length) this.#received.unshift({ kind: 'data', chunks: [bytes.subarray(cut)], bytes: length - cut });
     this.#incoming.acknowledge(cut);
-    this.#handler?.onData(bytes.subarray(0, cut));
+    this.#handler?.onData(cut < length ? bytes.subarray(0, cut) : bytes);
   }
 
   #drain(): void {
