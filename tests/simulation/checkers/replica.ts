@@ -12,6 +12,8 @@ interface Seen {
   readonly replica: Replica;
   readonly truth: PartitionTruth;
   readonly cursor: LogCursor;
+  /** By broker: where its replica of this partition was durable when it was last looked at. A disk outlives its process. */
+  readonly durable: Map<number, number>;
   role: string;
   leaderEpoch: number;
   highWatermark: number;
@@ -35,8 +37,7 @@ export class ReplicaChecker {
   readonly #truth: Truth;
   readonly #atlas: FaultAtlas;
   readonly #seen = new Map<number, Map<Replica, Seen>>();
-  /** Where each broker's replica was durable when it was last looked at: a disk outlives its process. */
-  readonly #durable = new Map<string, number>();
+  readonly #durable = new Map<PartitionTruth, Map<number, number>>();
 
   constructor(world: World, truth: Truth, atlas: FaultAtlas) {
     this.#world = world;
@@ -66,10 +67,14 @@ export class ReplicaChecker {
   }
 
   #first(replica: Replica): Seen {
+    const truth = this.#truth.of(replica.topicId, replica.index, replica.topic);
+    const durable = this.#durable.get(truth) ?? new Map<number, number>();
+    this.#durable.set(truth, durable);
     return {
       replica,
-      truth: this.#truth.of(replica.topicId, replica.index, replica.topic),
+      truth,
       cursor: new LogCursor(),
+      durable,
       role: '',
       leaderEpoch: -1,
       highWatermark: -1,
@@ -108,7 +113,7 @@ export class ReplicaChecker {
     seen.highWatermark = highWatermark;
     seen.logEndOffset = logEndOffset;
     seen.flushedOffset = flushedOffset;
-    this.#durable.set(key(broker.id, replica), replica.log.config['flush.before.ack'] ? flushedOffset : logEndOffset);
+    seen.durable.set(broker.id, replica.log.config['flush.before.ack'] ? flushedOffset : logEndOffset);
   }
 
   #checkBounds(broker: Broker, replica: Replica): void {
@@ -211,17 +216,16 @@ export class ReplicaChecker {
     );
     const { minInSync, flushBeforeAck } = this.#world.topicParameters(replica.topic);
     const own = flushBeforeAck ? replica.log.flushedOffset : replica.state.logEndOffset;
-    const ends = new Map([[broker.id, own]]);
+    let holders = own >= highWatermark ? 1 : 0;
     // Whoever is no replica any more may have removed its log.
-    const replicas = new Set(this.#world.control.replicasOfTopic(replica.topicId, replica.index));
-    for (const id of this.#world.brokerIds.filter((each) => replicas.has(each))) {
+    for (const id of this.#world.control.replicasOfTopic(replica.topicId, replica.index)) {
+      if (id === broker.id) continue;
       // What the run itself took from a disk counts: the broker had it.
-      const end = this.#isHarmed(id, replica) ? Number.POSITIVE_INFINITY : this.#durable.get(key(id, replica));
-      if (id !== broker.id) ends.set(id, end ?? -1);
+      const end = this.#isHarmed(id, replica) ? Number.POSITIVE_INFINITY : (seen.durable.get(id) ?? -1);
+      if (end >= highWatermark) holders++;
     }
-    const holders = [...ends.values()].filter((end) => end >= highWatermark).length;
     require(holders >= minInSync, 'R10', () =>
-      `${at(broker, replica)}: HW ${highWatermark} with ${holders} holders of ${JSON.stringify([...ends])}; min.insync.replicas is ${minInSync}`);
+      `${at(broker, replica)}: HW ${highWatermark} with ${holders} holders, its own end is ${own}, others ${JSON.stringify([...seen.durable])}; min.insync.replicas is ${minInSync}`);
   }
 }
 
@@ -234,10 +238,6 @@ function isAsSeen({ state, log }: Replica, seen: Seen): boolean {
     seen.leaderEpoch === state.leaderEpoch &&
     seen.role === state.role
   );
-}
-
-function key(brokerId: number, replica: Replica): string {
-  return `${brokerId}:${replica.topicId}:${replica.index}`;
 }
 
 function at({ id }: Broker, { topic, index, leaderEpoch }: Replica): string {

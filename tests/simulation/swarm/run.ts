@@ -324,9 +324,9 @@ class Run {
 
   #afterEvent(host: string | undefined): void {
     if (host === undefined) {
-      for (const id of this.world.brokers.keys()) this.#brokerMoved(id);
+      for (const id of this.world.brokers.keys()) this.#brokerMoved(`b${id}`);
       for (const [id, coordinator] of this.world.coordinators) this.#coordinators.afterEvent(id, coordinator);
-    } else if (host.startsWith('b')) this.#brokerMoved(idOf(host));
+    } else if (host.startsWith('b')) this.#brokerMoved(host);
     else if (host.startsWith('c')) {
       const coordinator = this.world.coordinators.get(idOf(host));
       if (coordinator !== undefined) this.#coordinators.afterEvent(idOf(host), coordinator);
@@ -351,11 +351,12 @@ class Run {
     }
   }
 
-  #brokerMoved(id: number): void {
+  #brokerMoved(host: string): void {
+    const id = idOf(host);
     const broker = this.world.brokers.get(id);
     if (broker === undefined) return;
     if (broker.self !== undefined) {
-      this.#membership.registered(id, broker.self.brokerEpoch, this.world.node(`b${id}`).lives);
+      this.#membership.registered(id, broker.self.brokerEpoch, this.world.node(host).lives);
     }
     this.#coordinators.brokerSees(id);
     this.#replicas.afterEvent(broker);
