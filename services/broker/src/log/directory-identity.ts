@@ -4,7 +4,7 @@ import { StorageError } from './log-errors.ts';
 
 export const metaPropertiesFile = 'meta.properties';
 
-/** Whose data directory it is: Kafka's `meta.properties`, version 1. */
+/** Whose data directory it is: a `meta.properties` like Kafka's. */
 export interface DirectoryIdentity {
   readonly brokerId: number;
   readonly clusterId: string;
@@ -12,7 +12,7 @@ export interface DirectoryIdentity {
   readonly directoryId: string;
 }
 
-/** Undefined when the directory is new. Throws `StorageError` `unreadable`. */
+/** Undefined when the directory is new. Throws `StorageError` `unreadable`, `foreign-directory`. */
 export async function readIdentity(disk: Disk, directory: string): Promise<DirectoryIdentity | undefined> {
   const path = `${directory}/${metaPropertiesFile}`;
   const bytes = await readIfThere(disk, path);
@@ -21,6 +21,13 @@ export async function readIdentity(disk: Disk, directory: string): Promise<Direc
   for (const line of Buffer.from(bytes).toString('utf8').split('\n')) {
     const at = line.indexOf('=');
     if (at > 0 && !line.startsWith('#')) values.set(line.slice(0, at).trim(), line.slice(at + 1).trim());
+  }
+  // Kafka's own, before KRaft and since.
+  if (values.get('version') === '0' || values.has('node.id')) {
+    throw new StorageError(
+      'foreign-directory',
+      `${directory} belongs to a broker of Apache Kafka; name another directory with 'log.dirs'`,
+    );
   }
   const brokerId = Number(values.get('broker.id') ?? Number.NaN);
   const clusterId = values.get('cluster.id');

@@ -41,6 +41,19 @@ describe('a data directory', () => {
     await world.complete(world.node.runtime.disk.replaceFile(path, Buffer.from('version=1\nbroker.id=x\n')));
     await expect(world.start()).rejects.toMatchObject({ code: 'unreadable' });
   });
+
+  test.each([
+    ['with ZooKeeper', 'version=0\nbroker.id=1\ncluster.id=QJx4M2ZPRfyKSO7H5LmZrQ\n'],
+    ['with KRaft', 'version=1\nnode.id=1\ncluster.id=QJx4M2ZPRfyKSO7H5LmZrQ\ndirectory.id=MkVcSuJyQJaK0FOSWvYd2w\n'],
+  ])('of Apache Kafka %s is refused by that name', async (_, text) => {
+    const world = new LogWorld('kafka');
+    await world.complete(world.node.runtime.disk.makeDirectory(dataDirectory));
+    await world.complete(world.node.runtime.disk.replaceFile(`${dataDirectory}/meta.properties`, Buffer.from(text)));
+    await expect(world.start()).rejects.toMatchObject({
+      code: 'foreign-directory',
+      message: `${dataDirectory} belongs to a broker of Apache Kafka; name another directory with 'log.dirs'`,
+    });
+  });
 });
 
 describe('the mark of a clean stop', () => {
