@@ -64,5 +64,9 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     seed: 910000320,
     showed: 'a leader that stood still while it was removed was asked whether it is back in the quorum (liveness)',
   },
+  {
+    seed: 306,
+    showed: 'a leader that stood still before it led was asked for what its successor has committed since (R1 did)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

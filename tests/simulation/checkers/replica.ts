@@ -3,6 +3,7 @@ import type { FaultAtlas } from '../swarm/fault-atlas.ts';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
 import { compactedTopics } from './compaction.ts';
+import type { CommittedState } from './control.ts';
 import type { Member } from './control.ts';
 import { LogCursor } from './stored-log.ts';
 import { describe, type PartitionTruth, type Replica, type Truth } from './truth.ts';
@@ -126,12 +127,16 @@ export class ReplicaChecker {
 
   #truncated({ id, self }: Broker, seen: Seen, logEndOffset: number): void {
     this.counts.truncations++;
-    const { topic, topicId, index } = seen.replica;
-    const { control } = this.#world;
-    const state = control.topicIdOf(topic) === topicId ? control.stateOf(topic, index) : undefined;
+    const state = this.#stateOf(seen.replica);
     const isMember = state?.isr.some((m) => m.brokerId === id && m.brokerEpoch === self?.brokerEpoch) ?? false;
     require(!isMember || logEndOffset >= seen.truth.highWatermark, 'R8', () =>
       `b${id} ${seen.truth.name}: in the ISR, and cuts to ${logEndOffset} below ${seen.truth.highWatermark}`);
+  }
+
+  /** As committed; undefined: the topic is gone, or there is another of its name. */
+  #stateOf({ topic, topicId, index }: Replica): CommittedState | undefined {
+    const { control } = this.#world;
+    return control.topicIdOf(topic) === topicId ? control.stateOf(topic, index) : undefined;
   }
 
   /** R1, R5. */
@@ -145,6 +150,8 @@ export class ReplicaChecker {
     truth.leaders.set(leaderEpoch, who);
     const last = truth.committed.at(-1);
     if (last === undefined) return;
+    // It stood still on its way, and was succeeded meanwhile: it leads nobody, and need not have what came after it.
+    if ((this.#stateOf(replica)?.leaderEpoch ?? -1) > leaderEpoch) return;
     require(logEndOffset >= last.endOffset, 'R1', () =>
       `${who} leads ${truth.name} with a log up to ${logEndOffset}; ${last.endOffset} is committed`);
     // A cleaner may have taken it away, and what it leaves is looked at elsewhere (L9); or the run itself has, from a part of the log that nobody reads at a start.
