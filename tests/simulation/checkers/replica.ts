@@ -3,8 +3,7 @@ import type { FaultAtlas } from '../swarm/fault-atlas.ts';
 import { require } from '../swarm/violation.ts';
 import type { World } from '../swarm/world.ts';
 import { compactedTopics } from './compaction.ts';
-import type { CommittedState } from './control.ts';
-import type { Member } from './control.ts';
+import type { CommittedState, Member } from './control.ts';
 import { LogCursor } from './stored-log.ts';
 import { describe, type PartitionTruth, type Replica, type Truth } from './truth.ts';
 
