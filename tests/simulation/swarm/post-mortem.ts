@@ -13,6 +13,7 @@ export interface Remains {
 
 const recordsMax = 10;
 const eventsMax = 15;
+const partitionsMax = 3;
 
 /**
  * What a reader wants to know next of a run that broke a promise: which rule it was, how the partitions and records that the message names stood at that moment, and what happened to
@@ -20,22 +21,41 @@ const eventsMax = 15;
  */
 export function postMortem(remains: Remains, invariant: string, message: string): string[] {
   const lines = [`${invariant}: ${invariants[invariant] ?? ''}`];
-  for (const [topic, partition] of partitionsIn(message, remains.world)) {
+  const named = partitionsIn(message, remains.world);
+  const [some, rest] = invariant === 'liveness' ? inTheWay(remains.world) : [named, 0];
+  for (const [topic, partition] of some) {
     lines.push('', ...aboutPartition(remains, topic, partition));
   }
+  if (rest > 0) lines.push('', `and ${rest} more partitions whose replicas are not all in sync`);
   for (const send of sendsIn(message, remains.history)) lines.push(`record ${describe(send)}`);
   if (invariant.startsWith('Z')) lines.push('', ...aboutCoordinators(remains.world));
   const faults = remains.story.last(eventsMax, (line) => / FAULT /.test(line));
   return [...lines, '', 'the last faults', ...faults];
 }
 
+type Name = readonly [topic: string, partition: number];
+
 /** Those whose names stand in a message. */
-function partitionsIn(message: string, { control }: World): [topic: string, partition: number][] {
-  const names = [...control.states.keys()].map((path) => /\/topics\/([^/]+)\/partitions\/(\d+)\//.exec(path));
-  return names.flatMap((name) => {
-    const [, topic, partition] = name ?? [];
-    const isNamed = topic !== undefined && new RegExp(`(^|[^\\w-])${topic}-${partition}(?!\\d)`).test(message);
-    return isNamed ? [[topic, Number(partition)] as [string, number]] : [];
+function partitionsIn(message: string, world: World): Name[] {
+  return allPartitions(world).filter(([topic, partition]) =>
+    new RegExp(`(^|[^\\w-])${topic}-${partition}(?!\\d)`).test(message),
+  );
+}
+
+/** Those that have not become whole in peace: the first of them, and how many more there are. */
+function inTheWay(world: World): [some: Name[], rest: number] {
+  const { control } = world;
+  const all = allPartitions(world).filter(
+    ([topic, partition]) =>
+      (control.stateOf(topic, partition)?.isr.length ?? 0) < control.replicasOf(topic, partition).length,
+  );
+  return [all.slice(0, partitionsMax), Math.max(0, all.length - partitionsMax)];
+}
+
+function allPartitions({ control }: World): Name[] {
+  return [...control.states.keys()].flatMap((path) => {
+    const [, topic, partition] = /\/topics\/([^/]+)\/partitions\/(\d+)\//.exec(path) ?? [];
+    return topic === undefined ? [] : [[topic, Number(partition)] as const];
   });
 }
 

@@ -386,7 +386,7 @@ class Run {
   /** The end of the story. */
   explain({ invariant, message }: NonNullable<RunReport['violation']>): void {
     const remains = { world: this.world, truth: this.#truth, history: this.#history, story: this.#story };
-    this.#story.tell('BROKEN', message);
+    this.#story.tell('BROKEN', message.split('\n', 1)[0] ?? '');
     this.#story.add(['', ...postMortem(remains, invariant, message), '']);
   }
 

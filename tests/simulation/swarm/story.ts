@@ -1,5 +1,7 @@
 import { type LogFields, type Logger, silentLogger } from '@naru/observability';
 
+const timeColumns = 11;
+
 /** A run told to people: what the nodes log and what happens to them, by node. Costs nothing when nobody listens, and is no part of the trace's hash. */
 export class Story {
   clock: () => number = () => 0;
@@ -16,14 +18,20 @@ export class Story {
 
   tell(who: string, text: string): void {
     if (this.#print === undefined) return;
-    const line = `${this.clock().toFixed(3).padStart(11)} ${who.padEnd(6)} ${text}`;
+    const line = `${this.clock().toFixed(3).padStart(timeColumns)} ${who.padEnd(6)} ${text}`;
     this.#lines.push(line);
     this.#print(line);
   }
 
-  /** The newest `count` lines that fit. */
+  /** The newest `count` lines that fit; what was said again and again only where it was said last. */
   last(count: number, fits: (line: string) => boolean): readonly string[] {
-    return this.#lines.filter(fits).slice(-count);
+    const newest = new Map<string, string>();
+    for (const line of this.#lines.toReversed()) {
+      if (newest.size === count) break;
+      const said = line.slice(timeColumns);
+      if (fits(line) && !newest.has(said)) newest.set(said, line);
+    }
+    return [...newest.values()].reverse();
   }
 
   /** Without time and place: what is said about the whole run. */
