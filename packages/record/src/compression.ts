@@ -25,10 +25,6 @@ export function compressionOf(number: number): Compression {
   return compression;
 }
 
-export function isCompression(name: string): name is Compression {
-  return (compressions as readonly string[]).includes(name);
-}
-
 /** Why this process can neither write nor read the codec, and what to do about it; undefined when it can. */
 export function whyUnavailable(compression: Compression): string | undefined {
   if (compression !== 'zstd' || typeof zlib.zstdCompressSync === 'function') return undefined;

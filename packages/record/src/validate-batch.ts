@@ -12,8 +12,6 @@ import {
   readInt32,
 } from './batch-header.ts';
 import { compressions } from './compression.ts';
-import { RecordError } from './errors.ts';
-import { RecordReader } from './record-reader.ts';
 
 export type InvalidBatchReason =
   /** The bytes end before the batch does. */
@@ -31,9 +29,7 @@ export type InvalidBatchReason =
   /** An offset, timestamp or producer id outside the safe integers, or negative where it must not be. */
   | 'bad-number'
   /** Only a broker writes control batches. */
-  | 'control-batch'
-  /** Only from `validateRecords`: the records do not agree with the header. */
-  | 'bad-records';
+  | 'control-batch';
 
 export type BatchValidation =
   | { readonly kind: 'valid'; readonly header: BatchHeader; readonly end: number }
@@ -97,25 +93,6 @@ function validateHeader(bytes: Uint8Array, position: number, source: BatchLimits
     Number.isSafeInteger(header.producerId);
   if (!isInRange) return invalid('bad-number', 'offset, timestamp or producer id out of range');
   return { kind: 'valid', header, end: position + header.sizeBytes };
-}
-
-/** As `validateBatch`, and every record: for tools and repair, at the cost of decompressing and decoding all. */
-export function validateRecords(bytes: Uint8Array, position: number, limits: BatchLimits): BatchValidation {
-  const validation = validateBatch(bytes, position, limits);
-  if (validation.kind === 'invalid') return validation;
-  const { header } = validation;
-  try {
-    const reader = new RecordReader(bytes.subarray(position, validation.end));
-    let maxTimestampMs = Number.NEGATIVE_INFINITY;
-    while (reader.next()) maxTimestampMs = Math.max(maxTimestampMs, reader.timestampMs);
-    if (limits.source === 'producer' && maxTimestampMs !== header.maxTimestampMs) {
-      return invalid('bad-records', `largest timestamp is ${maxTimestampMs}, the header says ${header.maxTimestampMs}`);
-    }
-    return validation;
-  } catch (error) {
-    if (error instanceof RecordError) return invalid('bad-records', error.message);
-    throw error;
-  }
 }
 
 function isTimestamp(timestampMs: number): boolean {

@@ -1,4 +1,4 @@
-import { attributeBits, batchLayout, encodeBatch, readBatchHeader, validateRecords, writeInt64 } from '@naru/record';
+import { attributeBits, batchLayout, encodeBatch, readBatchHeader, validateBatch, writeInt64 } from '@naru/record';
 import { expect, test } from 'vitest';
 import { type CleaningRules, filterBatch } from './cleaner-batch.ts';
 import { keyedBatch, recordsIn } from './testing/compacted-log.ts';
@@ -33,7 +33,7 @@ test('L9: what is kept keeps offset, time, headers, codec and the fields of its 
     const header = readBatchHeader(batch);
     expect(filterBatch(batch, header, rules, false)).toBe(batch);
     const kept = filterBatch(batch, header, replaced('a', 'c'), false) as Uint8Array;
-    expect(validateRecords(kept, 0, storedLimits).kind).toBe('valid');
+    expect(validateBatch(kept, 0, storedLimits).kind).toBe('valid');
     const { crc, sizeBytes, recordsCount, ...same } = readBatchHeader(kept);
     expect(header).toMatchObject(same);
     expect(recordsCount).toBe(1);
@@ -50,7 +50,7 @@ test('a batch of which nothing is left goes, or stays without records', () => {
   const header = readBatchHeader(batch);
   expect(filterBatch(batch, header, replaced('a'), false)).toBeUndefined();
   const empty = filterBatch(batch, header, replaced('a'), true) as Uint8Array;
-  expect(validateRecords(empty, 0, storedLimits).kind).toBe('valid');
+  expect(validateBatch(empty, 0, storedLimits).kind).toBe('valid');
   const { baseOffset, lastOffset, producerId, producerEpoch, baseSequence, maxTimestampMs } = header;
   const fields = { baseOffset, lastOffset, producerId, producerEpoch, baseSequence, maxTimestampMs };
   expect(readBatchHeader(empty)).toMatchObject({ ...fields, recordsCount: 0, sizeBytes: 61, compression: 'none' });
@@ -67,7 +67,7 @@ test('KIP-534: the first cleaning gives tombstones a horizon, and only one after
     ]),
   );
   const first = filterBatch(batch, readBatchHeader(batch), rules, false) as Uint8Array;
-  expect(validateRecords(first, 0, storedLimits).kind).toBe('valid');
+  expect(validateBatch(first, 0, storedLimits).kind).toBe('valid');
   const header = readBatchHeader(first);
   expect(header.attributes & attributeBits.deleteHorizon).toBe(attributeBits.deleteHorizon);
   expect(header.baseTimestampMs).toBe(50_500);

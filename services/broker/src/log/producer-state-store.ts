@@ -38,11 +38,6 @@ export class ProducerStateStore {
     this.#options = options;
   }
 
-  /** Of the files, ascending. */
-  get snapshotOffsets(): readonly number[] {
-    return this.#offsets;
-  }
-
   /** Finds the files that the last stop left and reads the newest. Before the log is recovered. Throws `DiskError`, `StorageError`. */
   async load(): Promise<void> {
     const names = await this.#options.disk.list(this.#options.directory);

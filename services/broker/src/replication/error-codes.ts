@@ -70,5 +70,4 @@ export const invalidBatchCodeOf: { readonly [Reason in InvalidBatchReason]: numb
   'bad-last-offset-delta': errorCodes.INVALID_RECORD,
   'bad-number': errorCodes.INVALID_RECORD,
   'control-batch': errorCodes.INVALID_RECORD,
-  'bad-records': errorCodes.INVALID_RECORD,
 };

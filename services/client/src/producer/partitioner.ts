@@ -13,8 +13,6 @@ export interface PartitionRequest {
 /** Chooses a partition from 0 to `partitionsCount` - 1 for a record that names none. */
 export type PartitionFunction = (request: PartitionRequest) => number;
 
-export type PartitionerKind = 'default' | 'uniform-sticky' | 'round-robin';
-
 /** Each topic's partitions in turn, those without a leader left out. */
 export function roundRobin(): PartitionFunction {
   const nextByTopic = new Map<string, number>();
