@@ -34,7 +34,7 @@ export const mutants: readonly Mutant[] = [
     line: 'const to = truncationPoint(answered, this.#endOf(answered.epoch, logEndOffset), logStartOffset);',
     wrong: 'const to = this.#machine.highWatermark;',
     guard: 'row 1 (KIP-101): R8, R1',
-    known: { seed: 4, taken: 4 },
+    known: { seed: 16, taken: 16 },
   },
   {
     name: 'compare-offsets-without-epochs',
@@ -284,7 +284,7 @@ export const mutants: readonly Mutant[] = [
     wrong: "core.send({ kind: 'append-response', from, to, term, index, ...noHint });",
     guard: 'rows 31, 37: Z4, Z6',
     weather: 'quorum',
-    known: { seed: 84, taken: 11 },
+    known: { seed: 174, taken: 18 },
   },
   {
     name: 'expire-a-session-outside-the-log',
@@ -320,7 +320,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'if (metadata.classic === null) return undefined;',
     guard: 'row 49 (KIP-848): G4',
     protocol: 'consumer',
-    known: { seed: 3, taken: 1 },
+    known: { seed: 76, taken: 13 },
   },
   {
     name: 'tell-a-member-epoch-that-is-not-replicated',
@@ -329,7 +329,7 @@ export const mutants: readonly Mutant[] = [
     wrong: 'return { ok: true, ...decision.answer };',
     guard: 'row 50 (KIP-848): G2',
     protocol: 'consumer',
-    known: { seed: 3, taken: 1 },
+    known: { seed: 4, taken: 2 },
   },
   {
     name: 'commit-again-for-a-partition-that-came-back',
@@ -347,6 +347,15 @@ export const mutants: readonly Mutant[] = [
     wrong: 'return content;',
     guard: 'rows 57, 63: Z4, Z7',
     known: { seed: 4, taken: 4 },
+  },
+  {
+    name: 'keep-a-target-epoch-out-of-the-replicated-state',
+    file: 'services/broker/src/groups/coordinator/write-queue.ts',
+    line: 'for (const record of write.records) this.#options.apply(record);',
+    wrong: "for (const record of write.records) if (record.kind !== 'target-epoch') this.#options.apply(record);",
+    guard: 'row 50 (KIP-848): G8',
+    protocol: 'consumer',
+    known: { seed: 3, taken: 1 },
   },
 ];
 
