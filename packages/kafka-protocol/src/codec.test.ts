@@ -7,7 +7,7 @@ import { apis } from './messages/index.ts';
 import { Reader } from './reader.ts';
 import { array, bytes, int32, string, structs } from './schema.ts';
 import { parseVersions } from './versions.ts';
-import { Writer } from './writer.ts';
+import { bytesOf, Writer } from './writer.ts';
 
 const refusal = (code: string) => expect.objectContaining({ name: 'ProtocolError', code });
 
@@ -187,4 +187,20 @@ describe('frames', () => {
     expect(refused('ffffffff')).toEqual(refusal('malformed'));
     expect(refused(Buffer.from('GET / HTTP/1.1').toString('hex'))).toEqual(refusal('too-large'));
   });
+});
+
+test('bytesOf: each result has memory of its own, and what failed leaves nothing behind', () => {
+  const one = bytesOf((writer) => writer.int32(1));
+  const failing = (): Uint8Array =>
+    bytesOf((writer) => {
+      writer.int32(-1);
+      throw new Error('no');
+    });
+  expect(failing).toThrow('no');
+  const two = bytesOf((writer) => {
+    writer.int16(2);
+    writer.raw(new Uint8Array(5_000));
+  });
+  one.fill(9);
+  expect(two).toEqual(Buffer.concat([Uint8Array.of(0, 2), new Uint8Array(5_000)]));
 });

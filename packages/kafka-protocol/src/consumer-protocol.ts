@@ -1,6 +1,6 @@
 import { ProtocolError } from './protocol-error.ts';
 import { Reader } from './reader.ts';
-import { Writer } from './writer.ts';
+import { bytesOf, type Writer } from './writer.ts';
 
 /**
  * What members tell each other through the group coordinator, which looks inside only where a group changes its protocol (KIP-848): Kafka's ConsumerProtocolSubscription and
@@ -39,15 +39,15 @@ export interface Assignment {
 
 /** Throws `ProtocolError` for what is longer than the limits. */
 export function encodeSubscription(subscription: Subscription, version: number = protocolVersionMax): Uint8Array {
-  const writer = new Writer();
-  writer.int16(version);
-  writer.int32(subscription.topics.length);
-  for (const topic of subscription.topics) writer.string(topic, false);
-  writer.bytes(subscription.userData, false);
-  if (version >= 1) writePartitions(writer, subscription.ownedPartitions);
-  if (version >= 2) writer.int32(subscription.generationId);
-  if (version >= 3) writer.string(subscription.rackId, false);
-  return finished(writer);
+  return memberBytes((writer) => {
+    writer.int16(version);
+    writer.int32(subscription.topics.length);
+    for (const topic of subscription.topics) writer.string(topic, false);
+    writer.bytes(subscription.userData, false);
+    if (version >= 1) writePartitions(writer, subscription.ownedPartitions);
+    if (version >= 2) writer.int32(subscription.generationId);
+    if (version >= 3) writer.string(subscription.rackId, false);
+  });
 }
 
 /**
@@ -68,11 +68,11 @@ export function decodeSubscription(bytes: Uint8Array): Subscription {
 }
 
 export function encodeAssignment(assignment: Assignment, version: number = protocolVersionMax): Uint8Array {
-  const writer = new Writer();
-  writer.int16(version);
-  writePartitions(writer, assignment.partitions);
-  writer.bytes(assignment.userData, false);
-  return finished(writer);
+  return memberBytes((writer) => {
+    writer.int16(version);
+    writePartitions(writer, assignment.partitions);
+    writer.bytes(assignment.userData, false);
+  });
 }
 
 /** Throws `ProtocolError`. No bytes at all: nothing is assigned. */
@@ -91,10 +91,10 @@ export interface StickyUserData {
 }
 
 export function encodeStickyUserData(data: StickyUserData): Uint8Array {
-  const writer = new Writer();
-  writePartitions(writer, data.partitions);
-  writer.int32(data.generation);
-  return finished(writer);
+  return memberBytes((writer) => {
+    writePartitions(writer, data.partitions);
+    writer.int32(data.generation);
+  });
 }
 
 /** Schema 0 has no generation: -1. Throws `ProtocolError`. */
@@ -158,8 +158,8 @@ function countOf(reader: Reader, elementBytesMin: number, max: number): number {
   return count;
 }
 
-function finished(writer: Writer): Uint8Array {
-  const bytes = Buffer.concat(writer.finish());
+function memberBytes(write: (writer: Writer) => void): Uint8Array {
+  const bytes = bytesOf(write);
   if (bytes.length > protocolLimits.bytesMax) throw new ProtocolError('too-large', `${bytes.length} bytes of a member`);
   return bytes;
 }

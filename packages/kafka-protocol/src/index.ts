@@ -10,4 +10,4 @@ export { Reader } from './reader.ts';
 export * as schema from './schema.ts';
 export { type Decoded, type Encodable, type Fields, zeroUuid } from './schema.ts';
 export type { VersionRange } from './versions.ts';
-export { Writer } from './writer.ts';
+export { bytesOf } from './writer.ts';

@@ -172,3 +172,16 @@ export class Writer {
     this.#start = this.#position;
   }
 }
+
+const shared = new Writer();
+
+/** What `write` writes, in memory of its own: a writer for each would cost a slab for a few bytes. Not to be nested. Throws what `write` throws. */
+export function bytesOf(write: (writer: Writer) => void): Uint8Array {
+  try {
+    write(shared);
+    return Buffer.concat(shared.finish());
+  } catch (error) {
+    shared.discard();
+    throw error;
+  }
+}

@@ -1,4 +1,5 @@
 import {
+  bytesOf,
   type Decoded,
   type Encodable,
   type Fields,
@@ -6,7 +7,6 @@ import {
   ProtocolError,
   Reader,
   schema,
-  Writer,
 } from '@naru/kafka-protocol';
 
 const { array, bytes, int8, int32, int64, optionalStruct, string, structs, uuid } = schema;
@@ -85,10 +85,10 @@ function valueCodec<const F extends Fields>(fields: F): ValueCodec<F> {
   return {
     fields,
     encode: (value) => {
-      const writer = new Writer();
-      writer.int16(version);
-      message.encode(writer, version, value);
-      return Buffer.concat(writer.finish());
+      return bytesOf((writer) => {
+        writer.int16(version);
+        message.encode(writer, version, value);
+      });
     },
     decode: (bytes) => {
       const reader = new Reader(bytes);

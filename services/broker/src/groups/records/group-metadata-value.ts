@@ -1,4 +1,4 @@
-import { ProtocolError, Reader, Writer } from '@naru/kafka-protocol';
+import { bytesOf, ProtocolError, Reader } from '@naru/kafka-protocol';
 import { FieldReader } from './flexible-fields.ts';
 
 /** A generation of a classic group as it stands in `__consumer_offsets` (Kafka's GroupMetadataValue). */
@@ -37,25 +37,25 @@ const flexibleFrom = 4;
 const memberBytesMin = 9;
 
 export function encodeGroupMetadata(value: GroupMetadataValue): Uint8Array {
-  const writer = new Writer();
-  writer.int16(versionWritten);
-  writer.string(value.protocolType, false);
-  writer.int32(value.generation);
-  writer.string(value.protocol, false);
-  writer.string(value.leader, false);
-  writer.int64(value.stateTimestampMs);
-  writer.int32(value.members.length);
-  for (const member of value.members) {
-    writer.string(member.memberId, false);
-    writer.string(member.instanceId, false);
-    writer.string(member.clientId, false);
-    writer.string(member.clientHost, false);
-    writer.int32(member.rebalanceTimeoutMs);
-    writer.int32(member.sessionTimeoutMs);
-    writer.bytes(member.subscription, false);
-    writer.bytes(member.assignment, false);
-  }
-  return Buffer.concat(writer.finish());
+  return bytesOf((writer) => {
+    writer.int16(versionWritten);
+    writer.string(value.protocolType, false);
+    writer.int32(value.generation);
+    writer.string(value.protocol, false);
+    writer.string(value.leader, false);
+    writer.int64(value.stateTimestampMs);
+    writer.int32(value.members.length);
+    for (const member of value.members) {
+      writer.string(member.memberId, false);
+      writer.string(member.instanceId, false);
+      writer.string(member.clientId, false);
+      writer.string(member.clientHost, false);
+      writer.int32(member.rebalanceTimeoutMs);
+      writer.int32(member.sessionTimeoutMs);
+      writer.bytes(member.subscription, false);
+      writer.bytes(member.assignment, false);
+    }
+  });
 }
 
 /** Throws `ProtocolError`. */

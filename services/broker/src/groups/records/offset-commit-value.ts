@@ -1,4 +1,4 @@
-import { ProtocolError, Reader, Writer } from '@naru/kafka-protocol';
+import { bytesOf, ProtocolError, Reader } from '@naru/kafka-protocol';
 import { FieldReader } from './flexible-fields.ts';
 
 /** A committed offset as it stands in `__consumer_offsets` (Kafka's OffsetCommitValue). */
@@ -18,13 +18,13 @@ const versionMax = 4;
 const flexibleFrom = 4;
 
 export function encodeOffsetCommit(value: OffsetCommitValue): Uint8Array {
-  const writer = new Writer();
-  writer.int16(versionWritten);
-  writer.int64(value.offset);
-  writer.int32(value.leaderEpoch);
-  writer.string(value.metadata, false);
-  writer.int64(value.commitTimestampMs);
-  return Buffer.concat(writer.finish());
+  return bytesOf((writer) => {
+    writer.int16(versionWritten);
+    writer.int64(value.offset);
+    writer.int32(value.leaderEpoch);
+    writer.string(value.metadata, false);
+    writer.int64(value.commitTimestampMs);
+  });
 }
 
 /** v0 has no leader epoch, v1 an expiry time in its stead, v2 neither. Throws `ProtocolError`. */

@@ -1,4 +1,4 @@
-import { ProtocolError, Reader, Writer } from '@naru/kafka-protocol';
+import { bytesOf, ProtocolError, Reader } from '@naru/kafka-protocol';
 
 /**
  * Keys of `__consumer_offsets`: an int16 version, which says what the value is, then the group and what else names the record (Kafka's keys of the
@@ -38,16 +38,16 @@ const memberKinds = new Map<number, MemberKind>([
 ]);
 
 export function encodeKey(key: Exclude<RecordKey, { kind: 'unknown' }>): Uint8Array {
-  const writer = new Writer();
-  writer.int16(versions[key.kind]);
-  writer.string(key.group, false);
-  if (key.kind === 'offset') {
-    writer.string(key.topic, false);
-    writer.int32(key.partition);
-  } else if ('member' in key) {
-    writer.string(key.member, false);
-  }
-  return Buffer.concat(writer.finish());
+  return bytesOf((writer) => {
+    writer.int16(versions[key.kind]);
+    writer.string(key.group, false);
+    if (key.kind === 'offset') {
+      writer.string(key.topic, false);
+      writer.int32(key.partition);
+    } else if ('member' in key) {
+      writer.string(key.member, false);
+    }
+  });
 }
 
 /** Throws `ProtocolError`. */
