@@ -1,5 +1,4 @@
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { parseOptions, positiveNumber, UsageError, wholeNumber } from '../command-line.ts';
 import { type Mutant, mutantNamed } from '../simulation/mutants/mutants.ts';
 import { type Cell, cells, smokeCells } from './cells.ts';
@@ -16,7 +15,8 @@ export const usage = `usage: npm run chaos -- [options]
   --fault-seconds N    how long a fault lasts (default 6)
   --seed N             choices of the faults (default: from the clock)
   --mutant NAME        a wrong rule in the nodes (npm run sim:mutants -- --list): does a cell find it?
-  --out DIRECTORY      of the report and of the directories of runs that failed (default: naru-chaos in the temporary directory)
+  --out DIRECTORY      of the report and of the directories of runs that failed (default: naru-chaos in the temporary directory,
+                       with a number behind it while another run uses that)
 
 Exit status 1: a promise was broken, or nothing ran. 2: wrong arguments. 130: interrupted.
 `;
@@ -30,7 +30,8 @@ export interface ChaosOptions {
   readonly faultMs: number;
   readonly seed: number | undefined;
   readonly mutant: Mutant | undefined;
-  readonly directory: string;
+  /** Undefined: the usual one. */
+  readonly directory: string | undefined;
 }
 
 export type Asked =
@@ -53,7 +54,7 @@ export function parseArguments(argv: readonly string[]): Asked {
     'fault-seconds': { type: 'string', default: '6' },
     seed: { type: 'string' },
     mutant: { type: 'string' },
-    out: { type: 'string', default: join(tmpdir(), 'naru-chaos') },
+    out: { type: 'string' },
   });
   if (values.help) return { kind: 'help' };
   const profile = oneOf('profile', values.profile, ['smoke', 'nightly']);
@@ -74,7 +75,7 @@ export function parseArguments(argv: readonly string[]): Asked {
     faultMs: 1_000 * positiveNumber('fault-seconds', values['fault-seconds']),
     seed: values.seed === undefined ? undefined : wholeNumber('seed', values.seed, 0),
     mutant: values.mutant === undefined ? undefined : mutantNamed(values.mutant),
-    directory: resolve(values.out),
+    directory: values.out === undefined ? undefined : resolve(values.out),
   };
 }
 

@@ -15,7 +15,7 @@ function list(cells: readonly Cell[]): void {
 }
 
 async function wreakHavoc(options: ChaosOptions, signal: AbortSignal): Promise<number> {
-  const out = new OutDirectory(options.directory);
+  const out = options.directory === undefined ? OutDirectory.usual() : new OutDirectory(options.directory);
   let run: ChaosRun | undefined;
   try {
     run = new ChaosRun(options, out);

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UsageError } from '../../command-line.ts';
 import { OutDirectory } from './out-directory.ts';
 
@@ -25,6 +25,14 @@ describe('where chaos writes', () => {
     new OutDirectory(path).close();
     writeFileSync(join(path, 'harness'), `${process.pid}.1`);
     new OutDirectory(path).close();
+  });
+
+  test('two harnesses to which nobody gave a directory have one each', () => {
+    vi.stubEnv('TMPDIR', path);
+    const [one, other] = [OutDirectory.usual(), OutDirectory.usual()];
+    expect([one.path, other.path].map((taken) => basename(taken))).toEqual(['naru-chaos', `naru-chaos-${process.pid}`]);
+    for (const out of [one, other]) out.close();
+    vi.unstubAllEnvs();
   });
 
   test('no directory can be made there', () => {

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { UsageError } from '../../command-line.ts';
 import { isAlive, processIdentity } from '../cluster/process-identity.ts';
@@ -23,6 +24,12 @@ export class OutDirectory {
     }
   }
 
+  /** In the temporary directory, where no other harness is. */
+  static usual(): OutDirectory {
+    const path = join(tmpdir(), 'naru-chaos');
+    return new OutDirectory(ownerOf(path) === undefined ? path : `${path}-${process.pid}`);
+  }
+
   /** A place for the next run. */
   next(cell: string): string {
     return join(this.path, `${String(++this.#lastNumber).padStart(3, '0')}-${cell.replace('/', '-')}`);
@@ -37,11 +44,17 @@ export class OutDirectory {
   }
 
   #take(): void {
-    const lock = join(this.path, lockName);
-    const owner = existsSync(lock) ? readFileSync(lock, 'utf8') : '';
-    if (isAlive(owner)) {
-      throw new UsageError(`process ${owner.split('.')[0]} writes to ${this.path}; give another directory with --out`);
+    const owner = ownerOf(this.path);
+    if (owner !== undefined) {
+      throw new UsageError(`process ${owner} writes to ${this.path}; give another directory with --out`);
     }
-    writeFileSync(lock, processIdentity(process.pid) ?? '');
+    writeFileSync(join(this.path, lockName), processIdentity(process.pid) ?? '');
   }
+}
+
+/** Process id of the harness that writes there; undefined: none does. */
+function ownerOf(path: string): string | undefined {
+  const lock = join(path, lockName);
+  const owner = existsSync(lock) ? readFileSync(lock, 'utf8') : '';
+  return isAlive(owner) ? owner.split('.')[0] : undefined;
 }
