@@ -48,7 +48,8 @@ export class Summary {
   /** Why the sweep as a whole proves too little; undefined when it does not. */
   get vacuity(): string | undefined {
     const vacuous = this.#reports.filter((report) => report.violation === undefined && isVacuous(report));
-    if (this.seeds >= sweepMin && vacuous.length > vacuousShareMax * this.seeds) {
+    const tolerated = this.seeds < sweepMin ? this.seeds - 1 : vacuousShareMax * this.seeds;
+    if (vacuous.length > tolerated) {
       return `${vacuous.length} of ${this.seeds} runs proved nothing: ${vacuous.map(({ seed }) => seed).join(' ')}`;
     }
     if (this.seeds < sweepMin) return undefined;
