@@ -68,5 +68,10 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     seed: 306,
     showed: 'a leader that stood still before it led was asked for what its successor has committed since (R1 did)',
   },
+  {
+    seed: 63251,
+    showed:
+      'a static member that its own earlier JoinGroup had fenced, as in Kafka, was never started again (liveness asked for it)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

@@ -14,6 +14,7 @@ export type MemberStyle = (typeof memberStyles)[number];
 
 export const groupId = 'workers';
 const closeTimeoutMs = 5_000;
+const restartAfterMs = 300;
 
 type Records = readonly ConsumerRecord<Buffer, Buffer>[];
 type Commit = TopicPartition & { readonly offset: number; readonly metadata: string };
@@ -98,7 +99,10 @@ export class GroupMember {
         if (!(error instanceof KafkaError)) this.failure ??= error;
       })
       .then(() => {
-        if (this.node.runtime === runtime) this.#isRunning = false;
+        if (this.node.runtime !== runtime) return;
+        this.#isRunning = false;
+        // It ended by itself, and has a supervisor.
+        if (!signal.aborted) world.sim.at(restartAfterMs, () => this.node.alive && this.start());
       });
   }
 
@@ -133,6 +137,8 @@ export class GroupMember {
         if (error instanceof WakeupError) continue;
         if (!(error instanceof KafkaError)) throw error;
         this.#context.story.tell(this.host, `${error.name} ${error.message}`);
+        // As when its own earlier JoinGroup came late, and took over its instance id.
+        if (error.fatal) return;
         // Nothing that was processed may vanish, and nothing is removed by retention here.
         if (/LogTruncation|OffsetOutOfRange|Corrupt/.test(error.name))
           throw new Violation('C8', `${this.host}: ${error.message}`);
