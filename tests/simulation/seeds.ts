@@ -73,5 +73,10 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     showed:
       'a static member that its own earlier JoinGroup had fenced, as in Kafka, was never started again (liveness asked for it)',
   },
+  {
+    seed: 64007,
+    showed:
+      'an ISR change that was under way when min.insync.replicas was lowered leaves an ELR for a moment, beside which nothing is acknowledged (R9 asked for more)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

@@ -42,8 +42,11 @@ export class MembershipChecker {
       `${name}: ISR ${ids(state.isr)} of the replicas ${replicas}`);
     require(state.elr.every((member) => !isr.has(member.brokerId)), 'R9', () =>
       `${name}: ISR ${ids(state.isr)} and ELR ${ids(state.elr)} overlap`);
+    // A change that was decided before `min.insync.replicas` was lowered: its leader holds the high watermark until the ELR has ended (KIP-966).
+    const alteredZxid = tree.znodes.get(configPath(topic))?.mzxid ?? 0;
+    const isOlder = before !== undefined && before.zxid < alteredZxid;
     const minInSync = Math.min(replicas.length, this.#minInSync(topic, tree));
-    require(isr.size < minInSync || state.elr.length === 0, 'R9', () =>
+    require(isr.size < minInSync || state.elr.length === 0 || isOlder, 'R9', () =>
       `${name}: ELR ${ids(state.elr)} beside the ISR ${ids(state.isr)}`);
     require(state.leader < 0 || isr.has(state.leader), 'R9', () =>
       `${name}: the leader ${state.leader} is not in the ISR`);
@@ -53,7 +56,7 @@ export class MembershipChecker {
 
   /** As it is by now: it may have been altered. */
   #minInSync(topic: string, tree: Tree): number {
-    const config = tree.znodes.get(`/config/topics/${topic}`);
+    const config = tree.znodes.get(configPath(topic));
     const altered = config && JSON.parse(Buffer.from(config.data).toString()).config['min.insync.replicas'];
     return Number(altered ?? this.#world.topicParameters(topic).minInSync);
   }
@@ -96,6 +99,8 @@ export class MembershipChecker {
     }
   }
 }
+
+const configPath = (topic: string): string => `/config/topics/${topic}`;
 
 function includes(members: readonly Member[], member: Member): boolean {
   return members.some((m) => m.brokerId === member.brokerId && m.brokerEpoch === member.brokerEpoch);
