@@ -124,6 +124,8 @@ async function huntAll(wanted: readonly Mutant[], options: Options, signal: Abor
   const huntOn = async (): Promise<void> => {
     for (let hunt = waiting.shift(); hunt !== undefined; hunt = waiting.shift()) {
       const outcome = await takeTurn(hunt, options.deadlineMs, signal);
+      // What was not looked for to the end is neither found nor not found.
+      if (signal.aborted) return;
       if (outcome === undefined) {
         waiting.push(hunt);
         continue;

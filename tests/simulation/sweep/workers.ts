@@ -27,10 +27,7 @@ export async function playInWorkers({
   signal,
   onReport,
 }: WorkerOptions): Promise<void> {
-  let enough = signal?.aborted ?? false;
-  signal?.addEventListener('abort', () => {
-    enough = true;
-  });
+  let enough = false;
   const one = (): Promise<void> =>
     new Promise((resolve) => {
       const child = fork(workerPath, {
@@ -43,7 +40,7 @@ export async function playInWorkers({
       child.stderr?.on('data', (bytes: Buffer) => errors.push(bytes));
       let seed: number | undefined;
       const next = (): void => {
-        seed = enough ? undefined : nextSeed();
+        seed = enough || signal?.aborted ? undefined : nextSeed();
         if (seed === undefined) child.disconnect();
         else child.send(seed);
       };
