@@ -16,7 +16,7 @@ interface TopicPartition {
  * After so many events a run's producers send at a fraction of their rate: its faults go on, and what more of the same load would show is better looked for
  * in another seed.
  */
-const fullLoadEvents = 90_000;
+const fullLoadEvents = 96_000;
 const reducedLoad = 1 / 6;
 
 /** Sends that may be waiting at one producer: beyond it a cluster that is down would only fill memory. */
