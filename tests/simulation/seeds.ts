@@ -78,5 +78,10 @@ export const seedsThatFailed: readonly { readonly seed: number; readonly showed:
     showed:
       'an ISR change that was under way when min.insync.replicas was lowered leaves an ELR for a moment, beside which nothing is acknowledged (R9 asked for more)',
   },
+  {
+    seed: 98585686,
+    showed:
+      'a classic member of a migrated group committed in its epoch what it had given up half a rebalance before (G4 did)',
+  },
   { seed: 1051, showed: 'code of a process that was killed within a write must not fail the run' },
 ];

@@ -199,7 +199,10 @@ export class GroupLogChecker {
     known.history.set(name, (known.history.get(name) ?? new Set()).add(offset));
   }
 
-  /** G4: of the generation that is, or of the member that holds the partition. */
+  /**
+   * G4: of the generation or epoch that is, or of the member that holds the partition. A member that gives partitions up one after the other stays in its epoch meanwhile, and what it has
+   * asked to commit may arrive when the first of them is somebody else's: coordinators look at the epoch alone, Kafka's, too.
+   */
   #checkCommitter(
     group: string,
     { server, members, generation }: KnownGroup,
@@ -212,7 +215,8 @@ export class GroupLogChecker {
     const mayCommit =
       server === undefined
         ? members.has(member) && asked === generation
-        : server.holds(member, `${this.#world.control.topicIdOf(topic)}/${partition}`);
+        : server.epochOf(member) === asked ||
+          server.holds(member, `${this.#world.control.topicIdOf(topic)}/${partition}`);
     require(mayCommit, 'G4', () =>
       `${group}: ${stamp} commits ${topic}-${partition} in generation ${generation}, in which it is not its to commit`);
   }

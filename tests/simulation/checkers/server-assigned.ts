@@ -25,6 +25,10 @@ export class ServerAssigned {
     return this.#members.get(member)?.held.has(partition) ?? false;
   }
 
+  epochOf(member: string): number | undefined {
+    return this.#members.get(member)?.epoch;
+  }
+
   get memberEpochs(): Iterable<readonly [member: string, epoch: number]> {
     return [...this.#members].map(([id, { epoch }]) => [id, epoch] as const);
   }
