@@ -177,10 +177,8 @@ export class ReplicaChecker {
 
   /** R3: as long as nobody else was elected, it counts whoever could be. Beside an ISR that is large enough there is no ELR (R9). */
   #checkCounted(broker: Broker, replica: Replica, counted: readonly Member[]): void {
-    const { control } = this.#world;
-    const state = control.stateOf(replica.topic, replica.index);
-    const isNewest = state?.leader === broker.id && state.leaderEpoch === replica.leaderEpoch;
-    if (!isNewest || control.topicIdOf(replica.topic) !== replica.topicId) return;
+    const state = this.#stateOf(replica);
+    if (state?.leader !== broker.id || state.leaderEpoch !== replica.leaderEpoch) return;
     if (state.isr.length < this.#world.topicParameters(replica.topic).minInSync) return;
     for (const { brokerId, brokerEpoch } of state.isr) {
       require(counted.some((member) => member.brokerId === brokerId && member.brokerEpoch === brokerEpoch), 'R3', () =>
